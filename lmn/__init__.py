@@ -1,0 +1,46 @@
+"""Logarithmic Memory Networks: sequence layers whose memory grows with the logarithm of the length.
+
+Source: arXiv 2501.07905 (M. A. Taha). Names are loaded when first used, so that `lmn.config`,
+`lmn.tree` and `lmn.cost` can be imported without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmn.block import LMNBlock
+    from lmn.checkpoint import load_public_block
+    from lmn.config import LMNConfig
+    from lmn.memory import LogarithmicMemory
+    from lmn.published import PublishedBlock
+    from lmn.state import MemoryState
+
+_HOMES = {
+    "LMNBlock": "lmn.block",
+    "LMNConfig": "lmn.config",
+    "LogarithmicMemory": "lmn.memory",
+    "MemoryState": "lmn.state",
+    "PublishedBlock": "lmn.published",
+    "load_public_block": "lmn.checkpoint",
+}
+
+__all__ = [
+    "LMNBlock",
+    "LMNConfig",
+    "LogarithmicMemory",
+    "MemoryState",
+    "PublishedBlock",
+    "load_public_block",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

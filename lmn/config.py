@@ -1,0 +1,126 @@
+"""The sizes of a Logarithmic Memory Network block, checked once and then never changed.
+
+This module imports nothing heavy, so that tools can plan with a configuration without loading
+torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+SummarizerName = Literal["linear", "conv", "expander"]
+ConvGroups = Literal["bank", "mix"]
+
+SUMMARIZERS: Final[tuple[str, ...]] = ("linear", "conv", "expander")
+CONV_GROUPS: Final[tuple[str, ...]] = ("bank", "mix")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LMNConfig:
+    """Sizes of one block: `LMNConfig(width=32, heads=4, banks=2)`.
+
+    Attributes:
+        width: features per token, E.
+        heads: attention heads, H; has to divide `width`.
+        banks: independent summaries kept of every tree node, K.
+        summarizer: how two nodes become one: `linear`, `conv` or `expander`. A `conv` that keeps
+            its banks apart computes what `linear` does; the name says where weights come from.
+        expansion: vectors that a node gains per level, v; only for the expander.
+        conv_groups: `bank` keeps the banks of a conv summarizer apart, `mix` lets them mix;
+            only for `conv`.
+        feedforward_width: hidden features of the feed-forward part; `None` means 4 x width.
+        norm_eps: added to the mean square inside both RMS norms; `None`, as published, means the
+            machine epsilon of the tensor's own type.
+
+    Raises:
+        TypeError: a size is not an integer (a bool or a float is none), or a name is no string.
+        ValueError: a size is out of range, a name is unknown, or two settings do not fit together.
+    """
+
+    width: int
+    heads: int = 1
+    banks: int = 1
+    summarizer: SummarizerName = "linear"
+    expansion: int = 0
+    conv_groups: ConvGroups = "bank"
+    feedforward_width: int | None = None
+    norm_eps: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("width", "heads", "banks"):
+            _require_integer(name, getattr(self, name), minimum=1)
+        _require_integer("expansion", self.expansion, minimum=0)
+        if self.feedforward_width is not None:
+            _require_integer("feedforward_width", self.feedforward_width, minimum=1)
+        _require_choice("summarizer", self.summarizer, SUMMARIZERS)
+        _require_choice("conv_groups", self.conv_groups, CONV_GROUPS)
+        _require_epsilon(self.norm_eps)
+        self._require_agreement()
+
+    def _require_agreement(self) -> None:
+        if self.width % self.heads:
+            fitting = [heads for heads in range(1, self.width + 1) if self.width % heads == 0]
+            nearest = min(fitting, key=lambda heads: abs(heads - self.heads))
+            raise ValueError(
+                f"heads must divide width, but {self.heads} does not divide {self.width}; "
+                f"the nearest number of heads that does is {nearest}"
+            )
+        if self.expansion and self.summarizer != "expander":
+            raise ValueError(
+                f"expansion={self.expansion} needs summarizer='expander', but the summarizer is "
+                f"{self.summarizer!r}; choose the expander or leave expansion at 0"
+            )
+        if self.conv_groups != "bank" and self.summarizer != "conv":
+            raise ValueError(
+                f"conv_groups={self.conv_groups!r} needs summarizer='conv', but the summarizer is "
+                f"{self.summarizer!r}; choose conv or leave conv_groups at 'bank'"
+            )
+
+    @property
+    def head_width(self) -> int:
+        """Features per head, E / H."""
+        return self.width // self.heads
+
+    @property
+    def hidden_width(self) -> int:
+        """Features inside the feed-forward part, 4E unless set."""
+        return 4 * self.width if self.feedforward_width is None else self.feedforward_width
+
+
+def _require_integer(name: str, value: object, *, minimum: int) -> None:
+    # bool is a subclass of int, and heads=True is a mistake rather than one head
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(
+            f"{name} must be an integer of at least {minimum}, "
+            f"got {value!r} of type {type(value).__name__}; write it as a plain whole number"
+        )
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}; give it a larger value")
+
+
+def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    expected = " or ".join(repr(choice) for choice in choices)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be {expected}, got {value!r} of type {type(value).__name__}")
+    if value not in choices:
+        near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.5)
+        hint = f"; did you mean {near[0]!r}?" if near else "; choose one of these"
+        raise ValueError(f"{name} must be {expected}, got {value!r}{hint}")
+
+
+def _require_epsilon(value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(
+            f"norm_eps must be a positive number or None, got {value!r} of type "
+            f"{type(value).__name__}"
+        )
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(
+            f"norm_eps must be positive and finite, got {value}; a usual value is 1e-6, "
+            "and None takes the machine epsilon"
+        )

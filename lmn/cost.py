@@ -1,0 +1,136 @@
+"""What a block costs, worked out from its configuration alone: parameters, FLOPs, slots, state
+bytes.
+
+FLOPs are those of matrix products, 2 * m * n * k for every product that `LMNBlock` runs: linear
+maps, merges (a transposed convolution counts 2 * inputs * width * width * taps), and both products
+of attention over all pairs of a chunk's tokens and rows, masked ones and padding included. They
+equal what `torch.utils.flop_counter.FlopCounterMode` counts on the real block. Norms, activations,
+biases, softmax and copies are left out, as usual.
+
+All functions are per block. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lmn import tree
+from lmn.config import LMNConfig
+
+# a node's own features, its key and its value, as in `lmn.state`
+STATE_PARTS: Final = 3
+# backward runs two products for each linear one, and five for attention's two: the scores again,
+# and the gradients of scores, queries, keys and values
+LINEAR_TRAINING_FACTOR: Final = 3
+ATTENTION_BACKWARD_PRODUCTS: Final = 5
+
+
+def parameter_count(config: LMNConfig) -> int:
+    """Learned numbers of one block."""
+    width, banks, hidden = config.width, config.banks, config.hidden_width
+    norms = 2 * width
+    projections = 4 * (width * width + width)
+    feedforward = 2 * width * hidden + hidden + width
+    if config.summarizer == "conv" and config.conv_groups == "mix":
+        summarizer = 2 * (banks * width) ** 2 + banks * width
+    else:
+        summarizer = banks * (2 * width * width + width)
+    if config.summarizer == "expander":
+        summarizer += width * width * (1 + config.expansion) + width
+    return norms + projections + feedforward + summarizer
+
+
+def slot_count(config: LMNConfig, tokens: int) -> int:
+    """Slots that token number `tokens` sees, and rows of the state after it."""
+    return tree.slot_count(tokens, config.banks, config.expansion)
+
+
+def state_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4) -> int:
+    """Bytes of the state after `tokens` tokens; `itemsize` is 4 for float32, 2 for bfloat16."""
+    return STATE_PARTS * slot_count(config, tokens) * config.width * batch * itemsize
+
+
+def prefill_flops(config: LMNConfig, tokens: int, batch: int = 1, tokens_before: int = 0) -> int:
+    """FLOPs of one forward pass over `tokens` tokens, from nothing or after `tokens_before`."""
+    layout = tree.chunk_layout(tokens_before, tokens)
+    return batch * (_linear_flops(config, layout) + 2 * _attention_product_flops(config, layout))
+
+
+def training_flops(config: LMNConfig, tokens: int, batch: int = 1) -> int:
+    """FLOPs of forward and backward over `tokens` tokens from nothing, for all gradients."""
+    layout = tree.chunk_layout(0, tokens)
+    linear = LINEAR_TRAINING_FACTOR * _linear_flops(config, layout)
+    products = 2 + ATTENTION_BACKWARD_PRODUCTS
+    return batch * (linear + products * _attention_product_flops(config, layout))
+
+
+def decode_flops(config: LMNConfig, tokens_seen: int, batch: int = 1) -> int:
+    """FLOPs of the one step that reads token number `tokens_seen` + 1, merges included."""
+    levels = tree.merges_at(tokens_seen + 1)
+    merges = sum(_merge_flops(config, level) for level in range(1, levels + 1))
+    return batch * (_step_flops(config, tokens_seen + 1) + merges)
+
+
+def mean_decode_flops(config: LMNConfig, tokens_seen: int, batch: int = 1) -> float:
+    """FLOPs of a step at this many slots, merges averaged: level i is rebuilt every 2^i tokens."""
+    levels = tree.level_count(tokens_seen + 1)
+    merges = sum(_merge_flops(config, level) / (1 << level) for level in range(1, levels + 1))
+    return batch * (_step_flops(config, tokens_seen + 1) + merges)
+
+
+def worst_decode_flops(config: LMNConfig, tokens_seen: int, batch: int = 1) -> int:
+    """FLOPs of a step at this many slots when all levels are rebuilt, as at powers of two."""
+    levels = tree.level_count(tokens_seen + 1)
+    merges = sum(_merge_flops(config, level) for level in range(1, levels + 1))
+    return batch * (_step_flops(config, tokens_seen + 1) + merges)
+
+
+def _linear_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
+    """Products outside attention in one forward pass; tokens are padded to whole chunks."""
+    padded = layout.chunks * layout.chunk_size
+    flops = padded * 6 * config.width**2 + layout.tokens * _after_attention_flops(config)
+    for level in range(1, layout.levels + 1):
+        before = tree.newest_node(layout.tokens_before, level)
+        made = tree.newest_node(layout.last_token, level) - before
+        flops += made * _node_flops(config, level)
+    return flops
+
+
+def _attention_product_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
+    """One of attention's two products, over all chunks: every token of a chunk with every row."""
+    rows = sum(
+        group.chunks * layout.rows_per_chunk(group.levels, config.banks, config.expansion)
+        for group in layout.groups()
+    )
+    return 2 * rows * layout.chunk_size * config.width
+
+
+def _step_flops(config: LMNConfig, token: int) -> int:
+    """A step without its merges: projections, attention over the slots, feed-forward."""
+    attention = 4 * slot_count(config, token) * config.width
+    return 6 * config.width**2 + attention + _after_attention_flops(config)
+
+
+def _after_attention_flops(config: LMNConfig) -> int:
+    """Output projection and feed-forward of one token."""
+    return 2 * config.width**2 + 4 * config.width * config.hidden_width
+
+
+def _merge_flops(config: LMNConfig, level: int) -> int:
+    """One merge while decoding: a node, and a query too, as one product serves token and nodes."""
+    rows = tree.rows_per_node(level, config.banks, config.expansion)
+    return _node_flops(config, level) + 2 * rows * config.width**2
+
+
+def _node_flops(config: LMNConfig, level: int) -> int:
+    """Making one node at `level` out of its children, and its keys and values."""
+    width, banks = config.width, config.banks
+    rows = tree.rows_per_node(level, banks, config.expansion)
+    key_value = 4 * rows * width**2
+    if config.summarizer == "conv" and config.conv_groups == "mix":
+        return key_value + 4 * (banks * width) ** 2
+    merge = 4 * rows * width**2
+    if config.summarizer == "expander":
+        child_rows = tree.rows_per_node(level - 1, banks, config.expansion)
+        merge += 4 * child_rows * (1 + config.expansion) * width**2
+    return key_value + merge

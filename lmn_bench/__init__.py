@@ -1,0 +1,3 @@
+"""lmn-bench: how latency and memory of sequence models grow with length, measured honestly."""
+
+__version__ = "0.1.0"

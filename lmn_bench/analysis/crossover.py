@@ -1,0 +1,93 @@
+"""From which length on one subject is ahead of another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lmn_bench.analysis.results import CaseResult, Series
+from lmn_bench.analysis.stats import percentile_interval, resampled_medians
+from lmn_bench.metrics import metric as metric_named
+from lmn_bench.schema import Outcome
+
+Standing = Literal["ahead", "behind", "even"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two subjects at one length.
+
+    `ratio` says how many times better A is (B over A where lower is better): above 1, A is ahead.
+    It is None where one of them did not finish, and then `standing` is decided by that.
+    """
+
+    length: int
+    ratio: float | None
+    low: float | None
+    high: float | None
+    standing: Standing
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """How A stands against B over all lengths that both were tried at.
+
+    Attributes:
+        comparisons: by rising length.
+        ahead_from: shortest length from which on A is ahead at every longer one; None if never.
+        behind_until: longest length at which A is behind; None if at none.
+    """
+
+    metric: str
+    comparisons: tuple[Comparison, ...]
+    ahead_from: int | None
+    behind_until: int | None
+
+
+def crossover(a: Series, b: Series, metric: str) -> Crossover | None:
+    """Compare two series length by length; None when they share no length with a result."""
+    found = []
+    for length in sorted(set(a) & set(b)):
+        comparison = _compare(a[length], b[length], metric)
+        if comparison is not None:
+            found.append(comparison)
+    if not found:
+        return None
+    ahead_from = None
+    for comparison in reversed(found):
+        if comparison.standing != "ahead":
+            break
+        ahead_from = comparison.length
+    behind = [comparison.length for comparison in found if comparison.standing == "behind"]
+    return Crossover(metric, tuple(found), ahead_from, behind[-1] if behind else None)
+
+
+def _compare(a: CaseResult, b: CaseResult, metric: str) -> Comparison | None:
+    of_a, of_b = a.values.get(metric), b.values.get(metric)
+    length = a.case.length
+    if of_a and of_b:
+        lower_is_better = metric_named(metric).better != "higher"
+        over, under = (b, a) if lower_is_better else (a, b)
+        top, bottom = over.values[metric], under.values[metric]
+        if min(min(top), min(bottom)) <= 0:
+            return None
+        ratios = resampled_medians(top, over.salt) / resampled_medians(bottom, under.salt)
+        low, high = percentile_interval(ratios)
+        standing: Standing = "ahead" if low > 1 else "behind" if high < 1 else "even"
+        ratio = float(np.median(top) / np.median(bottom))
+        return Comparison(length, ratio, low, high, standing)
+    if of_a and b.outcome is not Outcome.OK and _ran_out(b):
+        return Comparison(length, None, None, None, "ahead")
+    if of_b and a.outcome is not Outcome.OK and _ran_out(a):
+        return Comparison(length, None, None, None, "behind")
+    return None
+
+
+def _ran_out(result: CaseResult) -> bool:
+    """Whether it did not finish for want of memory or time (itself, or by the backstop)."""
+    if result.outcome in {Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT, Outcome.KILLED}:
+        return True
+    reason = result.reason or ""
+    return result.outcome is Outcome.SKIPPED and " at length " in reason

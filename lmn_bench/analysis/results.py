@@ -1,0 +1,101 @@
+"""Records put in order: one value per process, summed up per case and metric."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lmn_bench.analysis.stats import Estimate, median_estimate
+from lmn_bench.metrics import METRICS
+from lmn_bench.schema import Case, Outcome, Record
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """All replicates of one case.
+
+    Attributes:
+        case: the case.
+        outcome: `ok` if any process was; otherwise the first thing that went wrong.
+        reason: why it wasn't ok.
+        values: metric -> one value per ok process, in order of replicates.
+    """
+
+    case: Case
+    outcome: Outcome
+    reason: str | None
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """Median over processes with its interval; a count that is exact has no interval."""
+        values = self.values.get(metric)
+        if not values:
+            return None
+        if METRICS[metric].exact and len(set(values)) == 1:
+            return Estimate(values[0], values[0], values[0], len(values), 1.0)
+        return median_estimate(values)
+
+    @property
+    def salt(self) -> int:
+        """A stable number of this case, for its own bootstrap stream."""
+        return zlib.crc32(self.case.id.encode())
+
+
+Series = dict[int, CaseResult]
+
+
+@dataclass(frozen=True)
+class ResultSet:
+    """The cases of a run, each once, with the ways to group them."""
+
+    cases: tuple[CaseResult, ...]
+
+    def settings(self) -> list[Case]:
+        """The distinct settings (device, mode, cap, sizes …) in order of appearance."""
+        return list(dict.fromkeys(result.case.setting for result in self.cases))
+
+    def subjects(self, setting: Case | None = None) -> list[str]:
+        """Subjects in order of appearance, of one setting or of all."""
+        chosen = (r for r in self.cases if setting is None or r.case.setting == setting)
+        return list(dict.fromkeys(result.case.subject for result in chosen))
+
+    def series(self, setting: Case, subject: str) -> Series:
+        """The results of one subject in one setting by rising length."""
+        found = {
+            result.case.length: result
+            for result in self.cases
+            if result.case.setting == setting and result.case.subject == subject
+        }
+        return dict(sorted(found.items()))
+
+    def lengths(self, setting: Case) -> list[int]:
+        """All lengths of a setting, rising."""
+        return sorted({r.case.length for r in self.cases if r.case.setting == setting})
+
+
+def result_set(records: Iterable[Record], order: Sequence[Case] = ()) -> ResultSet:
+    """Sum up records per case; `order` says in which order cases appear (default: as recorded)."""
+    grouped: dict[Case, list[Record]] = {case: [] for case in order}
+    for record in records:
+        grouped.setdefault(record.case, []).append(record)
+    return ResultSet(tuple(_case_result(c, records) for c, records in grouped.items() if records))
+
+
+def _case_result(case: Case, records: Sequence[Record]) -> CaseResult:
+    ordered = sorted(records, key=lambda record: record.replicate)
+    good = [record for record in ordered if record.outcome is Outcome.OK]
+    if not good:
+        # A later replicate may be skipped because of what the first one ran into.
+        worst = next((r for r in ordered if r.outcome is not Outcome.SKIPPED), ordered[0])
+        return CaseResult(case, worst.outcome, worst.reason)
+    failed = next((record for record in ordered if record.outcome is not Outcome.OK), None)
+    values: dict[str, list[float]] = {}
+    for record in good:
+        for key, value in record.metrics.items():
+            if key in METRICS:
+                values.setdefault(key, []).append(float(value))
+    reason = None
+    if failed is not None:
+        reason = f"{len(good)} of {len(ordered)} processes ok: {failed.reason}"
+    return CaseResult(case, Outcome.OK, reason, {k: tuple(v) for k, v in values.items()})

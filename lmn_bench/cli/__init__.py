@@ -1,0 +1,105 @@
+"""The command line: one file per command, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from lmn_bench import __version__
+from lmn_bench.cli.console import stderr_console
+from lmn_bench.errors import ExitCode, LmnBenchError, SuiteError
+
+_COMMANDS = {
+    "run": "run",
+    "report": "report",
+    "list": "list",
+    "show": "show",
+    "validate": "validate",
+    "env": "env",
+}
+
+_EPILOG = """\
+\b
+Exit codes: 0 ok; 1 some cases failed unexpectedly; 2 wrong usage or suite;
+3 internal error; 130 interrupted. Results go to stdout, talk to stderr.
+"""
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when that command is called or described."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"lmn_bench.cli.{_COMMANDS[cmd_name]}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            from lmn_bench.errors import UnknownNameError
+
+            raise UnknownNameError("command", args[0], _COMMANDS)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(__version__, "-V", "--version", message="lmn-bench %(version)s")
+def lmn_bench() -> None:
+    """Measure how latency and peak memory of sequence models grow with length.
+
+    Start with `lmn-bench run` (under a minute), then `lmn-bench run --suite scaling`.
+    """
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; every error of ours is printed here, once."""
+    console = stderr_console()
+    try:
+        code = lmn_bench.main(list(arguments), prog_name="lmn-bench", standalone_mode=False)
+        return int(code or ExitCode.OK)
+    except SuiteError as error:
+        console.print(f"error: {error.message}", style="bold red", markup=False, soft_wrap=True)
+        for problem in error.problems:
+            console.print(f"  {problem.place}: {problem.message}", markup=False, soft_wrap=True)
+            if problem.hint:
+                console.print(f"    hint: {problem.hint}", markup=False, soft_wrap=True)
+        return error.exit_code
+    except LmnBenchError as error:
+        return _fail(error.message, error.hint, error.exit_code)
+    except click.Abort:
+        return _fail("interrupted", None, ExitCode.INTERRUPTED)
+    except click.ClickException as error:
+        hint = None
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            hint = f"see `{error.ctx.command_path} --help`"
+        return _fail(error.format_message(), hint, ExitCode.USAGE)
+    except KeyboardInterrupt:
+        return _fail("interrupted", None, ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): there is nobody to say anything to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception:
+        console.print(traceback.format_exc(), markup=False, highlight=False, soft_wrap=True)
+        return _fail("internal error (above)", "please report it", ExitCode.INTERNAL)
+
+
+def _fail(message: str, hint: str | None, code: ExitCode) -> ExitCode:
+    console = stderr_console()
+    console.print(f"error: {message}", style="bold red", markup=False, soft_wrap=True)
+    if hint:
+        console.print(f"hint: {hint}", markup=False, soft_wrap=True)
+    return code

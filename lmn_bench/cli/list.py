@@ -1,0 +1,91 @@
+"""`lmn-bench list suites|models|metrics|runs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmn_bench.cli.console import print_json, stdout_console
+from lmn_bench.cli.options import json_option, results_option
+
+_SHOWN = {
+    "suites": ("name", "cases", "processes", "description"),
+    "models": ("name", "description"),
+    "metrics": ("name", "unit", "better", "meaning"),
+    "runs": ("name", "created", "records", "finished"),
+}
+
+
+@click.command(name="list")
+@click.argument("what", type=click.Choice(list(_SHOWN)))
+@results_option
+@json_option
+def command(what: str, results: Path, as_json: bool) -> None:
+    """List suites, models, metrics or runs."""
+    listing = {"suites": _suites, "models": _models, "metrics": _metrics}
+    rows = _runs(results) if what == "runs" else listing[what]()
+    if as_json:
+        print_json(rows)
+        return
+    from lmn_bench.report.document import Table
+    from lmn_bench.report.text import render_table
+
+    console = stdout_console()
+    if not rows:
+        console.print(f"no {what}" + (f" in {results}" if what == "runs" else ""))
+        return
+    columns = _SHOWN[what]
+    cells = tuple(tuple(str(row[column]) for column in columns) for row in rows)
+    for part in render_table(Table("", columns, cells, wraps=True), console):
+        console.print(part)
+
+
+def _suites() -> list[dict[str, Any]]:
+    from lmn_bench.plan import all_cases
+    from lmn_bench.suite import builtin_suites, load_suite
+
+    rows = []
+    for name, path in builtin_suites().items():
+        suite = load_suite(path)
+        rows.append({"name": name, "description": suite.description, "path": str(path),
+                     "cases": len(all_cases(suite)),
+                     "processes": suite.measuring.processes})  # fmt: skip
+    return rows
+
+
+def _models() -> list[dict[str, Any]]:
+    from lmn_bench.subjects.names import BUILTIN
+
+    own = "your own: a factory that takes a ModelSpec, dtype and device"
+    named = [{"name": name, "description": text} for name, text in BUILTIN.items()]
+    return [*named, {"name": "package.module:factory", "description": own}]
+
+
+def _metrics() -> list[dict[str, Any]]:
+    from lmn_bench.metrics import METRICS
+
+    return [
+        {"name": m.key, "unit": m.unit or "count", "better": m.better, "exact": m.exact,
+         "meaning": m.meaning, "measured": m.measured}
+        for m in METRICS.values()
+    ]  # fmt: skip
+
+
+def _runs(results: Path) -> list[dict[str, Any]]:
+    from lmn_bench.errors import StoreError
+    from lmn_bench.store import list_runs, read_run
+
+    rows: list[dict[str, Any]] = []
+    for folder in list_runs(results):
+        try:
+            run = read_run(folder)
+        except StoreError as error:
+            rows.append({"name": folder.name, "created": "?", "records": "?",
+                         "finished": f"unreadable: {error.message}"})  # fmt: skip
+            continue
+        rows.append({"name": folder.name, "created": run.info.created_at,
+                     "records": len(run.records),
+                     "finished": run.info.finished_at or "no (run --resume)"})  # fmt: skip
+    return rows

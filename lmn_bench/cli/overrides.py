@@ -1,0 +1,77 @@
+"""Options of `run` that take the place of a suite's own values."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lmn_bench.errors import UnknownNameError, UsageError
+from lmn_bench.suite import AXES, MEASURING_KEYS, Override
+
+_KEY_OF_OPTION = {
+    "--models": "subjects",
+    "--modes": "modes",
+    "--lengths": "lengths",
+    "--device": "device",
+    "--threads": "threads",
+    "--memory-cap": "memory_cap",
+}
+
+
+def overrides_of(
+    options: Mapping[str, str | None], processes: int | None, settings: Sequence[str]
+) -> list[Override]:
+    """Overrides from the options that were given and every `--set KEY=VALUE`.
+
+    Raises:
+        UsageError: an empty value, or a `--set` without "=".
+        UnknownNameError: a key that no suite has.
+    """
+    found = []
+    for option, text in options.items():
+        if text is None:
+            continue
+        key = _KEY_OF_OPTION[option]
+        value: Any = text if key == "lengths" else _items(option, text)
+        if key == "threads":
+            value = [_whole_number(option, item) for item in value]
+        found.append(Override(option, key, value))
+    if processes is not None:
+        found.append(Override("--processes", "processes", processes))
+    found.extend(_setting(text) for text in settings)
+    return found
+
+
+def _setting(text: str) -> Override:
+    key, equals, value = text.partition("=")
+    key = key.strip().replace("-", "_")
+    if not equals or not value.strip():
+        raise UsageError(f"--set {text}: expected KEY=VALUE", "for example --set width=128")
+    known = [*AXES, *MEASURING_KEYS]
+    if key == "modes":
+        return Override(f"--set {key}", key, _items(f"--set {key}", value))
+    if key not in known:
+        raise UnknownNameError("key", key, known)
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        # Not a TOML value, so a plain word or a list of them: 2^7..2^9, lmn,gru, 64MiB.
+        parsed = value.strip() if key == "lengths" else _items(f"--set {key}", value)
+        if isinstance(parsed, list):
+            parsed = [int(item) if item.isdigit() else item for item in parsed]
+            parsed = parsed if key in AXES else parsed[0]
+    return Override(f"--set {key}", key, parsed)
+
+
+def _items(option: str, text: str) -> list[str]:
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if not items:
+        raise UsageError(f"{option} is empty")
+    return items
+
+
+def _whole_number(option: str, text: str) -> int:
+    if not text.isdigit():
+        raise UsageError(f"{option} expects whole numbers, got {text!r}")
+    return int(text)

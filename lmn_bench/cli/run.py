@@ -1,0 +1,81 @@
+"""`lmn-bench run`: plan a suite, measure it, report it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lmn_bench.cli.options import json_option, results_option
+from lmn_bench.errors import UsageError
+
+DEFAULT_SUITE = "smoke"
+_LATEST = ""
+
+
+@click.command(name="run", short_help="Measure a suite.")
+@click.option("--suite", metavar="NAME|PATH", help=f"Suite to run.  [default: {DEFAULT_SUITE}]")
+@click.option("--models", "--subjects", metavar="A,B", help="Models in place of the suite's own.")
+@click.option("--modes", metavar="A,B", help="Only these of the suite's modes.")
+@click.option("--lengths", metavar="RANGE", help='"2^7..2^15" or "128,1K,4096".')
+@click.option("--device", metavar="A,B", help="cpu, cuda, or both.")
+@click.option("--threads", metavar="N,M", help="CPU threads.")
+@click.option("--memory-cap", metavar="A,B", help='Budgets such as "64MiB", or "none".')
+@click.option("--processes", type=click.IntRange(1, 1000), metavar="N", help="Processes per case.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+              help="Any other key of a sweep or of [measuring], e.g. width=128.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N",
+              help="Of the order and the weights.  [default: drawn and recorded]")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Show the plan and its forecast; measure nothing.")
+@click.option("--resume", is_flag=False, flag_value=_LATEST, metavar="[RUN]",
+              help="Go on with an interrupted run (default: the latest).")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@results_option
+@json_option
+def command(
+    suite: str | None,
+    models: str | None,
+    modes: str | None,
+    lengths: str | None,
+    device: str | None,
+    threads: str | None,
+    memory_cap: str | None,
+    processes: int | None,
+    settings: tuple[str, ...],
+    seed: int | None,
+    dry_run: bool,
+    resume: str | None,
+    quiet: bool,
+    results: Path,
+    as_json: bool,
+) -> int:
+    r"""Measure a suite: every case in processes of its own, in shuffled order.
+
+    \b
+    Examples:
+      lmn-bench run                                     smoke: everything, tiny
+      lmn-bench run --suite scaling                     the headline, about 15 minutes
+      lmn-bench run --suite scaling --models lmn,transformer --modes decode
+      lmn-bench run --models my_package.my_module:make_model
+      lmn-bench run --resume                            go on after an interrupt
+    """
+    from lmn_bench.cli.overrides import overrides_of
+    from lmn_bench.cli.sweep import new_sweep, resume_sweep, show_plan
+
+    overrides = overrides_of(
+        {"--models": models, "--modes": modes, "--lengths": lengths, "--device": device,
+         "--threads": threads, "--memory-cap": memory_cap},
+        processes, settings,
+    )  # fmt: skip
+    if resume is not None:
+        if suite or overrides or seed is not None or dry_run:
+            raise UsageError(
+                "--resume takes its suite, options and seed from the run",
+                "give --resume alone, or leave it out to start a new run",
+            )
+        return resume_sweep(resume or None, results, quiet=quiet, as_json=as_json)
+    if dry_run:
+        return show_plan(suite or DEFAULT_SUITE, overrides, as_json=as_json)
+    return new_sweep(
+        suite or DEFAULT_SUITE, overrides, results, seed=seed, quiet=quiet, as_json=as_json
+    )

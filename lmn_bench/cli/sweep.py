@@ -1,0 +1,220 @@
+"""What `run` does: compose plan, store, processes, progress and report."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lmn_bench.analysis.results import result_set
+from lmn_bench.cli.console import print_json, stderr_console, stdout_console
+from lmn_bench.cli.progress import Progress
+from lmn_bench.environment import is_supported, read_environment
+from lmn_bench.errors import DeviceError, ExitCode, StoreError, UsageError
+from lmn_bench.plan import PlannedCase, plan, runnable
+from lmn_bench.report.build import build_report
+from lmn_bench.report.document import Document
+from lmn_bench.report.facts import warning_lines
+from lmn_bench.report.markdown import render_markdown
+from lmn_bench.report.planned import plan_document
+from lmn_bench.report.text import render_answers, render_document
+from lmn_bench.run.process import ForkServer
+from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks, skipped
+from lmn_bench.schema import Environment, Outcome, RunInfo
+from lmn_bench.store import (
+    RecordWriter,
+    StoredRun,
+    create_run,
+    find_run,
+    finish_run,
+    new_run_id,
+    read_run,
+    repair,
+    save,
+)
+from lmn_bench.subjects.names import is_user_subject
+from lmn_bench.suite import Override, find_suite, load_suite
+
+REPORT_FILE = "report.md"
+
+
+def show_plan(suite_name: str, overrides: Sequence[Override], *, as_json: bool) -> int:
+    """`run --dry-run`: what would be measured, what not and why, and what it would cost."""
+    suite = load_suite(find_suite(suite_name), overrides)
+    environment = read_environment()
+    planned = plan(suite, environment)
+    if as_json:
+        print_json({"suite": asdict(suite), "cases": [_plan_row(item) for item in planned]})
+    else:
+        console = stdout_console()
+        console.print(render_document(plan_document(suite, planned, environment), console))
+    return ExitCode.OK
+
+
+def new_sweep(
+    suite_name: str,
+    overrides: Sequence[Override],
+    results: Path,
+    *,
+    seed: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Start a new run and measure all of it."""
+    suite = load_suite(find_suite(suite_name), overrides)
+    environment = _checked_environment(overrides)
+    seed = secrets.randbelow(2**32) if seed is None else seed
+    planned = plan(suite, environment)
+    with ForkServer() as server:
+        _probe_user_subjects(server, planned)
+        moment = datetime.now(UTC)
+        info = RunInfo(
+            run_id=new_run_id(suite.name, results, moment),
+            created_at=moment.isoformat(timespec="seconds"),
+            suite=suite,
+            seed=seed,
+            environment=environment,
+            command=("lmn-bench", *map(shlex.quote, sys.argv[1:])),
+        )
+        folder = create_run(results, info)
+        return _measure(StoredRun(folder, info, ()), planned, server, quiet=quiet, as_json=as_json)
+
+
+def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool) -> int:
+    """Go on with a run: measure what has no record yet, on the same machine."""
+    run = read_run(find_run(name, results))
+    environment = _checked_environment(())
+    if environment.machine != run.info.environment.machine:
+        raise StoreError(
+            f"{run.folder.name} was measured on {run.info.environment.hostname} "
+            f"({run.info.environment.cpu_model}, torch {run.info.environment.torch}); "
+            "records of another machine would be mixed into it",
+            "start a new run here",
+        )
+    console = stderr_console()
+    for bad in run.bad_lines:
+        console.print(
+            f"warning: records.jsonl line {bad.number} set aside: {bad.reason}", markup=False
+        )
+    run = repair(run)
+    planned = plan(run.info.suite, environment)
+    with ForkServer() as server:
+        _probe_user_subjects(server, planned)
+        return _measure(run, planned, server, quiet=quiet, as_json=as_json)
+
+
+def _measure(
+    run: StoredRun,
+    planned: Sequence[PlannedCase],
+    server: ForkServer,
+    *,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Measure what is missing of a run, record by record, then report."""
+    measuring, console = run.info.suite.measuring, stderr_console()
+    for line in warning_lines(run.info.environment):
+        console.print(line, style="yellow", markup=False)
+    console.print(f"run {run.folder}", markup=False, soft_wrap=True)
+    present = {(record.case_id, record.replicate) for record in run.records}
+    records = list(run.records)
+    tasks = [
+        task
+        for task in order_tasks(runnable(planned), measuring.processes, run.info.seed)
+        if (task.case.id, task.replicate) not in present
+    ]
+    progress = Progress(console, planned, records, measuring, enabled=not quiet)
+    try:
+        with RecordWriter(run.folder) as writer, progress:
+            for item in planned:
+                for replicate in range(measuring.processes if item.skip else 0):
+                    if (item.case.id, replicate) not in present:
+                        record = skipped(item.case, replicate, item.skip or "")
+                        writer.append(record)
+                        records.append(record)
+            for event in run_tasks(tasks, measuring, run.info.seed, server, run.records):
+                if isinstance(event, Started):
+                    progress.started(event, tasks[event.done :])
+                elif isinstance(event, Finished):
+                    writer.append(event.record)
+                    records.append(event.record)
+                    progress.finished(event)
+    except KeyboardInterrupt:
+        console.print(
+            f"interrupted; {len(records):,} records are safe in {run.folder}\n"
+            f"next: lmn-bench run --resume {run.folder}",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+        return ExitCode.INTERRUPTED
+    info = finish_run(run.folder, run.info)
+    return _conclude(StoredRun(run.folder, info, tuple(records)), planned, as_json=as_json)
+
+
+def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) -> int:
+    """Write the report, say the answers, and what to type next."""
+    document = run_document(run, planned)
+    save(run.folder / REPORT_FILE, render_markdown(document))
+    outcomes = Counter(record.outcome for record in run.records)
+    failed = sum(record.is_failure for record in run.records)
+    code = ExitCode.CASES_FAILED if failed else ExitCode.OK
+    report = run.folder / REPORT_FILE
+    if as_json:
+        print_json({"run": str(run.folder), "report": str(report), "exit_code": int(code),
+                    "failed": failed, "outcomes": dict(outcomes),
+                    "answers": document.answers})  # fmt: skip
+        return code
+    console = stdout_console()
+    for part in render_answers(document.answers):
+        console.print(part)
+    counts = ", ".join(f"{outcomes[o]:,} {o.value}" for o in Outcome if outcomes[o])
+    console.print(f"{counts}; report: {report}", markup=False, soft_wrap=True)
+    verb = "show" if failed else "report"
+    console.print(f"next: lmn-bench {verb} {run.folder}", markup=False, soft_wrap=True)
+    return code
+
+
+def run_document(run: StoredRun, planned: Sequence[PlannedCase]) -> Document:
+    """The report of a run, cases in the order of its suite."""
+    results = result_set(run.records, [item.case for item in planned])
+    count = len(planned) * run.info.suite.measuring.processes
+    return build_report(run.info, results, run.records, count)
+
+
+def _checked_environment(overrides: Sequence[Override]) -> Environment:
+    """The machine's facts, if it can be measured on and has what was asked for by name."""
+    unsupported = is_supported()
+    if unsupported is not None:
+        raise DeviceError(unsupported, "run it on Linux")
+    environment = read_environment()
+    asked = {str(v) for o in overrides if o.key == "device" for v in _listed(o.value)}
+    if "cuda" in asked and not environment.gpus:
+        raise DeviceError(
+            "no NVIDIA GPU on this machine, and cuda was asked for",
+            "leave out --device: what a suite lists and a machine lacks is skipped",
+        )
+    return environment
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _probe_user_subjects(server: ForkServer, planned: Sequence[PlannedCase]) -> None:
+    """Build every model of the user's once, so that a typing slip is told before measuring."""
+    own = {(i.case.subject, i.case.model) for i in planned if is_user_subject(i.case.subject)}
+    for subject, spec in sorted(own):
+        server.probe(subject, asdict(spec))
+    if not runnable(planned):
+        reasons = sorted({item.skip for item in planned if item.skip})
+        raise UsageError(f"nothing to measure: {'; '.join(reasons)}")
+
+
+def _plan_row(item: PlannedCase) -> dict[str, object]:
+    return {"case_id": item.case.id, **asdict(item.case), "skip": item.skip,
+            "predicted_memory_bytes": item.memory_bytes,
+            "predicted_seconds": item.seconds}  # fmt: skip

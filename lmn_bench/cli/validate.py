@@ -1,0 +1,46 @@
+"""`lmn-bench validate SUITE`: all mistakes of a suite file at once."""
+
+from __future__ import annotations
+
+import click
+
+from lmn_bench.cli.console import print_json, stdout_console
+from lmn_bench.cli.options import json_option
+from lmn_bench.errors import ExitCode, SuiteError
+
+
+@click.command(name="validate", short_help="Check a suite file.")
+@click.argument("suite")
+@json_option
+def command(suite: str, as_json: bool) -> int:
+    """Check a suite (a name or a TOML file) and say what it would measure.
+
+    All mistakes are told at once, each with its place. Exit code 2 if there are any.
+    """
+    from lmn_bench.environment import read_environment
+    from lmn_bench.plan import plan, runnable
+    from lmn_bench.suite import find_suite, load_suite
+
+    path = find_suite(suite)
+    try:
+        loaded = load_suite(path)
+    except SuiteError as error:
+        if not as_json:
+            raise
+        problems = [vars(problem) for problem in error.problems]
+        print_json({"suite": str(path), "valid": False, "problems": problems})
+        return ExitCode.USAGE
+    planned = plan(loaded, read_environment())
+    cases, processes = len(runnable(planned)), loaded.measuring.processes
+    if as_json:
+        print_json(
+            {"suite": str(path), "valid": True, "problems": [], "cases": len(planned),
+             "runnable": cases, "processes": processes}
+        )  # fmt: skip
+    else:
+        skipped = len(planned) - cases
+        more = f", {skipped} skipped on this machine" if skipped else ""
+        stdout_console().print(
+            f"{path}: ok, {cases} cases × {processes} processes{more}", markup=False
+        )
+    return ExitCode.OK

@@ -1,0 +1,109 @@
+"""Every error that a user can cause, with what to do about it and the exit code it ends in.
+
+LmnBenchError (message, hint, exit_code)
+├── UsageError (2)             a wrong option or argument
+│   ├── UnknownNameError       a name that does not exist, with the nearest one that does
+│   └── UnitError              a quantity that cannot be read ("64 Mb", "2^7.15")
+├── SuiteError (2)             a suite file with one or more mistakes, all told at once
+├── SubjectError (2)           a user's own model that cannot be imported or built
+├── DeviceError (2)            a device asked for by name that this machine lacks
+├── StoreError (2)             a run folder that cannot be read, written or continued
+│   └── NewerSchemaError       a run folder written by a newer lmn-bench
+└── WorkerError (3)            the measuring process broke its protocol: our mistake
+
+Library code raises these and never prints or exits; `lmn_bench.cli` turns them into exit codes
+in one place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every `lmn-bench` command."""
+
+    OK = 0
+    CASES_FAILED = 1
+    USAGE = 2
+    INTERNAL = 3
+    INTERRUPTED = 130
+
+
+class LmnBenchError(Exception):
+    """Base of all errors meant for the user: a message, a hint and an exit code."""
+
+    exit_code: ExitCode = ExitCode.USAGE
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(LmnBenchError):
+    """A wrong option or argument on the command line."""
+
+
+class UnknownNameError(UsageError):
+    """A name that does not exist; the hint offers the nearest one that does."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], extra: str = "") -> None:
+        known = sorted(known)
+        super().__init__(f"unknown {kind} {name!r}", nearest_hint(kind, name, known, extra))
+
+
+class UnitError(UsageError):
+    """A quantity that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a suite: where it is, what is wrong, and what to do."""
+
+    place: str
+    message: str
+    hint: str | None = None
+
+
+class SuiteError(LmnBenchError):
+    """A suite with mistakes; `problems` holds all of them."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        count = f"{len(problems)} mistakes" if len(problems) > 1 else "a mistake"
+        super().__init__(f"{source} has {count}")
+        self.source = source
+        self.problems = tuple(problems)
+
+
+class SubjectError(LmnBenchError):
+    """A user's own model that cannot be imported, built or run."""
+
+
+class DeviceError(LmnBenchError):
+    """A device that was asked for by name and is not there."""
+
+
+class StoreError(LmnBenchError):
+    """A run folder that cannot be read, written or continued."""
+
+
+class NewerSchemaError(StoreError):
+    """A run folder whose schema is newer than this program's."""
+
+
+class WorkerError(LmnBenchError):
+    """The measuring process broke its protocol."""
+
+    exit_code = ExitCode.INTERNAL
+
+
+def nearest_hint(kind: str, name: str, known: Sequence[str], extra: str = "") -> str:
+    """A hint that offers the nearest known name, or lists all when none is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean {near[0]!r}?{extra}"
+    return f"{kind}s: {', '.join(known) or 'none'}{extra}"

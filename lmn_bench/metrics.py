@@ -1,0 +1,97 @@
+"""Every metric once: key, unit, which way is better, what it means, how it is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lmn_bench.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured or counted quantity.
+
+    Attributes:
+        key: name in records.
+        unit: base unit: s, B, FLOP, token/s or "" for a plain count.
+        better: which direction is better, or "neither".
+        exact: counted, so equal in every replicate; otherwise it varies between processes.
+        meaning: what it is.
+        measured: how it is obtained.
+    """
+
+    key: str
+    title: str
+    unit: str
+    better: Literal["lower", "higher", "neither"]
+    exact: bool
+    meaning: str
+    measured: str
+
+
+_ALL = (
+    Metric("latency_s", "latency", "s", "lower", False,
+           "time of one call: a sequence (prefill, stream), a step of training, a decoded token",
+           "median of the samples of one process; decode: median over passes of the mean step"),
+    Metric("latency_median_s", "median step", "s", "lower", False,
+           "decode: the usual step, without the mean's share of rare long merges",
+           "median over all steps of the window"),
+    Metric("latency_p99_s", "99th percentile step", "s", "lower", False,
+           "decode: the step that one in a hundred exceeds",
+           "99th percentile over all steps of the window"),
+    Metric("latency_worst_s", "worst step", "s", "lower", False,
+           "decode: the slowest position at this context; for an LMN the step to a power of two, "
+           "which rebuilds every level",
+           "maximum over positions (the step to token n and the window) of the median over passes"),
+    Metric("tokens_per_s", "throughput", "token/s", "higher", False,
+           "tokens of all rows of the batch per second", "batch × tokens / latency_s"),
+    Metric("peak_memory_bytes", "peak memory", "B", "lower", False,
+           "highest resident memory of the process (CUDA: of torch's allocations) during one call",
+           "kernel's high-water mark, reset before a call of its own after garbage collection and "
+           "malloc_trim; CUDA: max_memory_allocated"),
+    Metric("working_memory_bytes", "working memory", "B", "lower", False,
+           "what one call needs on top of what the process held before it, its result included",
+           "peak_memory_bytes less the resident memory just before the call"),
+    Metric("floor_bytes", "process floor", "B", "lower", False,
+           "interpreter and libraries before the model is built", "resident memory"),
+    Metric("parameter_bytes", "parameters (bytes)", "B", "lower", True,
+           "weights of the model", "sum over parameters"),
+    Metric("parameters", "parameters", "", "neither", True,
+           "trainable numbers of the model", "sum over parameters"),
+    Metric("state_bytes", "state", "B", "lower", True,
+           "what must be kept to decode on after n tokens", "sum over the tensors of the state"),
+    Metric("allocator_peak_bytes", "allocator peak", "B", "lower", True,
+           "highest sum of live bytes that torch's allocator handed out during one call",
+           "running sum over the profiler's allocation events; CUDA: the caching allocator's peak"),
+    Metric("flops", "FLOPs", "FLOP", "lower", True,
+           "floating-point operations of matrix products, convolutions and attention in one call "
+           "(decode: mean step of the window)",
+           "counted on the dispatched operations"),
+    Metric("operations", "operations", "", "lower", True,
+           "operations that torch dispatches in one call (decode: mean step of the window)",
+           "counted by a dispatch mode"),
+    Metric("slots", "slots", "", "lower", True,
+           "vectors that the last token attends to", "formula of the tree, or the context length"),
+    Metric("reserved_memory_bytes", "reserved memory", "B", "lower", False,
+           "CUDA: what torch's caching allocator held at its peak", "max_memory_reserved"),
+    Metric("context_memory_bytes", "context memory", "B", "lower", False,
+           "CUDA: the driver's context and libraries, outside torch's allocator",
+           "used memory of the device less what torch reserved, in a process of its own"),
+    Metric("check_error", "check error", "", "lower", False,
+           "largest difference between parallel and sequential outputs, relative to their size",
+           "prefill against one token at a time, before any timing"),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {metric.key: metric for metric in _ALL}
+
+
+def metric(key: str) -> Metric:
+    """The metric named `key`.
+
+    Raises:
+        UnknownNameError: with the nearest name.
+    """
+    if key not in METRICS:
+        raise UnknownNameError("metric", key, METRICS, "; see `lmn-bench list metrics`")
+    return METRICS[key]

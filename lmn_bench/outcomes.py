@@ -1,0 +1,37 @@
+"""How a failed allocation announces itself, whichever layer reports it."""
+
+from __future__ import annotations
+
+import re
+
+from lmn_bench.units import format_bytes
+
+_OUT_OF_MEMORY_SIGNS = (
+    "can't allocate memory",  # torch's CPU allocator
+    "not enough memory",
+    "out of memory",  # CUDA
+    "cannot allocate memory",  # the C library
+    "bad_alloc",  # C++
+    "could not create a memory object",  # oneDNN
+    "thread creation failed",  # libgomp: no memory for a stack
+)
+
+
+_TRIED = re.compile(r"tried to allocate ([\d.]+ ?[A-Za-z]+)", re.IGNORECASE)
+
+
+def allocation_that_failed(text: str) -> str:
+    """What could not be allocated, as far as the error says; short enough for a table."""
+    found = _TRIED.search(text)
+    if found is None:
+        return (text.strip().splitlines() or ["no message"])[-1][:200]
+    amount = found.group(1)
+    if amount.endswith("bytes"):
+        amount = format_bytes(int(amount.split()[0]))
+    return f"could not allocate {amount}"
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether an error or the last words of a process tell of a failed allocation."""
+    lowered = text.lower()
+    return any(sign in lowered for sign in _OUT_OF_MEMORY_SIGNS)

@@ -1,0 +1,96 @@
+"""A suite into cases: the grid, stable ids, what is skipped and why, what it will cost.
+
+The cost is a first-order forecast from formulas, for a person deciding whether to start; nothing
+measured comes from it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from lmn_bench import costs
+from lmn_bench.errors import SubjectError
+from lmn_bench.schema import Case, Environment, Measuring, ModelSpec, Suite, Sweep
+from lmn_bench.subjects.names import BUILTIN
+
+# Fork, build, check and load kernels in every process (measured: 0.1 to 0.25 s at small widths).
+OVERHEAD_PER_PROCESS_S = 0.15
+# The memory pass, one warm-up and one sample at least.
+MIN_CALLS_PER_PROCESS = 2
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """One case of the plan.
+
+    Attributes:
+        case: what is to be measured.
+        skip: why it won't be, or None.
+        memory_bytes: forecast of parameters + state + working memory; None for a user's model.
+        seconds: forecast for all its processes together; None for a user's model.
+    """
+
+    case: Case
+    skip: str | None
+    memory_bytes: int | None
+    seconds: float | None
+
+
+def plan(suite: Suite, environment: Environment) -> list[PlannedCase]:
+    """All cases of a suite, each once, in the order of the file."""
+    return [_planned(case, suite.measuring, environment) for case in all_cases(suite)]
+
+
+def all_cases(suite: Suite) -> list[Case]:
+    """The grid of every sweep; a case that stands in two of them counts once."""
+    return list(dict.fromkeys(itertools.chain.from_iterable(map(_grid, suite.sweeps))))
+
+
+def runnable(planned: Iterable[PlannedCase]) -> list[Case]:
+    """The cases that will be measured."""
+    return [item.case for item in planned if item.skip is None]
+
+
+def _grid(sweep: Sweep) -> Iterator[Case]:
+    sizes = itertools.product(sweep.width, sweep.heads, sweep.layers, sweep.banks, sweep.expansion)
+    models = [ModelSpec(*size) for size in sizes]
+    settings = itertools.product(
+        sweep.device, sweep.dtype, sweep.threads, sweep.memory_cap, sweep.batch
+    )
+    for (device, dtype, threads, cap, batch), model in itertools.product(settings, models):
+        points = itertools.product(sweep.modes, sweep.subjects, sweep.lengths)
+        for mode, subject, length in points:
+            yield Case(
+                subject=subject, mode=mode, length=length, device=device, batch=batch,
+                dtype=dtype, threads=threads, memory_cap_bytes=cap, model=model,
+            )  # fmt: skip
+
+
+def _planned(case: Case, measuring: Measuring, environment: Environment) -> PlannedCase:
+    skip = _skip_reason(case, environment)
+    if case.subject not in BUILTIN:
+        return PlannedCase(case, skip, None, None)
+    try:
+        memory_bytes = costs.memory_bytes(case)
+        call_s = costs.seconds(case)
+    except SubjectError as error:
+        return PlannedCase(case, skip or error.message, None, None)
+    return PlannedCase(case, skip, memory_bytes, _case_seconds(case, call_s, measuring))
+
+
+def _skip_reason(case: Case, environment: Environment) -> str | None:
+    if case.device == "cuda" and not environment.gpus:
+        return "no NVIDIA GPU on this machine"
+    if case.device == "cpu" and case.threads > environment.logical_cores:
+        return f"{case.threads} threads asked for, {environment.logical_cores} cores here"
+    return None
+
+
+def _case_seconds(case: Case, call_s: float, measuring: Measuring) -> float:
+    # A context is prefilled once; its steps are short.
+    calls = 1 if case.mode == "decode" else MIN_CALLS_PER_PROCESS
+    timed_s = max(calls * call_s, measuring.time_goal_s)
+    process_s = OVERHEAD_PER_PROCESS_S + timed_s
+    return min(process_s, measuring.timeout_s) * measuring.processes

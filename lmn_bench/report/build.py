@@ -1,0 +1,82 @@
+"""Decides what a report says: from results to a document of sentences and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lmn_bench.analysis.results import ResultSet
+from lmn_bench.report.answers import answers
+from lmn_bench.report.document import Document, Section
+from lmn_bench.report.tables import (
+    failures_section,
+    limits_section,
+    mode_sections,
+    models_section,
+)
+from lmn_bench.report.words import machine_line
+from lmn_bench.schema import Environment, Record, RunInfo
+
+
+def build_report(
+    info: RunInfo, results: ResultSet, records: Sequence[Record], planned: int
+) -> Document:
+    """The whole report of a run.
+
+    Args:
+        info: what the run knows about itself.
+        results: its cases.
+        records: its records, for warnings and counts.
+        planned: replicates that the suite asks for.
+    """
+    sections = [*mode_sections(results)]
+    for section in (limits_section(results), models_section(results), failures_section(results)):
+        if section is not None:
+            sections.append(section)
+    sections.append(_method(info, records, planned))
+    return Document(
+        title=f"{info.suite.name}: {info.run_id}",
+        subtitle=machine_line(info.environment),
+        answers=tuple(answers(results)),
+        sections=tuple(sections),
+    )
+
+
+def _method(info: RunInfo, records: Sequence[Record], planned: int) -> Section:
+    measuring, environment = info.suite.measuring, info.environment
+    done = {(record.case_id, record.replicate) for record in records}
+    sentences = [
+        f"{measuring.processes} processes per case, each with its own check, memory pass and "
+        f"timing pass; order shuffled in rounds with seed {info.seed}.",
+        "A value is the median over processes; its interval runs between order statistics "
+        f"({_interval_words(measuring.processes)}).",
+        f"{len(done):,} of {planned:,} replicates recorded; "
+        f"lmn-bench {environment.lmn_bench}, torch {environment.torch}, "
+        f"Python {environment.python}{_git(environment)}.",
+    ]
+    sentences += [f"Noise: {w.message}; {w.hint}." for w in environment.warnings]
+    warned: dict[str, int] = {}
+    for record in records:
+        for warning in record.warnings:
+            kind = warning.split(":")[0]
+            warned[kind] = warned.get(kind, 0) + 1
+    sentences += [
+        f"{count:,} replicates with the warning “{kind}” (see records.jsonl)."
+        for kind, count in warned.items()
+    ]
+    if info.command:
+        sentences.append(f"Repeat it: {' '.join(info.command)}")
+    return Section("Method", sentences=tuple(sentences))
+
+
+def _interval_words(processes: int) -> str:
+    if processes == 1:
+        return "one process: no interval"
+    if processes < 6:
+        return f"with {processes} processes their whole range, {1 - 2.0 ** (1 - processes):.1%}"
+    return "at least 95%"
+
+
+def _git(environment: Environment) -> str:
+    if environment.git_commit is None:
+        return ""
+    return f", commit {environment.git_commit[:10]}{' (changed)' * bool(environment.git_dirty)}"

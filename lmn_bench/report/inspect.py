@@ -1,0 +1,101 @@
+"""A run as it was recorded, without statistics: `show`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmn_bench.metrics import METRICS
+from lmn_bench.report.document import Document, Section, Table
+from lmn_bench.report.facts import environment_rows, warning_lines
+from lmn_bench.schema import Outcome, Record, RunInfo
+from lmn_bench.store import BadLine
+from lmn_bench.units import format_seconds, format_value
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_TIMELINE_WIDTH = 60
+
+
+def inspect_run(
+    info: RunInfo, folder: Path, records: Sequence[Record], bad_lines: Sequence[BadLine]
+) -> Document:
+    """Suite, machine, outcomes, and everything that did not end well."""
+    outcomes = Counter(record.outcome for record in records)
+    counts = ", ".join(f"{outcomes[o]:,} {o.value}" for o in Outcome if outcomes[o])
+    facts = (
+        ("suite", f"{info.suite.name}: {info.suite.description}"),
+        ("created", info.created_at),
+        ("finished", info.finished_at or f"no: lmn-bench run --resume {folder}"),
+        ("seed", str(info.seed)),
+        ("command", " ".join(info.command)),
+        ("records", f"{len(records):,}: {counts}" if records else "none yet"),
+        ("folder", str(folder)),
+    )
+    sections = [
+        Section("Run", tables=(Table("", ("what", "value"), facts, wraps=True),)),
+        Section(
+            "Machine",
+            sentences=tuple(warning_lines(info.environment)),
+            tables=(Table("", ("what", "value"), tuple(environment_rows(info.environment)),
+                          wraps=True),),
+        ),
+    ]  # fmt: skip
+    ended = [record for record in records if record.outcome is not Outcome.OK]
+    if ended:
+        rows = tuple((r.case_id, str(r.replicate), r.outcome.value, r.reason or "") for r in ended)
+        table = Table("", ("case", "process", "outcome", "reason"), rows, wraps=True)
+        sections.append(Section("Did not end ok", tables=(table,)))
+    if bad_lines:
+        lines = tuple((str(bad.number), bad.reason, bad.text[:60]) for bad in bad_lines)
+        table = Table("", ("line", "reason", "begins with"), lines, wraps=True)
+        sections.append(Section("Lines of records.jsonl left out", tables=(table,)))
+    return Document(info.run_id, folder.name, (), tuple(sections))
+
+
+def inspect_cases(info: RunInfo, records: Sequence[Record]) -> Document:
+    """Every replicate of some cases: its metrics and samples."""
+    grouped: dict[str, list[Record]] = {}
+    for record in records:
+        grouped.setdefault(record.case_id, []).append(record)
+    sections = tuple(_case_section(case_id, found) for case_id, found in grouped.items())
+    return Document(info.run_id, f"{len(grouped)} cases", (), sections)
+
+
+def _case_section(case_id: str, records: Sequence[Record]) -> Section:
+    records = sorted(records, key=lambda record: record.replicate)
+    keys = [key for key in METRICS if any(key in record.metrics for record in records)]
+    rows = [(METRICS[key].title, *(_value(record, key) for record in records)) for key in keys]
+    rows.append(("timed samples", *(f"{len(record.samples_s):,}" for record in records)))
+    rows.append(("warm-up samples", *(f"{len(record.warmup_samples_s):,}" for record in records)))
+    rows.append(("whole process", *(format_seconds(record.wall_s) for record in records)))
+    columns = ("metric", *(f"process {record.replicate}" for record in records))
+    sentences = [
+        f"process {record.replicate}: {record.outcome.value}, {record.reason}"
+        for record in records
+        if record.reason
+    ]
+    sentences += [f"process {r.replicate}: {text}" for r in records for text in r.warnings]
+    sentences += [
+        f"process {record.replicate}, resident memory over time: {_timeline(record)}"
+        for record in records
+        if record.memory_timeline
+    ]
+    table = Table("", columns, tuple(rows))
+    return Section(case_id, sentences=tuple(sentences), tables=(table,))
+
+
+def _value(record: Record, key: str) -> str:
+    return format_value(record.metrics.get(key), METRICS[key].unit)
+
+
+def _timeline(record: Record) -> str:
+    """Resident memory as a row of blocks from its lowest to its highest sample."""
+    sizes = [size for _, size in record.memory_timeline]
+    step = max(1, -(-len(sizes) // _TIMELINE_WIDTH))
+    shown = [max(sizes[i : i + step]) for i in range(0, len(sizes), step)]
+    low, high = min(shown), max(shown)
+    scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
+    blocks = "".join(_BLOCKS[round((size - low) * scale)] for size in shown)
+    span = f"{format_value(low, 'B')} to {format_value(high, 'B')}"
+    return f"{blocks} {span} in {format_seconds(record.memory_timeline[-1][0])}"

@@ -1,0 +1,65 @@
+"""A plan as a document: `run --dry-run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lmn_bench.plan import PlannedCase
+from lmn_bench.report.document import Document, Section, Table
+from lmn_bench.schema import Case, Environment, Suite
+from lmn_bench.units import format_bytes, format_cap, format_duration, format_lengths
+
+
+def plan_document(
+    suite: Suite, planned: Sequence[PlannedCase], environment: Environment
+) -> Document:
+    """What a run would measure, series by series, and what it would take."""
+    series: dict[Case, list[PlannedCase]] = {}
+    for item in planned:
+        series.setdefault(item.case.series, []).append(item)
+    todo = [item for item in planned if item.skip is None]
+    seconds = sum(item.seconds or 0.0 for item in todo)
+    unknown = sum(item.seconds is None for item in todo)
+    processes = suite.measuring.processes
+    answers = [
+        f"{len(todo):,} cases × {processes} processes = {len(todo) * processes:,} measurements, "
+        f"about {format_duration(seconds)} in all"
+        + (f", not counting {unknown:,} cases of models of your own" if unknown else "")
+        + ".",
+    ]
+    skipped = len(planned) - len(todo)
+    if skipped:
+        answers.append(f"{skipped:,} cases are skipped on this machine.")
+    table = Table(
+        "Series",
+        ("model", "mode", "lengths", "device", "cap", "memory", "time"),
+        tuple(_row(case, items) for case, items in series.items()),
+        "Memory: forecast for the longest length. Time: forecast for all processes. "
+        "First-order formulas; nothing was measured.",
+    )
+    sections = [Section("Plan", tables=(table,))]
+    reasons: dict[str, list[str]] = {}
+    for item in planned:
+        if item.skip:
+            reasons.setdefault(item.skip, []).append(item.case.id)
+    if reasons:
+        rows = tuple((reason, f"{len(ids):,}", ids[0]) for reason, ids in reasons.items())
+        skips = Table("", ("reason", "cases", "for example"), rows, wraps=True)
+        sections.append(Section("Skipped", tables=(skips,)))
+    subtitle = f"{environment.cpu_model}, {environment.logical_cores} cores"
+    return Document(f"Plan of {suite.name}", subtitle, tuple(answers), tuple(sections))
+
+
+def _row(case: Case, items: Sequence[PlannedCase]) -> tuple[str, ...]:
+    todo = [item for item in items if item.skip is None]
+    memory = [item.memory_bytes for item in todo if item.memory_bytes is not None]
+    seconds = [item.seconds for item in todo if item.seconds is not None]
+    return (
+        case.subject,
+        case.mode,
+        format_lengths([item.case.length for item in items]),
+        f"{case.device}, {case.threads} thr" if case.device == "cpu" else case.device,
+        format_cap(case.memory_cap_bytes),
+        format_bytes(max(memory)) if memory else ("?" if todo else "skipped"),
+        format_duration(sum(seconds)) if seconds else ("?" if todo else "–"),
+    )

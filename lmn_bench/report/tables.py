@@ -1,0 +1,263 @@
+"""The tables of a report: values by length, growth, who is ahead, limits, models, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lmn_bench.analysis.crossover import Crossover, crossover
+from lmn_bench.analysis.growth import FLAT_EXPONENT, TOP_LENGTHS, Growth, growth
+from lmn_bench.analysis.results import CaseResult, ResultSet
+from lmn_bench.metrics import METRICS
+from lmn_bench.report.document import Section, Table
+from lmn_bench.report.words import (
+    OWN_SUBJECT,
+    SHORT_OUTCOME,
+    free_settings,
+    model_words,
+    names,
+    own_subject,
+    setting_title,
+    span,
+    times,
+    without_cap,
+)
+from lmn_bench.schema import Case, Outcome
+from lmn_bench.units import format_bytes, format_cap, format_length, format_value
+
+# A value whose interval is wider than this (relative half-width) is marked as unsure.
+UNSURE_SPREAD = 0.10
+_LATENCY_OF = {
+    "train": "Time of one training step",
+    "prefill": "Time to read the whole sequence",
+    "decode": "Time per decoded token",
+    "stream": "Time of the whole sequence, token by token",
+}
+
+
+def mode_sections(results: ResultSet) -> Iterator[Section]:
+    """A section per mode and setting: time, memory or state, growth, and who is ahead."""
+    for setting in free_settings(results):
+        tables = [_value_table(results, setting, "latency_s", _LATENCY_OF[setting.mode])]
+        if setting.mode == "decode":
+            tables.append(
+                _value_table(
+                    results, setting, "latency_worst_s", "Worst step at a context",
+                    "The slowest position by its median: a merge cascade for an LMN, "
+                    "not a pause of the machine.",
+                )
+            )  # fmt: skip
+            tables.append(_value_table(results, setting, "state_bytes", "State kept per sequence"))
+        else:
+            tables.append(
+                _value_table(
+                    results, setting, "working_memory_bytes", "Working memory",
+                    METRICS["working_memory_bytes"].meaning.capitalize() + ".",
+                )
+            )  # fmt: skip
+        tables += [_growth_table(results, setting), _standing_table(results, setting)]
+        kept = tuple(table for table in tables if table is not None and table.rows)
+        yield Section(setting_title(setting), tables=kept)
+
+
+def _value_table(
+    results: ResultSet, setting: Case, metric: str, caption: str, note: str = ""
+) -> Table | None:
+    subjects = results.subjects(setting)
+    rows, unsure = [], False
+    for length in results.lengths(setting):
+        cells = [format_length(length)]
+        for subject in subjects:
+            cell = _cell(results.series(setting, subject).get(length), metric)
+            unsure = unsure or cell.startswith("~")
+            cells.append(cell)
+        rows.append(tuple(cells))
+    if all(cell == "–" for row in rows for cell in row[1:]):
+        return None
+    column = "context" if setting.mode == "decode" else "length"
+    if unsure:
+        note += f" ~: half the interval is over {UNSURE_SPREAD:.0%} of the value."
+    return Table(caption, (column, *subjects), tuple(rows), note.strip())
+
+
+def _cell(result: CaseResult | None, metric: str) -> str:
+    if result is None:
+        return "–"
+    estimate = result.estimate(metric)
+    if estimate is None:
+        return "–" if result.outcome is Outcome.OK else SHORT_OUTCOME[result.outcome]
+    mark = "~" if estimate.spread > UNSURE_SPREAD else ""
+    return mark + format_value(estimate.value, METRICS[metric].unit, 2 if mark else 3)
+
+
+def _growth_table(results: ResultSet, setting: Case) -> Table | None:
+    rows = []
+    for subject in results.subjects(setting):
+        found = growth(results.series(setting, subject), "latency_s")
+        if found is not None:
+            rows.append(
+                (
+                    subject,
+                    _verdict(found),
+                    times(found.ratio, found.ratio_low, found.ratio_high),
+                    _exponent(found),
+                )
+            )
+    lengths = results.lengths(setting)
+    if len(lengths) < 2 or not rows:
+        return None
+    return Table(
+        "Growth of the time with length",
+        ("model", "grows", "longest / shortest", "exponent"),
+        tuple(rows),
+        f"Exponent e of n^e over the last {TOP_LENGTHS} lengths: 0 flat, 1 linear, 2 quadratic. "
+        "Unclear: the interval holds flat and more. 95% intervals over processes.",
+    )
+
+
+def _exponent(found: Growth) -> str:
+    return f"{found.exponent:.2f} [{found.exponent_low:.2f}, {found.exponent_high:.2f}]"
+
+
+def _verdict(found: Growth) -> str:
+    low, high = found.exponent_low, found.exponent_high
+    if found.is_flat:
+        return "flat"
+    if high < 0:
+        return "falls"
+    if low <= FLAT_EXPONENT:
+        return "unclear"
+    for power, word in ((1, "linear"), (2, "quadratic")):
+        if low <= power <= high:
+            return word
+    if high < 1:
+        return "below linear"
+    return "above linear" if high < 2 else "above quadratic"
+
+
+def _standing_table(results: ResultSet, setting: Case) -> Table | None:
+    subjects = results.subjects(setting)
+    own = own_subject(subjects)
+    rows = []
+    for other in subjects:
+        found = crossover(results.series(setting, own), results.series(setting, other), "latency_s")
+        if other != own and found is not None:
+            rows.append(_standing_row(other, found))
+    if not rows:
+        return None
+    return Table(
+        f"Where {own} is ahead in time",
+        ("against", "ahead from", "behind to", "at the shortest", "at the longest"),
+        tuple(rows),
+        f"Shortest, longest length: how many times faster {own} is (below 1: slower), with a 95% "
+        "interval. Ahead, behind: the interval excludes 1.",
+    )
+
+
+def _standing_row(other: str, found: Crossover) -> tuple[str, ...]:
+    ahead = "nowhere" if found.ahead_from is None else format_length(found.ahead_from)
+    behind = "nowhere" if found.behind_until is None else format_length(found.behind_until)
+    ends = []
+    for comparison in (found.comparisons[0], found.comparisons[-1]):
+        if comparison.ratio is None or comparison.low is None or comparison.high is None:
+            loser = other if comparison.standing == "ahead" else "it"
+            ends.append(f"{loser} did not finish")
+        else:
+            ends.append(times(comparison.ratio, comparison.low, comparison.high))
+    return (other, ahead, behind, *ends)
+
+
+def limits_section(results: ResultSet) -> Section | None:
+    """The longest length that each subject finishes under each cap."""
+    capped = [s for s in results.settings() if s.memory_cap_bytes is not None]
+    if not capped:
+        return None
+    caps = sorted({s.memory_cap_bytes for s in capped if s.memory_cap_bytes is not None})
+    tables = []
+    for common in dict.fromkeys(without_cap(setting) for setting in capped):
+        group = [setting for setting in capped if without_cap(setting) == common]
+        lengths = sorted({n for setting in group for n in results.lengths(setting)})
+        subjects = list(dict.fromkeys(s for setting in group for s in results.subjects(setting)))
+        by_cap = {setting.memory_cap_bytes: setting for setting in group}
+        rows = [
+            (subject, *(_longest(results, by_cap.get(cap), subject) for cap in caps))
+            for subject in subjects
+        ]
+        tables.append(
+            Table(
+                f"{setting_title(common)}: longest length that fits",
+                ("model", *(format_cap(cap) for cap in caps)),
+                tuple(rows),
+                f"Lengths tried: {format_length(lengths[0])} to {format_length(lengths[-1])}; "
+                "≥: the longest one tried fits. The cap counts what a call allocates beyond the "
+                "process with its model: input, state and working memory.",
+            )
+        )
+    return Section("Under a memory cap", tables=tuple(tables))
+
+
+def _longest(results: ResultSet, setting: Case | None, subject: str) -> str:
+    if setting is None:
+        return "–"
+    series = results.series(setting, subject)
+    fitting = [n for n, result in series.items() if result.outcome is Outcome.OK]
+    stopped = [r for r in series.values() if r.outcome is not Outcome.OK]
+    if not fitting:
+        return SHORT_OUTCOME[stopped[0].outcome] if stopped else "–"
+    longest = max(fitting)
+    if longest == max(series):
+        return f"≥ {format_length(longest)}"
+    first = next(r for n, r in series.items() if n > longest)
+    word = "" if first.outcome is Outcome.OUT_OF_MEMORY else f" ({SHORT_OUTCOME[first.outcome]})"
+    return format_length(longest) + word
+
+
+def models_section(results: ResultSet) -> Section | None:
+    """Parameters of each subject: the sizes that were set side by side."""
+    tables = []
+    models = list(dict.fromkeys((r.case.model, r.case.dtype) for r in results.cases))
+    for model, dtype in models:
+        found: dict[str, CaseResult] = {}
+        for result in results.cases:
+            if (result.case.model, result.case.dtype) == (model, dtype) and result.values:
+                found.setdefault(result.case.subject, result)
+        if not found:
+            continue
+        reference = found.get(OWN_SUBJECT, next(iter(found.values()))).values["parameters"][0]
+        rows = []
+        for subject, result in found.items():
+            count = result.values["parameters"][0]
+            size = result.values["parameter_bytes"][0]
+            check = result.values.get("check_error")
+            rows.append((subject, f"{count:,.0f}", f"{count / reference - 1:+.2%}",
+                         format_bytes(size), f"{max(check):.1e}" if check else "–"))  # fmt: skip
+        tables.append(
+            Table(
+                f"{dtype}, {model_words(model)}",
+                ("model", "parameters", "against the first", "bytes", "check"),
+                tuple(rows),
+                "Check: largest difference between parallel and sequential outputs, relative to "
+                "the largest output; a model that differs isn't timed.",
+            )
+        )
+    return Section("Models", tables=tuple(tables)) if tables else None
+
+
+def failures_section(results: ResultSet) -> Section | None:
+    """Every case without a number, or with fewer than asked for; equal ends stand together."""
+    grouped: dict[tuple[str, str, str], list[Case]] = {}
+    for result in results.cases:
+        if result.outcome is not Outcome.OK or result.reason:
+            case = result.case
+            where = f"{case.device}, cap {format_cap(case.memory_cap_bytes)}"
+            key = (result.outcome.value, result.reason or "", where)
+            grouped.setdefault(key, []).append(case)
+    rows = [
+        (outcome, reason, where, names(cases, "subject"), names(cases, "mode"),
+         span(sorted({case.length for case in cases})))
+        for (outcome, reason, where), cases in grouped.items()
+    ]  # fmt: skip
+    if not rows:
+        return None
+    columns = ("outcome", "reason", "where", "models", "modes", "lengths")
+    table = Table("", columns, tuple(rows), wraps=True)
+    return Section("Not measured, or not in every process", tables=(table,))

@@ -1,0 +1,71 @@
+"""Results as data: CSV and JSON, one row per case and metric, in base units."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from lmn_bench.analysis.results import ResultSet
+from lmn_bench.metrics import METRICS
+from lmn_bench.schema import SCHEMA, RunInfo
+
+COLUMNS = (
+    "case_id", "subject", "mode", "device", "length", "batch", "dtype", "threads",
+    "memory_cap_bytes", "width", "heads", "layers", "banks", "expansion", "outcome", "reason",
+    "metric", "unit", "median", "low", "high", "confidence", "processes",
+)  # fmt: skip
+
+
+def tidy(results: ResultSet) -> pd.DataFrame:
+    """One row per case and metric; a case without results has one row with no metric."""
+    frame = pd.DataFrame.from_records(list(_rows(results)), columns=COLUMNS)
+    # Missing whole numbers stay missing; they don't turn every cap into a float.
+    return frame.astype({"memory_cap_bytes": "Int64", "processes": "Int64"})
+
+
+def render_csv(results: ResultSet) -> str:
+    """The tidy table as CSV."""
+    return str(tidy(results).to_csv(index=False))
+
+
+def render_json(info: RunInfo, results: ResultSet) -> str:
+    """Run and results as one JSON object."""
+    cases = []
+    for result in results.cases:
+        metrics = {}
+        for key in result.values:
+            estimate = result.estimate(key)
+            if estimate is not None:
+                metrics[key] = {"unit": METRICS[key].unit, **asdict(estimate)}
+        cases.append(
+            {
+                "case_id": result.case.id,
+                **asdict(result.case),
+                "outcome": result.outcome,
+                "reason": result.reason,
+                "metrics": metrics,
+            }
+        )
+    document = {"schema": SCHEMA, "run": asdict(info), "cases": cases}
+    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _rows(results: ResultSet) -> Iterator[tuple[Any, ...]]:
+    for result in results.cases:
+        case, model = result.case, result.case.model
+        shared = (
+            case.id, case.subject, case.mode, case.device, case.length, case.batch, case.dtype,
+            case.threads, case.memory_cap_bytes, model.width, model.heads, model.layers,
+            model.banks, model.expansion, result.outcome.value, result.reason,
+        )  # fmt: skip
+        if not result.values:
+            yield (*shared, *(None,) * 7)
+        for key in result.values:
+            estimate = result.estimate(key)
+            if estimate is not None:
+                yield (*shared, key, METRICS[key].unit, estimate.value, estimate.low,
+                       estimate.high, estimate.confidence, estimate.count)  # fmt: skip

@@ -1,0 +1,98 @@
+"""The words that reports share: settings, machines, ratios, and how a case ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lmn_bench.analysis.results import ResultSet
+from lmn_bench.schema import Case, Environment, ModelSpec, Outcome
+from lmn_bench.units import format_bytes, format_cap, format_length, format_number
+
+# The subject that this project is about; where a run lacks it, the first subject takes its place.
+OWN_SUBJECT = "lmn"
+# More names than this are counted, not listed.
+MAX_NAMES = 4
+SHORT_OUTCOME = {
+    Outcome.OUT_OF_MEMORY: "OOM",
+    Outcome.TIMEOUT: "timeout",
+    Outcome.KILLED: "killed",
+    Outcome.ERROR: "error",
+    Outcome.INCORRECT: "wrong",
+    Outcome.SKIPPED: "skipped",
+}
+
+
+def own_subject(subjects: Sequence[str]) -> str:
+    """The subject that the others are set against."""
+    return OWN_SUBJECT if OWN_SUBJECT in subjects else subjects[0]
+
+
+def free_settings(results: ResultSet) -> list[Case]:
+    """Settings with results and without a cap; those under one are told by what fits."""
+    measured = dict.fromkeys(result.case.setting for result in results.cases if result.values)
+    return [setting for setting in measured if setting.memory_cap_bytes is None]
+
+
+def without_cap(setting: Case) -> Case:
+    """The setting that several caps share."""
+    return replace(setting, memory_cap_bytes=None)
+
+
+def setting_title(setting: Case) -> str:
+    """A setting as a heading."""
+    threads = f", {setting.threads} thread{'s' * (setting.threads > 1)}"
+    batch = f", batch {setting.batch}" if setting.batch > 1 else ""
+    device = setting.device + (threads if setting.device == "cpu" else "")
+    model = model_words(setting.model)
+    return f"{setting.mode.capitalize()} on {device}, {setting.dtype}{batch}, {model}"
+
+
+def where(results: ResultSet, setting: Case) -> str:
+    """The setting in a few words, when the run has several of the same mode."""
+    same = [s for s in free_settings(results) if s.mode == setting.mode]
+    return f" ({where_short(setting)})" if len(same) > 1 else ""
+
+
+def where_short(setting: Case) -> str:
+    """A setting but for its mode, in a few words."""
+    cap = setting.memory_cap_bytes
+    threads = f"{setting.threads} thread{'s' * (setting.threads > 1)}"
+    words = [setting.device, threads, setting.dtype, f"width {setting.model.width}"]
+    if setting.batch > 1:
+        words.append(f"batch {setting.batch}")
+    return ", ".join(words + ([f"cap {format_cap(cap)}"] if cap is not None else []))
+
+
+def model_words(model: ModelSpec) -> str:
+    """Sizes of a model: width 64, 4 heads, 1 layer, 1 bank."""
+    plural = [(model.heads, "head"), (model.layers, "layer"), (model.banks, "bank")]
+    counts = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in plural)
+    return f"width {model.width}, {counts}"
+
+
+def machine_line(environment: Environment) -> str:
+    """The machine in one line."""
+    gpus = "".join(f", {gpu.name}" for gpu in environment.gpus)
+    return (
+        f"{environment.cpu_model}, {environment.logical_cores} cores, "
+        f"{format_bytes(environment.memory_bytes)}{gpus}; {environment.os}"
+    )
+
+
+def times(ratio: float, low: float, high: float) -> str:
+    """A ratio with its interval: 2.3× [2.1, 2.6]."""
+    return f"{format_number(ratio, 2)}× [{format_number(low, 2)}, {format_number(high, 2)}]"
+
+
+def names(cases: Sequence[Case], field: str) -> str:
+    """The distinct values of a field, counted when there are many."""
+    names = list(dict.fromkeys(str(getattr(case, field)) for case in cases))
+    return f"{len(names)} {field}s" if len(names) > MAX_NAMES else ", ".join(names)
+
+
+def span(lengths: Sequence[int]) -> str:
+    """Lengths, or from where to where when there are many."""
+    if len(lengths) <= MAX_NAMES:
+        return ", ".join(map(format_length, lengths))
+    return f"{format_length(lengths[0])} to {format_length(lengths[-1])}"

@@ -1,0 +1,186 @@
+"""One child process per replicate, through the fork server; its death is an answer too."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from lmn_bench.errors import SubjectError, WorkerError
+
+# Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
+_START_TIMEOUT_S = 120.0
+_PROBE_TIMEOUT_S = 60.0
+_END_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a child ended.
+
+    Attributes:
+        result: what it measured; None when it died before it could say.
+        exit_code: its exit status, negative for a signal.
+        timed_out: whether we killed it.
+        output: the end of what it printed.
+    """
+
+    result: dict[str, Any] | None
+    exit_code: int
+    timed_out: bool
+    output: str
+
+
+class ForkServer:
+    """A child with torch imported that forks a process per job. Use it as a context manager.
+
+    The caller waits blocked in the kernel: nothing runs beside the measured process.
+    """
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = dict(os.environ if environ is None else environ)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def measure(self, job: Mapping[str, Any], timeout_s: float) -> Reply:
+        """Run one job in a process of its own; kill it after `timeout_s` seconds.
+
+        Raises:
+            SubjectError: the job's subject cannot be built.
+            WorkerError: the server itself cannot be started.
+        """
+        return self._run({"measure": job}, timeout_s)
+
+    def probe(self, subject: str, spec: Mapping[str, int]) -> dict[str, Any]:
+        """Build a subject once and return its parameters and modes.
+
+        Raises:
+            SubjectError: it cannot be imported or built.
+        """
+        reply = self._run({"probe": {"subject": subject, "spec": spec}}, _PROBE_TIMEOUT_S)
+        if reply.result is None:
+            last = reply.output.strip().splitlines()[-1:] or ["no output"]
+            raise SubjectError(f"{subject} cannot be built: {last[0]}")
+        return reply.result
+
+    def close(self) -> None:
+        """End the server; a child that still runs is killed by the kernel with it."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        self._buffer = b""
+
+    def _run(self, job: Mapping[str, Any], timeout_s: float) -> Reply:
+        server = self._running_server()
+        assert server.stdin is not None
+        server.stdin.write(json.dumps(job).encode() + b"\n")
+        server.stdin.flush()
+        started = self._receive(_START_TIMEOUT_S)
+        if started is None or "pid" not in started:
+            return self._server_died()
+        pid = int(started["pid"])
+        answer = self._receive(timeout_s)
+        timed_out = answer is None and server.poll() is None
+        if timed_out:
+            self._kill(pid)
+            answer = self._receive(_START_TIMEOUT_S)
+        if answer is None:
+            return self._server_died()
+        result = answer["result"]
+        if result is not None and "refused" in result:
+            raise SubjectError(**result["refused"])
+        # A result that was complete before the kill is a result.
+        return Reply(
+            result=result,
+            exit_code=answer["exit"],
+            timed_out=timed_out and result is None,
+            output=answer["output"],
+        )
+
+    def _kill(self, pid: int) -> None:
+        for kill in (os.killpg, os.kill):
+            with suppress(ProcessLookupError):
+                kill(pid, signal.SIGKILL)
+                return
+
+    def _server_died(self) -> Reply:
+        """The server went with the child: the kernel's out-of-memory killer, most likely."""
+        code = -int(signal.SIGKILL)
+        if self._process is not None:
+            # It may live on and not answer: a model's own process can hold the pipe to us open.
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(_END_TIMEOUT_S)
+        self.close()
+        if code == 0:
+            raise WorkerError("the measuring process ended without an answer")
+        return Reply(result=None, exit_code=code, timed_out=False, output="")
+
+    def _running_server(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.close()
+        # OpenBLAS starts its threads on import, and threads don't survive a fork.
+        environ = {**self._environ, "OPENBLAS_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "99"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "lmn_bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environ,
+            # Ctrl-C is for the parent: it decides what becomes of the case that runs.
+            start_new_session=True,
+        )
+        ready = self._receive(_START_TIMEOUT_S)
+        if ready is None or not ready.get("ready"):
+            self.close()
+            raise WorkerError(
+                "the measuring process does not start",
+                f"try `{sys.executable} -m lmn_bench.worker` and look at its error",
+            )
+        return self._process
+
+    def _receive(self, timeout_s: float) -> dict[str, Any] | None:
+        """The server's next message, or None when it doesn't come in time or ever."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        deadline = time.monotonic() + timeout_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                remaining = deadline - time.monotonic()
+                if remaining <= 0 or not selector.select(remaining):
+                    return None
+                chunk = os.read(descriptor, 1 << 20)
+                if not chunk:
+                    return None
+                self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message

@@ -1,0 +1,177 @@
+"""The order of a sweep, the backstop for longer lengths, and the events of its course."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from lmn_bench.errors import SubjectError
+from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.run.process import Reply
+from lmn_bench.schema import BACKSTOP_OUTCOMES, Case, Measuring, Outcome, Record
+from lmn_bench.units import format_length
+
+
+@dataclass(frozen=True)
+class Task:
+    """One replicate of one case, at its place in the order."""
+
+    case: Case
+    replicate: int
+    order: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task is about to run: `done` of `total` have ended before it."""
+
+    task: Task
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A task has ended in `record`; `measured` is False when nothing was run for it."""
+
+    task: Task
+    record: Record
+    measured: bool
+
+
+class Spawner(Protocol):
+    """Runs a job in a process of its own (`run.process.ForkServer`; a fake in tests)."""
+
+    def measure(self, job: dict[str, Any], timeout_s: float) -> Reply:
+        """Run one job to its end."""
+        ...
+
+
+def order_tasks(cases: Sequence[Case], processes: int, seed: int) -> list[Task]:
+    """All replicates of all cases, shuffled in rounds.
+
+    Round r holds replicate r of every case, so that drift of the machine hits all cases alike and
+    an interrupted sweep has whole rounds. Every round is shuffled; in the first one the lengths of
+    a series keep their rising order (the series are interleaved at random), so that the backstop
+    spares the long cases that cannot end well.
+    """
+    rng = random.Random(seed)
+    ordered: list[tuple[Case, int]] = []
+    for replicate in range(processes):
+        shuffled = list(cases)
+        rng.shuffle(shuffled)
+        if replicate == 0:
+            rising: dict[Case, list[Case]] = {}
+            for case in sorted(cases, key=lambda case: case.length):
+                rising.setdefault(case.series, []).append(case)
+            queues = {series: iter(members) for series, members in rising.items()}
+            # The places stay shuffled; which length of the series stands there is sorted.
+            shuffled = [next(queues[case.series]) for case in shuffled]
+        ordered.extend((case, replicate) for case in shuffled)
+    return [Task(case, replicate, order) for order, (case, replicate) in enumerate(ordered)]
+
+
+class Backstop:
+    """Remembers where a series ran out of memory or time; longer lengths aren't worth trying."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._limits: dict[Case, Record] = {}
+        for record in records:
+            self.learn(record)
+
+    def learn(self, record: Record) -> None:
+        """Take note of how a replicate ended."""
+        series = record.case.series
+        known = self._limits.get(series)
+        if record.outcome in BACKSTOP_OUTCOMES and (known is None or record.length < known.length):
+            self._limits[series] = record
+
+    def reason(self, case: Case) -> str | None:
+        """Why this case isn't worth running, or None."""
+        limit = self._limits.get(case.series)
+        if limit is None or case.length < limit.length:
+            return None
+        return f"{limit.outcome.value} at length {format_length(limit.length)}"
+
+
+def run_tasks(
+    tasks: Sequence[Task],
+    measuring: Measuring,
+    seed: int,
+    spawner: Spawner,
+    earlier: Iterable[Record] = (),
+    now: Callable[[], float] = time.monotonic,
+) -> Iterator[Started | Finished]:
+    """Run the tasks one after the other and yield what happens.
+
+    Args:
+        tasks: what is still to be measured, in order.
+        measuring: how.
+        seed: of the subjects' weights.
+        spawner: runs one job.
+        earlier: records of the same run that are on disk already (the backstop learns from them).
+        now: the clock of the parent (s).
+    """
+    backstop = Backstop(earlier)
+    for done, task in enumerate(tasks):
+        yield Started(task, done, len(tasks))
+        reason = backstop.reason(task.case)
+        if reason is not None:
+            record = skipped(task.case, task.replicate, reason, order=task.order)
+            yield Finished(task, record, measured=False)
+            continue
+        started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), now()
+        job = {
+            "case": asdict(task.case),
+            "replicate": task.replicate,
+            "measuring": asdict(measuring),
+            "seed": seed,
+        }
+        try:
+            ending = _ending(spawner.measure(job, measuring.timeout_s), task.case, measuring)
+        except SubjectError as error:
+            ending = {"outcome": Outcome.SKIPPED, "reason": error.message}
+        record = Record.of(
+            task.case, task.replicate, **ending,
+            order=task.order, started_at=started_at, wall_s=round(now() - begin, 3),
+        )  # fmt: skip
+        backstop.learn(record)
+        yield Finished(task, record, measured=True)
+
+
+def skipped(case: Case, replicate: int, reason: str, order: int = 0) -> Record:
+    """The record of a case that wasn't run, and why."""
+    return Record.of(case, replicate, Outcome.SKIPPED, reason=reason, order=order)
+
+
+def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
+    """Outcome and fields of a record from how the child ended."""
+    if reply.result is not None:
+        result = dict(reply.result)
+        return {
+            "outcome": Outcome(result.pop("outcome")),
+            **{key: tuple(map(_frozen, value)) if isinstance(value, list) else value
+               for key, value in result.items()},
+        }  # fmt: skip
+    last = reply.output.strip().splitlines()[-1:] or ["no last words"]
+    if reply.timed_out:
+        reason = f"took longer than {measuring.timeout_s:g} s"
+        return {"outcome": Outcome.TIMEOUT, "reason": reason}
+    if case.memory_cap_bytes is not None and says_out_of_memory(reply.output):
+        reason = allocation_that_failed(reply.output)
+        return {"outcome": Outcome.OUT_OF_MEMORY, "reason": reason}
+    if reply.exit_code == -9:
+        reason = "killed by signal 9: most likely the kernel, short of memory"
+        return {"outcome": Outcome.KILLED, "reason": reason}
+    if reply.exit_code < 0:
+        reason = f"killed by signal {-reply.exit_code}: {last[0]}"
+        return {"outcome": Outcome.KILLED, "reason": reason}
+    return {"outcome": Outcome.ERROR, "reason": f"exit code {reply.exit_code}: {last[0]}"}
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

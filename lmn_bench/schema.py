@@ -1,0 +1,299 @@
+"""The shared vocabulary: suites, cases, records, environments. Frozen data, standard library only.
+
+`SCHEMA` is written into every run folder and every record. Raise it when a stored field changes
+its meaning or goes away; a new optional field needs no new number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any
+
+from lmn_bench.units import format_cap
+
+SCHEMA = 1
+
+MODES = {
+    "train": "forward and backward over a whole sequence",
+    "prefill": "parallel inference over a whole sequence, returning the state",
+    "decode": "one token at a context of n tokens",
+    "stream": "n tokens one by one from nothing",
+}
+DTYPES = ("float32", "bfloat16", "float64")
+DEVICES = ("cpu", "cuda")
+
+
+class Outcome(StrEnum):
+    """How a replicate ended. Each of them is a result."""
+
+    OK = "ok"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    KILLED = "killed"
+    ERROR = "error"
+    INCORRECT = "incorrect"
+    SKIPPED = "skipped"
+
+
+# After one of these, longer lengths of the series are not worth trying.
+BACKSTOP_OUTCOMES = frozenset({Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT, Outcome.KILLED})
+
+
+@dataclass(frozen=True, order=True)
+class ModelSpec:
+    """The size of a subject: what every family is built from.
+
+    Attributes:
+        width: features per token.
+        heads: attention heads (subjects without attention ignore it).
+        layers: stacked blocks.
+        banks: summaries per tree node (LMN only).
+        expansion: vectors that a node gains per level (`lmn-expander` only).
+    """
+
+    width: int = 64
+    heads: int = 4
+    layers: int = 1
+    banks: int = 1
+    expansion: int = 1
+
+    @property
+    def label(self) -> str:
+        """Short form for case ids: w64-h4-l1-k1-v1."""
+        return f"w{self.width}-h{self.heads}-l{self.layers}-k{self.banks}-v{self.expansion}"
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One point of a suite's grid. `length` is tokens; for decode it is the context."""
+
+    subject: str
+    mode: str
+    length: int
+    device: str = "cpu"
+    batch: int = 1
+    dtype: str = "float32"
+    threads: int = 1
+    memory_cap_bytes: int | None = None
+    model: ModelSpec = ModelSpec()
+
+    @property
+    def id(self) -> str:
+        """A stable, readable name: the same point has the same id in every run."""
+        return "/".join(
+            (
+                self.subject,
+                self.mode,
+                str(self.length),
+                f"{self.device}-t{self.threads}",
+                self.dtype,
+                f"b{self.batch}",
+                self.model.label,
+                f"cap-{format_cap(self.memory_cap_bytes)}",
+            )
+        )
+
+    @property
+    def series(self) -> Case:
+        """What cases that differ only in length share: this case at length 0."""
+        return replace(self, length=0)
+
+    @property
+    def setting(self) -> Case:
+        """What cases must share to be set side by side: all but subject and length."""
+        return replace(self, length=0, subject="")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Case:
+        """The case that `dataclasses.asdict` turned into `data`."""
+        return cls(**{**data, "model": ModelSpec(**data["model"])})
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How every case of a run is measured.
+
+    Attributes:
+        processes: replicates per case, each a process of its own.
+        timeout_s: wall-clock limit of one process, building and warm-up included.
+        time_goal_s: time spent on timed samples in one process, at least.
+        precision_goal: stop early once the interval of the median is this narrow (relative).
+        min_samples: timed samples per process, at least.
+        max_samples: timed samples per process, at most.
+        warmup_limit_s: warm-up ends here even if the samples are not steady yet.
+        decode_window: tokens decoded one by one in each timed pass of decode.
+        counters: count FLOPs, operations and allocator events (first process of a case only).
+        memory_timeline: sample resident memory over time in a pass of its own.
+    """
+
+    processes: int = 5
+    timeout_s: float = 60.0
+    time_goal_s: float = 0.15
+    precision_goal: float = 0.005
+    min_samples: int = 1
+    max_samples: int = 200
+    warmup_limit_s: float = 0.5
+    decode_window: int = 32
+    counters: bool = True
+    memory_timeline: bool = False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One grid of a suite: the product of its axes, each a tuple of values."""
+
+    subjects: tuple[str, ...]
+    modes: tuple[str, ...]
+    lengths: tuple[int, ...]
+    device: tuple[str, ...] = ("cpu",)
+    batch: tuple[int, ...] = (1,)
+    dtype: tuple[str, ...] = ("float32",)
+    threads: tuple[int, ...] = (1,)
+    memory_cap: tuple[int | None, ...] = (None,)
+    width: tuple[int, ...] = (64,)
+    heads: tuple[int, ...] = (4,)
+    layers: tuple[int, ...] = (1,)
+    banks: tuple[int, ...] = (1,)
+    expansion: tuple[int, ...] = (1,)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What to measure and how: the content of a suite file after validation."""
+
+    name: str
+    description: str
+    measuring: Measuring
+    sweeps: tuple[Sweep, ...]
+
+
+@dataclass(frozen=True)
+class NoiseWarning:
+    """Something that makes numbers less sure: what it is, what was seen, what to do."""
+
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU as NVML describes it (bytes, watts)."""
+
+    name: str
+    memory_bytes: int
+    driver: str
+    power_limit_w: float | None = None
+    other_processes: int = 0
+    throttle_reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Facts of the machine and its software when a run starts."""
+
+    hostname: str
+    cpu_model: str
+    logical_cores: int
+    physical_cores: int
+    memory_bytes: int
+    available_memory_bytes: int
+    memory_limit_bytes: int | None
+    os: str
+    kernel: str
+    python: str
+    lmn_bench: str
+    torch: str
+    governor: str | None
+    load_average: float
+    git_commit: str | None
+    git_dirty: bool | None
+    gpus: tuple[Gpu, ...] = ()
+    warnings: tuple[NoiseWarning, ...] = ()
+
+    @property
+    def machine(self) -> tuple[object, ...]:
+        """What must agree for two measurements to be set side by side."""
+        gpus = tuple(gpu.name for gpu in self.gpus)
+        return (self.hostname, self.cpu_model, self.logical_cores, self.memory_bytes, gpus,
+                self.python, self.torch)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """One outcome of one replicate: a line of `records.jsonl`.
+
+    Attributes:
+        metrics: base units (s, B, FLOP, tokens); keys are those of `lmn_bench.metrics`.
+        samples_s: every timed sample in order. In decode each pass adds `decode_window` + 1
+            steps: the step to token n first, then the window after it.
+        warmup_samples_s: samples before the timing was steady; never part of a statistic.
+        order: place of this replicate in the shuffled sweep.
+    """
+
+    case_id: str
+    subject: str
+    mode: str
+    device: str
+    length: int
+    batch: int
+    dtype: str
+    threads: int
+    memory_cap_bytes: int | None
+    model: ModelSpec
+    replicate: int
+    outcome: Outcome
+    reason: str | None = None
+    metrics: dict[str, float | int] = field(default_factory=dict)
+    samples_s: tuple[float, ...] = ()
+    warmup_samples_s: tuple[float, ...] = ()
+    memory_timeline: tuple[tuple[float, float], ...] = ()
+    warnings: tuple[str, ...] = ()
+    order: int = 0
+    started_at: str = ""
+    wall_s: float = 0.0
+    schema: int = SCHEMA
+
+    @classmethod
+    def of(cls, case: Case, replicate: int, outcome: Outcome, **rest: Any) -> Record:
+        """A record of `case`, with the case's own fields filled in."""
+        shared = {f.name: getattr(case, f.name) for f in fields(case)}
+        return cls(case_id=case.id, replicate=replicate, outcome=outcome, **shared, **rest)
+
+    @property
+    def case(self) -> Case:
+        """The case this record is of."""
+        return Case(**{f.name: getattr(self, f.name) for f in fields(Case)})
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether this end was not to be expected.
+
+        Running out of memory under a cap, or of the suite's time, is a result that was asked for.
+        """
+        if self.outcome is Outcome.OUT_OF_MEMORY or self.outcome is Outcome.KILLED:
+            return self.memory_cap_bytes is None
+        return self.outcome in {Outcome.ERROR, Outcome.INCORRECT}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, schema first and empty fields left out."""
+        data = asdict(self)
+        data = {"schema": data.pop("schema"), **data}
+        optional = ("warmup_samples_s", "memory_timeline", "warnings", "reason")
+        return {k: v for k, v in data.items() if k not in optional or v}
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a run folder knows about itself: `run.json`."""
+
+    run_id: str
+    created_at: str
+    suite: Suite
+    seed: int
+    environment: Environment
+    command: tuple[str, ...] = ()
+    finished_at: str | None = None
+    schema: int = SCHEMA

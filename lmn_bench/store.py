@@ -1,0 +1,295 @@
+"""Run folders: `run.json`, `records.jsonl` and reports under `results/`.
+
+Every record is flushed to disk before the next case starts, so that an interrupt, a kill or a
+full disk costs the case in progress and nothing else. Lines that cannot be read are named and
+kept apart, never guessed at.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
+from lmn_bench.schema import SCHEMA, Record, RunInfo
+
+RUN_FILE = "run.json"
+RECORDS_FILE = "records.jsonl"
+REJECTED_FILE = "records.rejected.jsonl"
+
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+_RUN_INFO: TypeAdapter[RunInfo] = TypeAdapter(RunInfo)
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """A line of `records.jsonl` that is no record: where, and why."""
+
+    number: int
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as read from its folder; each (case, replicate) stands once."""
+
+    folder: Path
+    info: RunInfo
+    records: tuple[Record, ...]
+    bad_lines: tuple[BadLine, ...] = ()
+
+
+class RecordWriter:
+    """Appends records to a run folder, each flushed to disk. Use it as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / RECORDS_FILE
+        try:
+            self._file = self._path.open("a", encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"cannot write to {self._path}: {error.strerror}") from error
+        self.written = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # A close that fails flushes what an append has already reported.
+        with suppress(OSError):
+            self._file.close()
+
+    def append(self, record: Record) -> None:
+        """Write one record and force it to disk.
+
+        Raises:
+            StoreError: the disk is full or the folder has gone.
+        """
+        line = json.dumps(record.to_dict(), separators=(",", ":"), allow_nan=False) + "\n"
+        try:
+            self._file.write(line)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+            raise StoreError(
+                f"cannot write to {self._path}: {why}; "
+                f"the {self.written} records before this one are safe",
+                f"make room, then `lmn-bench run --resume {self._path.parent}`",
+            ) from error
+        self.written += 1
+
+
+def create_run(results: Path, info: RunInfo) -> Path:
+    """Make the folder of a new run and write its `run.json`.
+
+    Raises:
+        StoreError: the results folder cannot be written, found before anything is measured.
+    """
+    folder = results / info.run_id
+    try:
+        folder.mkdir(parents=True)
+        write_atomically(folder / RUN_FILE, _dump_info(info))
+        (folder / RECORDS_FILE).touch()
+    except OSError as error:
+        raise StoreError(
+            f"cannot create the run folder {folder}: {error.strerror}",
+            "choose another place with --results FOLDER",
+        ) from error
+    return folder
+
+
+def new_run_id(suite_name: str, results: Path, moment: datetime) -> str:
+    """A folder name that sorts by time: scaling-20261123-141500."""
+    base = f"{suite_name}-{moment:%Y%m%d-%H%M%S}"
+    candidate, suffix = base, 2
+    while (results / candidate).exists():
+        candidate, suffix = f"{base}-{suffix}", suffix + 1
+    return candidate
+
+
+def finish_run(folder: Path, info: RunInfo) -> RunInfo:
+    """Write down that every case has a record now."""
+    finished = replace(info, finished_at=datetime.now(UTC).isoformat(timespec="seconds"))
+    save(folder / RUN_FILE, _dump_info(finished))
+    return finished
+
+
+def read_run(folder: Path) -> StoredRun:
+    """Read a run folder: every good record once, and every bad line by number.
+
+    Raises:
+        StoreError: no run folder, or its `run.json` cannot be read.
+        NewerSchemaError: written by a newer lmn-bench.
+    """
+    info = _read_info(folder)
+    records: dict[tuple[str, int], Record] = {}
+    bad_lines = []
+    path = folder / RECORDS_FILE
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        parsed = _parse_record(line)
+        if isinstance(parsed, str):
+            bad_lines.append(BadLine(number, line, parsed))
+        else:
+            # The first one stands: a repeat can only come from a resume that raced.
+            records.setdefault((parsed.case_id, parsed.replicate), parsed)
+    return StoredRun(folder, info, tuple(records.values()), tuple(bad_lines))
+
+
+def repair(run: StoredRun) -> StoredRun:
+    """Before more is appended: set bad lines aside so that the file holds records only.
+
+    The bad lines are kept in `records.rejected.jsonl`.
+    """
+    path = run.folder / RECORDS_FILE
+    ends_clean = not path.exists() or path.stat().st_size == 0 or path.read_bytes().endswith(b"\n")
+    if not run.bad_lines and ends_clean:
+        return run
+    try:
+        if run.bad_lines:
+            with (run.folder / REJECTED_FILE).open("a", encoding="utf-8") as rejected:
+                rejected.writelines(bad.text + "\n" for bad in run.bad_lines)
+        lines = (json.dumps(r.to_dict(), separators=(",", ":")) + "\n" for r in run.records)
+        write_atomically(path, "".join(lines))
+    except OSError as error:
+        raise StoreError(f"cannot repair {path}: {error.strerror}") from error
+    return replace(run, bad_lines=())
+
+
+def find_run(name: str | None, results: Path) -> Path:
+    """The folder of a run given by path, by name, by a beginning of it, or None for the latest.
+
+    Raises:
+        StoreError: there is no run at all, or the beginning fits several.
+        UnknownNameError: no run of that name.
+    """
+    if name is not None and (Path(name) / RUN_FILE).is_file():
+        return Path(name)
+    if name is not None and Path(name).is_dir():
+        raise StoreError(f"{name} is no run folder: it has no {RUN_FILE}")
+    runs = list_runs(results)
+    if name is None:
+        if not runs:
+            raise StoreError(f"no runs in {results}", "make one with `lmn-bench run`")
+        return runs[-1]
+    matching = [run for run in runs if run.name.startswith(name)]
+    exact = [run for run in matching if run.name == name]
+    if len(exact or matching) == 1:
+        return (exact or matching)[0]
+    if matching:
+        names = ", ".join(run.name for run in matching)
+        raise StoreError(f"{name!r} fits several runs: {names}", "give the whole name")
+    raise UnknownNameError("run", name, (run.name for run in runs), "; see `lmn-bench list runs`")
+
+
+def list_runs(results: Path) -> list[Path]:
+    """All run folders below `results`, oldest first."""
+    if not results.is_dir():
+        return []
+    folders = [path.parent for path in results.glob(f"*/{RUN_FILE}")]
+    return sorted(folders, key=lambda folder: (_created_at(folder), folder.name))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a file as a whole: a reader or a crash sees the old text or the new one."""
+    temporary = path.with_name(path.name + ".partial")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def save(path: Path, text: str) -> None:
+    """As `write_atomically`, for what a user is told about.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _created_at(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / RUN_FILE).read_text()).get("created_at", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _dump_info(info: RunInfo) -> str:
+    data = asdict(info)
+    return json.dumps({"schema": data.pop("schema"), **data}, indent=2) + "\n"
+
+
+def _read_info(folder: Path) -> RunInfo:
+    path = folder / RUN_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{folder} is no run folder: it has no {RUN_FILE}") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {path}: {error}") from error
+    _refuse_newer(data, path)
+    try:
+        return _RUN_INFO.validate_python(data)
+    except ValidationError as error:
+        raise StoreError(f"{path} is no run of lmn-bench: {_first_error(error)}") from error
+
+
+def _parse_record(line: str) -> Record | str:
+    """A record, or why the line isn't one."""
+    try:
+        data = json.loads(line)
+    except ValueError:
+        return "not JSON (cut off in the middle?)"
+    if not isinstance(data, dict) or "case_id" not in data:
+        return "not a record of lmn-bench"
+    try:
+        _refuse_newer(data, RECORDS_FILE)
+        record = _RECORD.validate_python(data)
+    except NewerSchemaError as error:
+        return error.message
+    except ValidationError as error:
+        return f"not a record: {_first_error(error)}"
+    return record if record.case.id == record.case_id else "its case_id is not that of its fields"
+
+
+def _refuse_newer(data: Any, where: object) -> None:
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise NewerSchemaError(
+            f"{where} has schema {schema}; this lmn-bench reads up to {SCHEMA}",
+            "upgrade lmn-bench",
+        )
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}"
+
+
+def missing(
+    planned: Sequence[tuple[str, int]], records: Sequence[Record]
+) -> Iterator[tuple[str, int]]:
+    """Planned (case id, replicate) pairs that have no record yet."""
+    present = {(record.case_id, record.replicate) for record in records}
+    return (pair for pair in planned if pair not in present)

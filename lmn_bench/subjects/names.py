@@ -1,0 +1,20 @@
+"""The names of the builtin subjects, for listings and checks that must not load torch."""
+
+from __future__ import annotations
+
+BUILTIN: dict[str, str] = {
+    "lmn": "Logarithmic Memory Network, linear summarizer",
+    "lmn-conv": "Logarithmic Memory Network, convolutional summarizer grouped by bank",
+    "lmn-expander": "Logarithmic Memory Network whose nodes gain vectors with every level",
+    "lmn-published": "the linear Logarithmic Memory Network, computed the way it was published",
+    "transformer": "pre-norm attention with rotary positions, fused kernels, a key-value cache",
+    "lstm": "torch's fused LSTM; one cell at a time when decoding",
+    "gru": "torch's GRU; one cell at a time when decoding",
+    "rnn": "torch's tanh RNN; one cell at a time when decoding",
+}
+LMN_FAMILY = frozenset({"lmn", "lmn-conv", "lmn-expander", "lmn-published"})
+
+
+def is_user_subject(subject: str) -> bool:
+    """Whether a name stands for a user's own model: "package.module:factory"."""
+    return ":" in subject

@@ -1,0 +1,105 @@
+"""What a subject offers to be measured: a step of training, prefill, and decoding token by token.
+
+A subject works on vectors, (batch, tokens, width) in and out: embedding and vocabulary are the same
+for every family and would only dilute what is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from lmn_bench.schema import MODES
+
+# Whatever a subject needs to go on decoding; opaque to everyone but the subject that made it.
+State = Any
+
+# The methods that each mode calls. `parameters` is needed by all of them.
+METHODS_OF_MODE: dict[str, tuple[str, ...]] = {
+    "train": ("train_step",),
+    "prefill": ("prefill", "state_bytes"),
+    "decode": ("prefill", "decode", "copy_state", "state_bytes"),
+    "stream": ("initial_state", "decode", "state_bytes"),
+}
+assert METHODS_OF_MODE.keys() == MODES.keys()
+
+
+@runtime_checkable
+class Subject(Protocol):
+    """A model under measurement.
+
+    Nothing about a sequence is hidden in the model: the state is passed in and handed back.
+    """
+
+    def train_step(self, x: Tensor) -> Tensor:
+        """Forward and backward over `x` (batch, tokens, width); the loss, detached.
+
+        Gradients are cleared first, so repeated calls do the same work. `x` needs no gradient of
+        its own. The loss of every subject is `sequence_loss`.
+        """
+        ...
+
+    def prefill(self, x: Tensor, *, capacity: int | None = None) -> tuple[Tensor, State]:
+        """Read a whole sequence at once.
+
+        Args:
+            x: (batch, tokens, width).
+            capacity: tokens that the state has to have room for in all, those of `x` included;
+                `None` means exactly those. Only preallocated caches care.
+
+        Returns:
+            The outputs (batch, tokens, width) and the state from which `decode` goes on.
+        """
+        ...
+
+    def initial_state(self, batch: int, *, capacity: int) -> State:
+        """The state of no tokens, with room for `capacity`."""
+        ...
+
+    def decode(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read one token (batch, width); its output (batch, width) and the state after it.
+
+        `state` may be used up: copy it first where it is still needed.
+        """
+        ...
+
+    def copy_state(self, state: State) -> State:
+        """An independent copy: decoding from it leaves the original as it was."""
+        ...
+
+    def state_bytes(self, state: State) -> int:
+        """Bytes that must be kept to decode on: of the tokens read, without unused capacity."""
+        ...
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """The trainable numbers."""
+        ...
+
+    def slots(self, length: int) -> int | None:
+        """Vectors that token `length` (counted from 1) attends to; `None` without attention."""
+        ...
+
+
+def sequence_loss(output: Tensor) -> Tensor:
+    """The loss that every subject trains on: the mean of the squared outputs, a scalar.
+
+    It needs no target, costs next to nothing, and its gradient is dense, as a real loss's is.
+    """
+    return output.square().mean()
+
+
+def supported_modes(subject: object) -> frozenset[str]:
+    """The modes that `subject` has the methods for.
+
+    An adapter knows best what its model can do and says so in `modes`.
+    """
+    modes = getattr(subject, "modes", None)
+    if isinstance(modes, frozenset):
+        return modes
+    return frozenset(
+        mode
+        for mode, methods in METHODS_OF_MODE.items()
+        if all(callable(getattr(subject, method, None)) for method in methods)
+    )

@@ -1,0 +1,210 @@
+"""How much of everything a builtin subject has: parameters, FLOPs, slots, bytes of state. Exact.
+
+Worked out from the sizes alone, without torch. Tests hold every number against what is counted on
+the real models. FLOPs are additions and multiplications of matrix products, 2 m n k; element-wise
+work is not counted. Causal attention counts the half of the score matrix that a fused kernel
+computes, n (n + 1) / 2 pairs; the LMN's small masked attentions count in full, because they are
+computed in full.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final
+
+from lmn import cost, tree
+from lmn.config import LMNConfig
+from lmn_bench.errors import SubjectError, UnknownNameError
+from lmn_bench.schema import MODES, ModelSpec
+from lmn_bench.subjects.names import BUILTIN, LMN_FAMILY
+
+# All subjects of a size have as many parameters as the reference, within this share.
+PARAMETER_TOLERANCE: Final = 0.01
+REFERENCE: Final = "lmn"
+REFERENCE_WIDENING: Final = 4
+# Matrix kernels like widths in round multiples: the first one that keeps to the tolerance is taken.
+ROUND_WIDTHS: Final = (16, 8, 4, 2, 1)
+
+# Gates of a recurrent layer: each has an input and a hidden matrix, and a bias for both.
+GATES: Final = {"lstm": 4, "gru": 3, "rnn": 1}
+RECURRENT_STATE_VECTORS: Final = {"lstm": 2, "gru": 1, "rnn": 1}
+
+# Backward runs two products for each linear one, and five for attention's two.
+TRAINING_FACTOR: Final = 3
+ATTENTION_TRAINING_FACTOR: Final = 3.5
+
+
+def lmn_config(subject: str, spec: ModelSpec) -> LMNConfig:
+    """The configuration of one block of an LMN subject.
+
+    Raises:
+        SubjectError: the sizes don't fit together.
+    """
+    return replace(_lmn_shape(subject, spec), feedforward_width=feedforward_width(subject, spec))
+
+
+def _lmn_shape(subject: str, spec: ModelSpec) -> LMNConfig:
+    """As `lmn_config`, before the feed-forward part is sized."""
+    try:
+        if subject == "lmn-expander":
+            return LMNConfig(
+                width=spec.width, heads=spec.heads, banks=spec.banks,
+                summarizer="expander", expansion=spec.expansion,
+            )  # fmt: skip
+        return LMNConfig(
+            width=spec.width, heads=spec.heads, banks=spec.banks,
+            summarizer="conv" if subject == "lmn-conv" else "linear",
+        )  # fmt: skip
+    except (TypeError, ValueError) as error:
+        raise SubjectError(f"{subject} cannot be built: {error}") from error
+
+
+def _block_parameters(subject: str, spec: ModelSpec, inner: int) -> int:
+    """Parameters of one block whose feed-forward part is `inner` wide."""
+    width = spec.width
+    if subject in LMN_FAMILY:
+        return cost.parameter_count(replace(_lmn_shape(subject, spec), feedforward_width=inner))
+    if subject == "transformer":
+        mixer = 4 * (width * width + width)
+    else:
+        mixer = GATES[subject] * 2 * (width * width + width)
+    norms, feedforward = 2 * width, 2 * width * inner + inner + width
+    return mixer + norms + feedforward
+
+
+@lru_cache(maxsize=1024)
+def feedforward_width(subject: str, spec: ModelSpec) -> int:
+    """Inner width of the feed-forward part that makes `subject` as large as the reference.
+
+    The reference is `lmn` of the same sizes, whose feed-forward part is 4 times its width.
+
+    Raises:
+        SubjectError: no width gives that many parameters within `PARAMETER_TOLERANCE`.
+        UnknownNameError: no builtin subject has this name.
+    """
+    _require_builtin(subject)
+    wanted = _block_parameters(REFERENCE, spec, REFERENCE_WIDENING * spec.width)
+    if _block_parameters(subject, spec, REFERENCE_WIDENING * spec.width) == wanted:
+        return REFERENCE_WIDENING * spec.width
+    smallest = _block_parameters(subject, spec, 1)
+    per_feature = 2 * spec.width + 1
+    exact = 1 + (wanted - smallest) / per_feature
+    found = max(1, round(exact))
+    for multiple in ROUND_WIDTHS:
+        inner = max(1, multiple * round(exact / multiple))
+        found = _block_parameters(subject, spec, inner)
+        if abs(found - wanted) <= PARAMETER_TOLERANCE * wanted:
+            return inner
+    raise SubjectError(
+        f"{subject} cannot be as large as {REFERENCE} at {spec.label}: {REFERENCE} has {wanted:,} "
+        f"parameters a layer, and {subject} comes no nearer than {found:,}, which is not within "
+        f"{PARAMETER_TOLERANCE:.0%}",
+        "use more width" + (", or less expansion" if subject == "lmn-expander" else ""),
+    )
+
+
+def parameters(subject: str, spec: ModelSpec) -> int:
+    """Trainable numbers of the whole subject."""
+    inner = feedforward_width(subject, spec)
+    return spec.layers * _block_parameters(subject, spec, inner)
+
+
+def slots(subject: str, spec: ModelSpec, length: int) -> int | None:
+    """Vectors that token `length` (from 1) attends to; `None` for recurrent subjects."""
+    _require_builtin(subject)
+    if subject in LMN_FAMILY:
+        return cost.slot_count(_lmn_shape(subject, spec), length)
+    return length if subject == "transformer" else None
+
+
+def state_bytes(
+    subject: str, spec: ModelSpec, length: int, batch: int = 1, itemsize: int = 4
+) -> int:
+    """Bytes that must be kept to decode on after `length` tokens, as the implementation keeps them.
+
+    The LMN keeps each newest node with its key and value, so as not to project them again; the
+    published form keeps the nodes alone.
+    """
+    _require_builtin(subject)
+    if subject in LMN_FAMILY:
+        config = _lmn_shape(subject, spec)
+        whole = cost.state_bytes(config, length, batch, itemsize)
+        share = whole // cost.STATE_PARTS if subject == "lmn-published" else whole
+        return spec.layers * share
+    vectors = 2 * length if subject == "transformer" else RECURRENT_STATE_VECTORS[subject]
+    return spec.layers * batch * vectors * spec.width * itemsize
+
+
+def flops(subject: str, spec: ModelSpec, mode: str, length: int, batch: int = 1) -> int:
+    """FLOPs of one call: a sequence of `length` tokens, or the one step after `length` tokens.
+
+    For an LMN a step's work depends on the number of zeros at the end of its token's number;
+    `window_flops` gives the mean of many.
+
+    Training counts 3 products for each forward one outside of fused attention. GRU and RNN are as
+    on the CPU, where torch runs them step by step and leaves out one of the hidden products: the
+    gradient of the zero state.
+    """
+    _require_builtin(subject)
+    if mode not in MODES:
+        raise UnknownNameError("mode", mode, MODES)
+    if mode == "stream":
+        return sum(flops(subject, spec, "decode", seen, batch) for seen in range(length))
+    if subject == "lmn-published":
+        block = _published_flops(spec, mode, length)
+    elif subject in LMN_FAMILY:
+        config = lmn_config(subject, spec)
+        of_mode = {
+            "train": cost.training_flops,
+            "prefill": cost.prefill_flops,
+            "decode": cost.decode_flops,
+        }
+        block = of_mode[mode](config, length)
+    else:
+        block = _baseline_flops(subject, spec, mode, length)
+    return spec.layers * batch * block
+
+
+def window_flops(subject: str, spec: ModelSpec, length: int, window: int, batch: int = 1) -> float:
+    """FLOPs of a decoded token, the mean over the `window` steps after `length` tokens."""
+    steps = range(length, length + window)
+    return sum(flops(subject, spec, "decode", seen, batch) for seen in steps) / window
+
+
+def _baseline_flops(subject: str, spec: ModelSpec, mode: str, length: int) -> int:
+    width, inner = spec.width, feedforward_width(subject, spec)
+    tokens = 1 if mode == "decode" else length
+    mixer = 4 if subject == "transformer" else 2 * GATES[subject]
+    linear = 2 * tokens * (mixer * width * width + 2 * width * inner)
+    pairs = 0
+    if subject == "transformer":
+        pairs = length + 1 if mode == "decode" else length * (length + 1) // 2
+    attention = 4 * pairs * width
+    if mode == "train":
+        skipped = 2 * GATES[subject] * width * width if subject in ("gru", "rnn") else 0
+        return TRAINING_FACTOR * linear - skipped + int(ATTENTION_TRAINING_FACTOR * attention)
+    return linear + attention
+
+
+def _published_flops(spec: ModelSpec, mode: str, length: int) -> int:
+    """Every slot of every token is projected to a key and a value, and attended to."""
+    width, inner = spec.width, feedforward_width("lmn-published", spec)
+    last = length + 1 if mode == "decode" else length
+    tokens = 1 if mode == "decode" else length
+    merges = tree.merges_at(last) if mode == "decode" else _nodes_made(length)
+    rows = tokens * tree.slot_count(last, spec.banks, 0)
+    per_row = 4 * width * width + 4 * width
+    per_token = 4 * width * width + 4 * width * inner
+    total = rows * per_row + tokens * per_token + merges * spec.banks * 4 * width * width
+    return total * TRAINING_FACTOR if mode == "train" else total
+
+
+def _nodes_made(length: int) -> int:
+    """Nodes above level 0 after `length` tokens."""
+    return sum(tree.newest_node(length, level) for level in range(1, length.bit_length()))
+
+
+def _require_builtin(subject: str) -> None:
+    if subject not in BUILTIN:
+        raise UnknownNameError("builtin subject", subject, BUILTIN)

@@ -1,0 +1,190 @@
+"""What builtin subjects share: a stack of equal blocks, and how it trains, prefills, decodes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lmn_bench.subjects.protocol import State, sequence_loss
+
+
+class Block(nn.Module, ABC):
+    """One layer of a subject: tokens in, tokens out, with a state of its own."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, width) -> (batch, tokens, width); keeps no state."""
+
+    @abstractmethod
+    def prefill(self, x: Tensor, capacity: int) -> tuple[Tensor, State]:
+        """As `forward`, and the state after the last token, with room for `capacity` tokens."""
+
+    @abstractmethod
+    def initial_state(self, batch: int, capacity: int) -> State:
+        """The state of no tokens."""
+
+    @abstractmethod
+    def decode(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
+        """(batch, width) -> (batch, width), and the state after this token."""
+
+    @abstractmethod
+    def copy_state(self, state: State) -> State:
+        """An independent copy."""
+
+    @abstractmethod
+    def state_bytes(self, state: State) -> int:
+        """Bytes that must be kept to decode on."""
+
+    def slots(self, length: int) -> int | None:
+        """Vectors that token `length` attends to; `None` without attention."""
+        return None
+
+
+class Stack(nn.Module):
+    """A subject made of `Block`s. Its state is one block state per layer.
+
+    There is no dropout and no batch statistic, so training and inference compute the same numbers.
+    """
+
+    def __init__(self, blocks: list[Block]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    @property
+    def _blocks(self) -> list[Block]:
+        return cast("list[Block]", list(self.blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, width) -> (batch, tokens, width)."""
+        for block in self._blocks:
+            x = block(x)
+        return x
+
+    def train_step(self, x: Tensor) -> Tensor:
+        """Forward and backward over `x` (batch, tokens, width); the loss, detached."""
+        self.zero_grad(set_to_none=True)
+        loss = sequence_loss(self(x))
+        torch.autograd.backward(loss)
+        return loss.detach()
+
+    def prefill(self, x: Tensor, *, capacity: int | None = None) -> tuple[Tensor, list[State]]:
+        """Outputs (batch, tokens, width) and the state from which `decode` goes on."""
+        room = x.shape[1] if capacity is None else max(capacity, x.shape[1])
+        states = []
+        for block in self._blocks:
+            x, state = block.prefill(x, room)
+            states.append(state)
+        return x, states
+
+    def initial_state(self, batch: int, *, capacity: int) -> list[State]:
+        """The state of no tokens."""
+        return [block.initial_state(batch, capacity) for block in self._blocks]
+
+    def decode(self, x_t: Tensor, state: list[State]) -> tuple[Tensor, list[State]]:
+        """Read one token (batch, width); its output (batch, width) and the state after it."""
+        after = []
+        for block, before in zip(self._blocks, state, strict=True):
+            x_t, new = block.decode(x_t, before)
+            after.append(new)
+        return x_t, after
+
+    def copy_state(self, state: list[State]) -> list[State]:
+        """An independent copy."""
+        return [block.copy_state(part) for block, part in zip(self._blocks, state, strict=True)]
+
+    def state_bytes(self, state: list[State]) -> int:
+        """Bytes that must be kept to decode on, over all layers."""
+        return sum(block.state_bytes(part) for block, part in zip(self._blocks, state, strict=True))
+
+    def slots(self, length: int) -> int | None:
+        """Vectors that token `length` attends to in each layer; `None` without attention."""
+        return self._blocks[0].slots(length)
+
+
+class Mixer(nn.Module, ABC):
+    """The part of a block that reads other tokens; what differs between the baselines."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, width) -> (batch, tokens, width); keeps no state."""
+
+    @abstractmethod
+    def prefill(self, x: Tensor, capacity: int) -> tuple[Tensor, State]:
+        """As `forward`, and the state after the last token."""
+
+    @abstractmethod
+    def initial_state(self, batch: int, capacity: int) -> State:
+        """The state of no tokens."""
+
+    @abstractmethod
+    def decode(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
+        """(batch, width) -> (batch, width), and the state after this token."""
+
+    @abstractmethod
+    def copy_state(self, state: State) -> State:
+        """An independent copy."""
+
+    @abstractmethod
+    def state_bytes(self, state: State) -> int:
+        """Bytes that must be kept to decode on."""
+
+    def slots(self, length: int) -> int | None:
+        """Vectors that token `length` attends to; `None` without attention."""
+        return None
+
+
+class ResidualBlock(Block):
+    """x + mixer(norm x), then x + feed-forward(norm x): the LMN's block around another mixer.
+
+    Args:
+        mixer: reads other tokens.
+        width: features per token.
+        inner: features inside the feed-forward part.
+    """
+
+    def __init__(self, mixer: Mixer, width: int, inner: int) -> None:
+        super().__init__()
+        self.mixer_norm = nn.RMSNorm(width)
+        self.mixer = mixer
+        self.feedforward_norm = nn.RMSNorm(width)
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+
+    def _feedforward(self, x: Tensor) -> Tensor:
+        hidden = F.silu(self.up(self.feedforward_norm(x)))
+        output: Tensor = x + self.down(hidden)
+        return output
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, width) -> (batch, tokens, width)."""
+        return self._feedforward(x + self.mixer(self.mixer_norm(x)))
+
+    def prefill(self, x: Tensor, capacity: int) -> tuple[Tensor, State]:
+        """As `forward`, and the mixer's state."""
+        mixed, state = self.mixer.prefill(self.mixer_norm(x), capacity)
+        return self._feedforward(x + mixed), state
+
+    def initial_state(self, batch: int, capacity: int) -> State:
+        """The state of no tokens."""
+        return self.mixer.initial_state(batch, capacity)
+
+    def decode(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
+        """(batch, width) -> (batch, width), and the state after this token."""
+        mixed, state = self.mixer.decode(self.mixer_norm(x_t), state)
+        return self._feedforward(x_t + mixed), state
+
+    def copy_state(self, state: State) -> State:
+        """An independent copy."""
+        return self.mixer.copy_state(state)
+
+    def state_bytes(self, state: State) -> int:
+        """Bytes that must be kept to decode on."""
+        return self.mixer.state_bytes(state)
+
+    def slots(self, length: int) -> int | None:
+        """Vectors that token `length` attends to; `None` without attention."""
+        return self.mixer.slots(length)

@@ -1,0 +1,51 @@
+"""A model that is wrong isn't timed: parallel and sequential outputs must agree."""
+
+from __future__ import annotations
+
+import torch
+
+from lmn_bench.subjects.protocol import Subject
+
+# Enough tokens to cross several powers of two, and cheap for every subject.
+TOKENS = 21
+PARALLEL_TOKENS = 13
+# Relative to the largest output; float32 sums of a few hundred terms differ by about 1e-6.
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 5e-2}
+
+
+class IncorrectSubjectError(Exception):
+    """The subject's outputs are not finite, or differ between its ways of running."""
+
+
+def check_subject(subject: Subject, width: int, dtype: torch.dtype, device: torch.device) -> float:
+    """Run the subject in parallel, and in parallel then step by step; compare.
+
+    Returns:
+        Largest absolute difference relative to the largest output.
+
+    Raises:
+        IncorrectSubjectError: outputs that are not finite or differ by more than `TOLERANCE`.
+    """
+    inputs = torch.randn(2, TOKENS, width, dtype=dtype, device=device)
+    with torch.inference_mode():
+        parallel, _ = subject.prefill(inputs)
+        if parallel.shape != inputs.shape:
+            raise IncorrectSubjectError(
+                f"outputs have shape {tuple(parallel.shape)}, expected {tuple(inputs.shape)}"
+            )
+        head, state = subject.prefill(inputs[:, :PARALLEL_TOKENS], capacity=TOKENS)
+        outputs = [head]
+        for token in inputs[:, PARALLEL_TOKENS:].unbind(1):
+            output, state = subject.decode(token, state)
+            outputs.append(output.unsqueeze(1))
+        sequential = torch.cat(outputs, dim=1)
+    if not (parallel.isfinite().all() and sequential.isfinite().all()):
+        raise IncorrectSubjectError("outputs are not finite")
+    scale = parallel.abs().max().clamp_min(torch.finfo(dtype).tiny)
+    error = float((parallel - sequential).abs().max() / scale)
+    if error > TOLERANCE[dtype]:
+        raise IncorrectSubjectError(
+            f"parallel and sequential outputs differ by {error:.2g} of the largest output "
+            f"(allowed: {TOLERANCE[dtype]:g})"
+        )
+    return error

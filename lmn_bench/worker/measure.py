@@ -1,0 +1,240 @@
+"""One case, one process: build, check, warm up, measure memory, time, count."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from lmn_bench.errors import LmnBenchError
+from lmn_bench.outcomes import allocation_that_failed
+from lmn_bench.schema import Case, Measuring, ModelSpec, Outcome
+from lmn_bench.subjects.build import build
+from lmn_bench.subjects.protocol import Subject, supported_modes
+from lmn_bench.worker import counters, memory
+from lmn_bench.worker.caps import is_out_of_memory, memory_budget
+from lmn_bench.worker.checks import IncorrectSubjectError, check_subject
+from lmn_bench.worker.clock import clock_for
+from lmn_bench.worker.timing import Timing, sample
+from lmn_bench.worker.workload import Workload, build_workload, counting_mode, grad_mode
+
+# Large enough for torch to start its threads: their stacks belong to the process, not to a case.
+_PARALLEL_ELEMENTS = 1 << 20
+# Tokens of the warm-up that loads kernels and libraries before a cap is set.
+_TINY_LENGTH = 4
+# Counting slows a call of many small operations about this much; where the count would take
+# longer than the limit it is left out, and the record says so.
+_COUNTING_SLOWDOWN = 12.0
+_COUNTING_LIMIT_S = 4.0
+# The kernel's and the allocator's peaks may differ by this before the record mentions it.
+_PEAK_AGREEMENT = 0.10
+_PEAK_AGREEMENT_FLOOR_BYTES = 4 * 2**20  # heap and library pages that a first call touches
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the parent asks for: one replicate of one case."""
+
+    case: Case
+    replicate: int
+    measuring: Measuring
+    seed: int
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Job:
+        """The job that `dataclasses.asdict` turned into `data`."""
+        return cls(
+            case=Case.from_dict(data["case"]),
+            replicate=data["replicate"],
+            measuring=Measuring(**data["measuring"]),
+            seed=data["seed"],
+        )
+
+
+def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
+    """Build a subject on the CPU and say what it is: its parameters and modes."""
+    built = build(
+        subject, ModelSpec(**spec), dtype=torch.float32, device=torch.device("cpu"), seed=0
+    )
+    count = sum(parameter.numel() for parameter in built.parameters())
+    return {"parameters": count, "modes": sorted(supported_modes(built))}
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Measure and return the fields of a record: outcome, reason, metrics, samples.
+
+    Every end of a measurement comes back as an outcome.
+
+    Raises:
+        SubjectError: the subject cannot be imported, or built in this size.
+    """
+    fields: dict[str, Any] = {"metrics": {}, "warnings": []}
+    try:
+        outcome = _measure(job, fields)
+        return {"outcome": outcome, **fields}
+    except LmnBenchError:
+        raise  # a model that cannot be built: the parent says so
+    except IncorrectSubjectError as error:
+        return {"outcome": Outcome.INCORRECT, **fields, "reason": str(error)}
+    except Exception as error:
+        if is_out_of_memory(error):
+            reason = allocation_that_failed(str(error))
+            return {"outcome": Outcome.OUT_OF_MEMORY, **fields, "reason": reason}
+        message = f"{type(error).__name__}: {error}"
+        return {"outcome": Outcome.ERROR, **fields, "reason": message}
+
+
+def _measure(job: Job, fields: dict[str, Any]) -> Outcome:
+    case, metrics = job.case, fields["metrics"]
+    device, dtype = torch.device(case.device), getattr(torch, case.dtype)
+    torch.set_num_threads(case.threads)
+    if device.type == "cuda":
+        _start_cuda(device, metrics)
+    metrics["floor_bytes"] = memory.status_bytes("VmRSS")
+    subject = build(case.subject, case.model, dtype=dtype, device=device, seed=job.seed)
+    parameters = list(subject.parameters())
+    metrics["parameters"] = sum(p.numel() for p in parameters)
+    metrics["parameter_bytes"] = sum(p.numel() * p.element_size() for p in parameters)
+    modes = supported_modes(subject)
+    if case.mode not in modes:
+        fields["reason"] = f"{case.subject} has no {case.mode}; it has {', '.join(sorted(modes))}"
+        return Outcome.SKIPPED
+
+    # The same inputs in every replicate: what varies is the process, not the data.
+    torch.manual_seed(0)
+    if "decode" in modes:
+        metrics["check_error"] = check_subject(subject, case.model.width, dtype, device)
+    _load_everything(case, subject, dtype, device)
+    clock = clock_for(device)
+    with memory_budget(case.memory_cap_bytes, device), grad_mode(case.mode):
+        work = build_workload(
+            case, subject, dtype=dtype, device=device, clock=clock,
+            decode_window=job.measuring.decode_window,
+        )  # fmt: skip
+        first_call_s = _memory_pass(work, case, subject, device, metrics)
+        timing = sample(work.take, job.measuring, already_warm_s=first_call_s)
+    _summarize(case, work, timing, fields)
+    if job.measuring.counters and job.replicate == 0:
+        with counting_mode(case.mode):
+            _count(work, device, fields, first_call_s)
+    with grad_mode(case.mode):
+        if job.measuring.memory_timeline and device.type == "cpu":
+            prepared = work.prepare()
+            fields["memory_timeline"] = memory.timeline(lambda: work.call(prepared))
+    slots = subject.slots(case.length) if hasattr(subject, "slots") else None
+    if slots is not None:
+        metrics["slots"] = slots
+    return Outcome.OK
+
+
+def _start_cuda(device: torch.device, metrics: dict[str, Any]) -> None:
+    torch.cuda.init()
+    free, total = torch.cuda.mem_get_info(device)
+    torch.zeros(1, device=device)
+    after, _ = torch.cuda.mem_get_info(device)
+    reserved = torch.cuda.memory_reserved(device)
+    # The context exists before the first reading can be taken, so other processes' memory is in
+    # it too: NVML, read by the parent, tells whether there are any.
+    metrics["context_memory_bytes"] = max(0, total - after - reserved)
+    del free
+
+
+def _load_everything(
+    case: Case, subject: Subject, dtype: torch.dtype, device: torch.device
+) -> None:
+    """Start threads and load kernels at a tiny length, so that no cap or peak counts them."""
+    torch.empty(_PARALLEL_ELEMENTS, device=device).fill_(0.0)
+    with grad_mode(case.mode):
+        tiny = torch.randn(case.batch, _TINY_LENGTH, case.model.width, dtype=dtype, device=device)
+        if case.mode == "train":
+            subject.train_step(tiny)
+        elif case.mode == "prefill":
+            subject.prefill(tiny)
+        else:
+            state = subject.initial_state(case.batch, capacity=_TINY_LENGTH)
+            for token in tiny.unbind(1):
+                _, state = subject.decode(token, state)
+    for parameter in subject.parameters():
+        parameter.grad = None
+
+
+def _memory_pass(
+    work: Workload, case: Case, subject: Subject, device: torch.device, metrics: dict[str, Any]
+) -> float:
+    """Measure the peak of one call; return how long that call took."""
+    prepared = work.prepare()
+    clock, elapsed_s, state = clock_for(device), 0.0, None
+
+    def call() -> object:
+        nonlocal elapsed_s, state
+
+        def inner() -> None:
+            nonlocal state
+            state = work.call(prepared)
+
+        elapsed_s = clock.time(inner)
+        return state
+
+    peak, state = memory.peak_of(call, device)
+    metrics["peak_memory_bytes"] = peak.peak
+    metrics["working_memory_bytes"] = max(0, peak.peak - peak.before)
+    if device.type == "cuda":
+        metrics["reserved_memory_bytes"] = torch.cuda.max_memory_reserved(device)
+    if state is not None:
+        metrics["state_bytes"] = subject.state_bytes(state)
+    return elapsed_s
+
+
+def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any]) -> None:
+    metrics = fields["metrics"]
+    windows = [one_round[work.first_step :] for one_round in timing.rounds]
+    latency_s = statistics.median(statistics.fmean(window) for window in windows)
+    metrics["latency_s"] = latency_s
+    tokens = 1 if case.mode == "decode" else case.length
+    metrics["tokens_per_s"] = case.batch * tokens / latency_s
+    if case.mode == "decode":
+        steps = sorted(step for window in windows for step in window)
+        metrics["latency_median_s"] = statistics.median(steps)
+        metrics["latency_p99_s"] = steps[min(len(steps) - 1, round(0.99 * (len(steps) - 1)))]
+        # By position, then the median over passes: a pause of the machine is no worst step.
+        metrics["latency_worst_s"] = max(
+            statistics.median(column) for column in zip(*timing.rounds, strict=True)
+        )
+    fields["samples_s"] = [_rounded(s) for one_round in timing.rounds for s in one_round]
+    fields["warmup_samples_s"] = [_rounded(s) for s in timing.warmup]
+    if timing.drifting:
+        fields["warnings"].append("not steady: the samples still drifted when time was up")
+
+
+def _rounded(seconds: float) -> float:
+    """Four significant digits: finer than any clock's noise, a third of the bytes in the file."""
+    return float(f"{seconds:.4g}")
+
+
+def _count(work: Workload, device: torch.device, fields: dict[str, Any], one_call_s: float) -> None:
+    estimate_s = one_call_s * _COUNTING_SLOWDOWN
+    if estimate_s > _COUNTING_LIMIT_S:
+        fields["warnings"].append(
+            f"not counted: operations and allocator peak would take about {estimate_s:.0f} s"
+        )
+        return
+    metrics = fields["metrics"]
+    prepared = work.prepare()
+    counted = counters.count(lambda: work.call(prepared))
+    metrics["operations"] = _per_step(counted.operations, work.steps)
+    metrics["flops"] = _per_step(counted.flops, work.steps)
+    prepared = work.prepare()
+    metrics["allocator_peak_bytes"] = memory.allocator_peak(lambda: work.call(prepared), device)
+    kernel, allocator = metrics["working_memory_bytes"], metrics["allocator_peak_bytes"]
+    apart = abs(kernel - allocator)
+    if apart > _PEAK_AGREEMENT_FLOOR_BYTES and apart > _PEAK_AGREEMENT * max(kernel, allocator):
+        fields["warnings"].append(
+            f"peaks differ: the kernel saw {kernel / 2**20:.1f} MiB, torch's allocator "
+            f"{allocator / 2**20:.1f} MiB"
+        )
+
+
+def _per_step(count: int, steps: int) -> float | int:
+    return count // steps if count % steps == 0 else count / steps

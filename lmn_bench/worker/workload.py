@@ -1,0 +1,164 @@
+"""What is timed: a case turned into calls on its subject."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmn_bench.schema import Case
+from lmn_bench.subjects.protocol import Subject
+from lmn_bench.worker.clock import Clock
+from lmn_bench.worker.timing import block_size
+
+
+@dataclass
+class Workload:
+    """The calls of one case.
+
+    Attributes:
+        prepare: makes what `call` consumes (a copy of the state); never timed, never counted.
+        call: the work whose memory and operations are measured; returns the state, if any.
+        take: one timed round: its samples in seconds.
+        steps: operations and FLOPs of `call` are divided by this to give those of one unit.
+        first_step: how many leading samples of a round stand apart from the window (decode: 1).
+    """
+
+    prepare: Callable[[], Any]
+    call: Callable[[Any], Any]
+    take: Callable[[], tuple[float, ...]]
+    steps: int = 1
+    first_step: int = 0
+
+
+def grad_mode(mode: str) -> AbstractContextManager[object]:
+    """Autograd for train, inference mode for everything else."""
+    return nullcontext() if mode == "train" else torch.inference_mode()
+
+
+def counting_mode(mode: str) -> AbstractContextManager[object]:
+    """As `grad_mode`, but inference mode gives way to no_grad.
+
+    Under inference mode a dispatch mode sees composite operations (a whole LSTM as one) instead of
+    what they are made of.
+    """
+    return nullcontext() if mode == "train" else torch.no_grad()
+
+
+def make_input(case: Case, tokens: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Unit-variance random input of shape (batch, tokens, width)."""
+    return torch.randn(case.batch, tokens, case.model.width, dtype=dtype, device=device)
+
+
+def build_workload(
+    case: Case,
+    subject: Subject,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    clock: Clock,
+    decode_window: int,
+) -> Workload:
+    """The workload of `case`; allocates its inputs and, for decode, prefills the context."""
+    if case.mode == "decode":
+        return _decode(case, subject, dtype, device, clock, decode_window)
+    inputs = make_input(case, case.length, dtype, device)
+    if case.mode == "train":
+
+        def call(_: Any) -> Any:
+            subject.train_step(inputs)
+
+    elif case.mode == "prefill":
+
+        def call(_: Any) -> Any:
+            return subject.prefill(inputs)[1]
+
+    else:
+        tokens = inputs.unbind(1)
+
+        def call(_: Any) -> Any:
+            state = subject.initial_state(case.batch, capacity=case.length)
+            for token in tokens:
+                _, state = subject.decode(token, state)
+            return state
+
+    repeats = 0
+
+    def take() -> tuple[float, ...]:
+        nonlocal repeats
+        if not repeats:
+            one_call_s = clock.time(lambda: call(None))
+            repeats = block_size(one_call_s)
+            if repeats == 1:
+                return (one_call_s,)
+        return (clock.time(lambda: call(None), repeats) / repeats,)
+
+    return Workload(prepare=lambda: None, call=call, take=take)
+
+
+@contextmanager
+def _all_cores(case: Case) -> Iterator[None]:
+    """Lend all cores to work that nobody times: a long context can take half a minute.
+
+    Not under a cap: another thread's stack would count against it.
+    """
+    lend = case.device == "cpu" and case.memory_cap_bytes is None
+    if lend:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+    yield
+    if lend:
+        torch.set_num_threads(case.threads)
+
+
+def _decode(
+    case: Case,
+    subject: Subject,
+    dtype: torch.dtype,
+    device: torch.device,
+    clock: Clock,
+    window: int,
+) -> Workload:
+    """Steps at a context: the state comes from a prefill of n - 1 tokens.
+
+    A pass is the step to token n, then `window` steps after it. At a power of two the first one
+    is where an LMN rebuilds every level; the window after it holds the usual share of merges.
+    """
+    capacity = case.length + window
+    if case.length > 1:
+        context = make_input(case, case.length - 1, dtype, device)
+        with _all_cores(case):
+            _, start = subject.prefill(context, capacity=capacity)
+        del context
+    else:
+        start = subject.initial_state(case.batch, capacity=capacity)
+    tokens = make_input(case, window + 1, dtype, device).unbind(1)
+
+    def steps(state: Any) -> Any:
+        for token in tokens:
+            _, state = subject.decode(token, state)
+        return state
+
+    def take() -> tuple[float, ...]:
+        state = subject.copy_state(start)
+        samples = []
+        for token in tokens:
+
+            def step(token: Tensor = token) -> None:
+                nonlocal state
+                _, state = subject.decode(token, state)
+
+            samples.append(clock.time(step))
+        return tuple(samples)
+
+    return Workload(
+        prepare=lambda: subject.copy_state(start),
+        call=steps,
+        take=take,
+        steps=window + 1,
+        first_step=1,
+    )

@@ -1,0 +1,20 @@
+"""What all tests share: hypothesis without deadlines, terminals of a known width."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+# Machines that run tests are noisy, and a time is never what a test here is about.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """80 columns, no colour, no settings of the person who runs the tests."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    for name in ("FORCE_COLOR", "LMN_BENCH_RESULTS"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,157 @@
+"""What a user relies on beyond equal numbers: causality, independence, finite numbers, types."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from lmn_helpers import (
+    ONE_OF_EACH,
+    assert_close,
+    configs,
+    few,
+    gradients,
+    make_block,
+    name_of,
+    noise,
+    published_twin,
+    run_steps,
+)
+
+from lmn import LMNBlock, LMNConfig, LogarithmicMemory
+
+
+@few
+@given(configs(), st.integers(2, 100), st.data())
+def test_a_token_changes_nothing_before_it_and_something_at_it(config, tokens, data):
+    place = data.draw(st.integers(0, tokens - 1))
+    block = make_block(config)
+    x = noise(1, tokens, config.width)
+    changed = x.clone()
+    changed[:, place] = noise(1, config.width, seed=9)
+    with torch.no_grad():
+        before, after = block(x)[0], block(changed)[0]
+    assert_close(after[:, :place], before[:, :place], 1e-12)
+    assert not torch.equal(after[:, place], before[:, place])
+
+
+def test_every_earlier_token_reaches_the_last_output():
+    block = make_block(LMNConfig(width=8))
+    x = noise(1, 200, 8).requires_grad_()
+    (gradient,) = torch.autograd.grad(block(x)[0][:, -1].sum(), x)
+    assert (gradient.abs().amax(-1) > 0).all()
+
+
+@few
+@given(configs(), st.integers(1, 100))
+def test_rows_of_a_batch_do_not_touch(config, tokens):
+    block = make_block(config)
+    x = noise(3, tokens, config.width)
+    with torch.no_grad():
+        together, state = block(x)
+        for row in range(3):
+            alone, alone_state = block(x[row : row + 1])
+            assert_close(together[row : row + 1], alone, 1e-12)
+            assert_close(state[row : row + 1].rows, alone_state.rows, 1e-12)
+
+
+@pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_zero_input_gives_finite_outputs_and_gradients(config, dtype):
+    block = make_block(config, dtype)
+    for one in (block, published_twin(block)):
+        for run in (lambda b, v: b(v), run_steps):
+            x = torch.zeros(2, 9, config.width, dtype=dtype, requires_grad=True)
+            y, _ = run(one, x)
+            assert y.isfinite().all()
+            assert all(gradient.isfinite().all() for gradient in gradients(one, y, x))
+
+
+def test_zero_input_to_a_fresh_block_is_finite():
+    block = LMNBlock(LMNConfig(width=8, banks=2))
+    x = torch.zeros(1, 20, 8, requires_grad=True)
+    y, _ = block(x)
+    assert all(gradient.isfinite().all() for gradient in gradients(block, y, x))
+
+
+@pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_type_in_is_type_out(config, dtype):
+    block = make_block(config, dtype)
+    x = noise(2, 40, config.width, dtype=dtype)
+    y, state = block(x)
+    assert y.dtype == state.rows.dtype == dtype
+    y, state = block.step(x[:, 0], state)
+    assert y.dtype == state.rows.dtype == dtype
+
+
+def test_bfloat16_stays_near_float32():
+    config = LMNConfig(width=32, heads=4, banks=2)
+    x = noise(1, 300, 32, dtype=torch.float32)
+    with torch.no_grad():
+        exact, _ = make_block(config, torch.float32)(x)
+        coarse, _ = make_block(config, torch.float32).bfloat16()(x.bfloat16())
+    assert (coarse.float() - exact).abs().mean() < 0.02 * exact.abs().mean()
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_weights_and_masks_still_train_after_running_without_gradients(context):
+    block = make_block(LMNConfig(width=6, heads=3, banks=3))
+    x = noise(1, 77, 6)
+    with context():
+        quiet, state = block(x)
+        block.step(x[:, 0], state)
+    loud, _ = block(x.requires_grad_())
+    assert torch.equal(quiet, loud)
+    loud.sum().backward()
+    assert all(parameter.grad is not None for parameter in block.parameters())
+
+
+def test_memory_layer_stands_alone():
+    memory = LogarithmicMemory(LMNConfig(width=8, heads=2)).double()
+    x = noise(2, 50, 8)
+    y, state = memory(x)
+    stepped, stepped_state = run_steps(memory, x)
+    assert_close(stepped, y)
+    assert_close(stepped_state.rows, state.rows)
+
+
+@pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)
+def test_default_initialisation_lets_a_signal_through_twelve_levels(config):
+    torch.manual_seed(0)
+    memory = LogarithmicMemory(LMNConfig(**{**vars(config), "width": 64}))
+    x = noise(4, 4096, 64, dtype=torch.float32)
+    with torch.no_grad():
+        _, state = memory(x)
+    deepest = state.level(12)[..., :64]
+    # the published initialisation leaves about 1e-20 here
+    assert 0.05 < deepest.std() < 5
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((2, 8), r"\(batch, tokens, width=8\).*\(2, 8\)"),
+        ((2, 5, 7), r"width=8.*\(2, 5, 7\)"),
+        ((2, 0, 8), "at least one entry along 'tokens'"),
+        ((0, 5, 8), "at least one entry along 'batch'"),
+    ],
+)
+def test_forward_names_the_shape_it_expects(shape, words):
+    block = LMNBlock(LMNConfig(width=8))
+    for layer in (block, block.memory, published_twin(block)):
+        with pytest.raises(ValueError, match=words):
+            layer(torch.zeros(shape))
+
+
+def test_step_names_the_shape_it_expects():
+    block = LMNBlock(LMNConfig(width=8))
+    with pytest.raises(ValueError, match=r"\(batch, width=8\).*\(2, 1, 8\)"):
+        block.step(torch.zeros(2, 1, 8), block.initial_state(2))
+
+
+def test_published_parallel_form_refuses_to_go_on():
+    block = published_twin(LMNBlock(LMNConfig(width=8)))
+    x = torch.zeros(1, 3, 8)
+    _, state = block(x, block.initial_state(1))
+    with pytest.raises(ValueError, match=r"after 3 tokens.*step"):
+        block(x, state)

@@ -1,0 +1,100 @@
+"""What is worked out without torch equals what the real block has and does."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from lmn_helpers import ONE_OF_EACH, configs, few, make_block, name_of, noise
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from lmn import LMNBlock, LMNConfig, cost
+
+aten = torch.ops.aten
+
+
+# the counter knows attention's CUDA kernels, but not the CPU's
+def _cpu_attention(query, key, value, *args, out_shape=None, **kwargs):
+    return sdpa_flop_count(query, key, value)
+
+
+def _cpu_attention_backward(gradient, query, key, value, *args, out_shape=None, **kwargs):
+    return sdpa_backward_flop_count(gradient, query, key, value)
+
+
+CPU_ATTENTION = {
+    aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,
+    aten._scaled_dot_product_flash_attention_for_cpu_backward: _cpu_attention_backward,
+}
+
+
+def counted_flops(call):
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+@few
+@given(configs())
+def test_parameters(config):
+    counted = sum(parameter.numel() for parameter in LMNBlock(config).parameters())
+    assert cost.parameter_count(config) == counted
+
+
+@few
+@given(configs(), st.integers(1, 300), st.integers(1, 3))
+def test_slots_and_state_bytes(config, tokens, batch):
+    block = make_block(config, torch.float32)
+    _, state = block(noise(batch, tokens, config.width, dtype=torch.float32))
+    assert cost.slot_count(config, tokens) == state.slots
+    assert cost.state_bytes(config, tokens, batch, itemsize=4) == state.nbytes
+    assert cost.state_bytes(config, tokens, batch, itemsize=2) == state.to(torch.bfloat16).nbytes
+    assert cost.state_bytes(config, 0) == 0
+
+
+@few
+@given(configs(), st.integers(1, 200), st.integers(0, 100), st.integers(1, 2))
+def test_prefill_flops(config, tokens, before, batch):
+    block = make_block(config)
+    x = noise(batch, before + tokens, config.width)
+    with torch.no_grad():
+        state = block(x[:, :before])[1] if before else None
+        counted = counted_flops(lambda: block(x[:, before:], state))
+    assert cost.prefill_flops(config, tokens, batch, before) == counted
+
+
+@few
+@given(configs(), st.integers(1, 130), st.integers(1, 2))
+def test_decode_flops(config, before, batch):
+    block = make_block(config)
+    with torch.no_grad():
+        _, state = block(noise(batch, before, config.width))
+        counted = counted_flops(lambda: block.step(noise(batch, config.width), state))
+    assert cost.decode_flops(config, before, batch) == counted
+
+
+@few
+@given(configs(), st.integers(1, 130), st.integers(1, 2))
+def test_training_flops(config, tokens, batch):
+    block = make_block(config)
+    x = noise(batch, tokens, config.width)
+    counted = counted_flops(lambda: block(x)[0].sum().backward())
+    assert cost.training_flops(config, tokens, batch) == counted
+
+
+@pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)
+def test_mean_over_a_whole_period_is_the_mean_and_its_largest_the_worst(config):
+    # tokens 1,024 .. 2,047 see the same number of slots and set off each merge in its share
+    steps = [cost.decode_flops(config, token - 1) for token in range(1024, 2048)]
+    mean = cost.mean_decode_flops(config, 1024)
+    assert sum(steps) / len(steps) == pytest.approx(mean, rel=1e-3)
+    assert max(steps) == cost.worst_decode_flops(config, 1500) == cost.decode_flops(config, 1023)
+
+
+def test_cost_per_token_grows_with_the_logarithm():
+    config = LMNConfig(width=32)
+    per_token = [cost.prefill_flops(config, 2**n) / 2**n for n in range(14, 24)]
+    growth = [after - before for before, after in itertools.pairwise(per_token)]
+    # one more slot per doubling costs two products of width 32 for each token
+    assert growth == pytest.approx([2 * 2 * 32] * len(growth), rel=0.15)

@@ -1,0 +1,156 @@
+"""Models that misbehave in one way each, for test_worker_process.py.
+
+A new model is tried on 5 tokens and checked on up to 21 before it is measured, and it warms up on
+4: what these do, they do only on sequences longer than `LONG`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+LONG = 30
+WORKING_BYTES = 64 * 2**20
+
+
+class Mean(nn.Module):
+    """A running mean; right in every mode."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(width, width)
+
+    def prefill(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        total = x.cumsum(1)
+        count = torch.arange(1, x.shape[1] + 1, dtype=x.dtype)
+        state = {"total": total[:, -1].clone(), "count": count[-1].clone()}
+        return self.map(total / count[:, None]), state
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.prefill(x)[0]
+
+    def decode(self, x_t: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        state = {"total": state["total"] + x_t, "count": state["count"] + 1}
+        return self.map(state["total"] / state["count"]), state
+
+
+class OnlyParallel(nn.Module):
+    """Does something on long sequences; can't decode, so that nothing checks it."""
+
+    def __init__(self, width: int, act: Callable[[], object] = lambda: None) -> None:
+        super().__init__()
+        self.map = nn.Linear(width, width)
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[1] > LONG:
+            self.act()
+        return self.map(x)
+
+
+def good(spec, *, dtype, device):
+    return Mean(spec.width)
+
+
+def no_decode(spec, *, dtype, device):
+    return OnlyParallel(spec.width)
+
+
+def hangs(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: time.sleep(1000))
+
+
+def hangs_with_a_child(spec, *, dtype, device):
+    def fork_and_sleep():
+        os.fork()
+        time.sleep(1000)
+
+    return OnlyParallel(spec.width, fork_and_sleep)
+
+
+def exits(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: os._exit(7))
+
+
+def leaves(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: sys.exit("I am leaving"))
+
+
+def kills_itself(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def kills_the_server(spec, *, dtype, device):
+    def kill_and_wait():
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(1000)
+
+    return OnlyParallel(spec.width, kill_and_wait)
+
+
+def crashes(spec, *, dtype, device):
+    def read_nowhere():
+        # torch's and Python's own handlers would print for seconds.
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+        ctypes.string_at(0)
+
+    return OnlyParallel(spec.width, read_nowhere)
+
+
+def raises(spec, *, dtype, device):
+    def boom():
+        raise ValueError("boom")
+
+    return OnlyParallel(spec.width, boom)
+
+
+def chatters(spec, *, dtype, device):
+    def print_garbage():
+        print('{"result": null, "exit": 0}\n{"pid"', flush=True)
+        os.write(1, b"\xff\xfe\n{}\n")
+        os.write(2, b"x" * 100_000)
+
+    return OnlyParallel(spec.width, print_garbage)
+
+
+def allocates(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: torch.ones(WORKING_BYTES // 4))
+
+
+class Wrong(Mean):
+    """Decodes something else than it prefills."""
+
+    def decode(self, x_t, state):
+        output, state = super().decode(x_t, state)
+        return output * 1.01, state
+
+
+class NotANumber(Mean):
+    """Agrees with itself on outputs that are no numbers."""
+
+    def prefill(self, x):
+        output, state = super().prefill(x)
+        return output * float("nan"), state
+
+    def decode(self, x_t, state):
+        output, state = super().decode(x_t, state)
+        return output * float("nan"), state
+
+
+def wrong(spec, *, dtype, device):
+    return Wrong(spec.width)
+
+
+def not_a_number(spec, *, dtype, device):
+    return NotANumber(spec.width)
+
+
+def cannot_be_built(spec, *, dtype, device):
+    raise ValueError("no such size")

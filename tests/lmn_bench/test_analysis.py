@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from bench_helpers import case, failed, ok, series
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmn_bench.analysis.crossover import crossover
+from lmn_bench.analysis.growth import growth
+from lmn_bench.analysis.results import result_set
+from lmn_bench.analysis.stats import CONFIDENCE, median_estimate
+from lmn_bench.schema import Outcome
+
+finite = st.floats(-1e9, 1e9, allow_nan=False)
+
+# ------------------------------------------------------------------------------- medians
+
+
+@given(st.lists(finite, min_size=1, max_size=40))
+def test_an_interval_runs_between_values_and_holds_the_median(values):
+    found = median_estimate(values)
+    assert found.low in values
+    assert found.high in values
+    assert found.low <= found.value <= found.high
+    assert found.count == len(values)
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high", "confidence"),
+    [
+        (1, 1, 1, 0.0), (2, 1, 2, 0.5), (5, 1, 5, 0.9375), (6, 1, 6, 0.96875),
+        (8, 1, 8, 0.9921875), (9, 2, 8, 0.9609375), (20, 6, 15, 0.9586),
+    ],
+)  # fmt: skip
+def test_an_interval_has_the_ranks_that_binomial_tables_give(count, low, high, confidence):
+    found = median_estimate(list(range(1, count + 1)))
+    assert (found.low, found.high) == (low, high)
+    assert found.confidence == pytest.approx(confidence, abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [6, 9, 15, 30])
+@pytest.mark.parametrize("draw", ["normal", "exponential"])
+def test_an_interval_holds_the_true_median_as_often_as_it_says(count, draw):
+    rng = np.random.default_rng(11)
+    truth = {"normal": 0.0, "exponential": math.log(2)}[draw]
+    trials = 2000
+    samples = getattr(rng, draw)(size=(trials, count))
+    found = [median_estimate(row.tolist()) for row in samples]
+    held = sum(one.low <= truth <= one.high for one in found) / trials
+    stated = found[0].confidence
+    assert stated >= CONFIDENCE
+    # Four standard errors of a share of 2,000.
+    assert held == pytest.approx(stated, abs=4 * math.sqrt(stated * (1 - stated) / trials))
+
+
+@pytest.mark.parametrize("values", [[], [1.0, math.nan], [math.inf]])
+def test_a_median_of_nothing_or_of_no_numbers_is_refused(values):
+    with pytest.raises(ValueError, match="finite"):
+        median_estimate(values)
+
+
+def test_the_spread_is_relative_to_the_value():
+    assert median_estimate([9.0, 10.0, 11.0]).spread == pytest.approx(0.1)
+    assert median_estimate([0.0, 0.0]).spread == 0
+
+
+# ------------------------------------------------------------------------------- results
+
+
+def one_series(records):
+    results = result_set(records)
+    return results.series(results.cases[0].case.setting, results.cases[0].case.subject)
+
+
+def test_each_case_stands_once_with_a_value_per_process():
+    results = result_set(series("lmn", lambda n: 1e-3 * n, processes=3))
+    assert [len(result.values["latency_s"]) for result in results.cases] == [3] * 5
+
+
+def test_cases_stand_in_the_order_of_the_plan():
+    records = [ok(case(length=n)) for n in (256, 64, 128)]
+    order = [case(length=n) for n in (64, 128, 256, 512)]
+    assert [r.case.length for r in result_set(records, order).cases] == [64, 128, 256]
+
+
+def test_a_case_that_some_processes_failed_has_values_and_the_reason():
+    one = case()
+    records = [ok(one, 0), failed(one, Outcome.KILLED, "signal 9", 1), ok(one, 2)]
+    (result,) = result_set(records).cases
+    assert result.outcome is Outcome.OK
+    assert len(result.values["latency_s"]) == 2
+    assert result.reason == "2 of 3 processes ok: signal 9"
+
+
+def test_a_case_that_failed_says_what_went_wrong_first_and_not_that_the_rest_was_skipped():
+    one = case()
+    records = [
+        failed(one, Outcome.SKIPPED, "out_of_memory at length 64", 1),
+        failed(one, Outcome.OUT_OF_MEMORY, "could not allocate", 0),
+    ]
+    (result,) = result_set(records).cases
+    assert (result.outcome, result.reason) == (Outcome.OUT_OF_MEMORY, "could not allocate")
+
+
+def test_an_exact_metric_that_agrees_has_no_interval():
+    one = case()
+    (result,) = result_set([ok(one, r, flops=1000) for r in range(2)]).cases
+    found = result.estimate("flops")
+    assert (found.value, found.low, found.high, found.confidence) == (1000, 1000, 1000, 1.0)
+
+
+def test_an_exact_metric_that_disagrees_shows_its_interval():
+    one = case()
+    (result,) = result_set([ok(one, r, flops=1000 + r) for r in range(2)]).cases
+    assert result.estimate("flops").high == 1001
+
+
+def test_a_metric_that_nobody_measured_has_no_estimate():
+    (result,) = result_set([ok(case())]).cases
+    assert result.estimate("latency_p99_s") is None
+
+
+def test_unknown_metrics_of_a_record_are_left_out():
+    (result,) = result_set([ok(case(), horsepower=3)]).cases
+    assert "horsepower" not in result.values
+
+
+def test_settings_differ_by_what_must_not_be_mixed():
+    records = [ok(case(threads=t, memory_cap_bytes=c)) for t in (1, 2) for c in (None, 2**26)]
+    assert len(result_set(records).settings()) == 4
+
+
+# ------------------------------------------------------------------------------- growth
+
+
+@pytest.mark.parametrize(
+    ("law", "exponent"),
+    [
+        (lambda n: 1e-3, 0),
+        (lambda n: 1e-6 * n, 1),
+        (lambda n: 1e-9 * n * n, 2),
+    ],
+    ids=["flat", "linear", "quadratic"],
+)
+def test_growth_finds_the_exponent_of_a_law(law, exponent):
+    found = growth(one_series(series("lmn", law)), "latency_s")
+    assert found.exponent == pytest.approx(exponent, abs=0.01)
+    assert found.exponent_low <= found.exponent <= found.exponent_high
+    assert found.is_flat is (exponent == 0)
+    assert found.ratio == pytest.approx(16.0**exponent, rel=0.01)
+    assert found.ratio_low <= found.ratio <= found.ratio_high
+
+
+def test_growth_judges_by_the_last_lengths():
+    found = growth(one_series(series("lmn", lambda n: max(1e-3, 1e-3 * n / 256))), "latency_s")
+    lengths = (found.first, found.last, found.top_from)
+    assert lengths == (64, 1024, 128)
+    assert 0.5 < found.exponent < 1
+
+
+def test_noise_keeps_a_flat_series_from_being_called_flat():
+    noisy = series("lmn", lambda n: 1e-3, lengths=(64, 128), noise=0.2)
+    assert not growth(one_series(noisy), "latency_s").is_flat
+
+
+def test_the_same_records_always_give_the_same_growth():
+    records = series("lmn", lambda n: 1e-6 * n, noise=0.1)
+    assert growth(one_series(records), "latency_s") == growth(one_series(records), "latency_s")
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        [ok(case())],
+        [ok(case()), failed(case(length=128), Outcome.TIMEOUT)],
+        [ok(case(length=n), latency_s=1e-3, flops=0) for n in (64, 128)],
+    ],
+    ids=["one length", "one left", "zeros"],
+)
+def test_growth_needs_two_lengths_with_something_to_grow(records):
+    assert (
+        growth(one_series(records), "flops" if "flops" in records[-1].metrics else "latency_s")
+        is None
+    )
+
+
+# ------------------------------------------------------------------------------- crossover
+
+
+def compare(records, metric="latency_s"):
+    results = result_set(records)
+    setting = results.cases[0].case.setting
+    return crossover(results.series(setting, "lmn"), results.series(setting, "gru"), metric)
+
+
+def test_ahead_from_is_where_one_gets_ahead_for_good():
+    found = compare([*series("lmn", lambda n: 1e-3), *series("gru", lambda n: 1e-3 * n / 300)])
+    assert (found.ahead_from, found.behind_until) == (512, 256)
+    assert [c.standing for c in found.comparisons] == ["behind"] * 3 + ["ahead"] * 2
+
+
+def test_a_ratio_says_how_many_times_better():
+    found = compare([*series("lmn", lambda n: 1e-3), *series("gru", lambda n: 3e-3)])
+    first = found.comparisons[0]
+    assert first.ratio == pytest.approx(3)
+    assert 1 < first.low <= first.ratio <= first.high
+    assert (found.ahead_from, found.behind_until) == (64, None)
+
+
+def test_two_that_cannot_be_told_apart_are_even():
+    found = compare([*series("lmn", lambda n: 1e-3, noise=0.1),
+                     *series("gru", lambda n: 1.01e-3, noise=0.1)])  # fmt: skip
+    assert {c.standing for c in found.comparisons} == {"even"}
+    assert (found.ahead_from, found.behind_until) == (None, None)
+
+
+def test_being_ahead_for_a_while_is_not_being_ahead():
+    found = compare([*series("lmn", lambda n: 1e-5 * n), *series("gru", lambda n: 3e-3)])
+    assert found.ahead_from is None
+    assert found.behind_until == 1024
+
+
+def test_where_higher_is_better_the_higher_one_is_ahead():
+    found = compare([*series("lmn", lambda n: 1e-3), *series("gru", lambda n: 3e-3)],
+                    "tokens_per_s")  # fmt: skip
+    assert found.ahead_from == 64
+    assert found.comparisons[0].ratio == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome.OUT_OF_MEMORY, "no"),
+        (Outcome.TIMEOUT, "no"),
+        (Outcome.KILLED, "no"),
+        (Outcome.SKIPPED, "timeout at length 512"),
+    ],
+)
+def test_whoever_finishes_is_ahead_of_whoever_ran_out(outcome, reason):
+    slow_finisher = series("lmn", lambda n: 1.0)
+    ran_out = [*series("gru", lambda n: 1e-3, lengths=(64, 128, 256, 512)),
+               failed(case("gru", length=1024), outcome, reason)]  # fmt: skip
+    last = compare([*slow_finisher, *ran_out]).comparisons[-1]
+    assert (last.length, last.standing, last.ratio) == (1024, "ahead", None)
+
+
+def test_whoever_ran_out_is_behind():
+    found = compare([
+        *series("lmn", lambda n: 1e-4, lengths=(64,)),
+        failed(case("lmn", length=128), Outcome.OUT_OF_MEMORY),
+        *series("gru", lambda n: 1e-3, lengths=(64, 128)),
+    ])  # fmt: skip
+    assert [c.standing for c in found.comparisons] == ["ahead", "behind"]
+    assert (found.ahead_from, found.behind_until) == (None, 128)
+
+
+@pytest.mark.parametrize(
+    "of_gru",
+    [
+        [failed(case("gru", length=64), Outcome.ERROR)],
+        [failed(case("gru", length=64), Outcome.SKIPPED, "no NVIDIA GPU")],
+        series("gru", lambda n: 1.0, lengths=(2048,)),
+        [],
+    ],
+    ids=["broken", "not tried", "other lengths", "absent"],
+)  # fmt: skip
+def test_there_is_no_comparison_without_a_length_that_both_were_tried_at(of_gru):
+    assert compare([*series("lmn", lambda n: 1e-3), *of_gru]) is None

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from bench_helpers import GPU, case, environment, ok, suite, sweep
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmn_bench.plan import all_cases, plan, runnable
+from lmn_bench.schema import DEVICES, DTYPES, MODES, Case, ModelSpec
+from lmn_bench.subjects.names import BUILTIN
+
+sizes = st.integers(1, 64)
+cases = st.builds(
+    Case,
+    subject=st.sampled_from([*BUILTIN, "my_package.models:make"]),
+    mode=st.sampled_from(list(MODES)),
+    length=st.integers(1, 2**40),
+    device=st.sampled_from(DEVICES),
+    batch=sizes,
+    dtype=st.sampled_from(DTYPES),
+    threads=sizes,
+    memory_cap_bytes=st.none() | st.integers(2**20, 2**40),
+    model=st.builds(ModelSpec, sizes, sizes, sizes, sizes, st.integers(0, 8)),
+)
+
+
+def test_a_grid_is_the_product_of_its_axes():
+    grid = sweep(modes=("prefill", "train"), batch=(1, 2), width=(32, 64, 128))
+    assert len(all_cases(suite(grid))) == 2 * 3 * 2 * 2 * 3
+
+
+def test_a_case_of_two_sweeps_counts_once():
+    found = all_cases(suite(sweep(lengths=(64, 128)), sweep(lengths=(128, 256))))
+    assert sorted({c.length for c in found}) == [64, 128, 256]
+    assert len(found) == len(set(found)) == 6
+
+
+def test_an_id_says_all_that_makes_a_case_and_never_changes():
+    full = case(
+        "lmn-conv", "decode", 4096, threads=2, memory_cap_bytes=64 * 2**20,
+        model=ModelSpec(64, 4, 1, 2, 1),
+    )  # fmt: skip
+    assert full.id == "lmn-conv/decode/4096/cpu-t2/float32/b1/w64-h4-l1-k2-v1/cap-64MiB"
+
+
+@given(cases, cases)
+def test_two_cases_share_an_id_only_if_they_are_the_same(one, other):
+    assert (one.id == other.id) == (one == other)
+
+
+@given(cases)
+def test_a_record_gives_its_case_back(one):
+    record = ok(one)
+    assert record.case == one
+    assert record.case_id == one.id
+
+
+@given(cases, st.integers(1, 2**40))
+def test_cases_of_a_series_differ_in_nothing_but_length(one, length):
+    assert replace(one, length=length).series == one.series
+    assert replace(one, batch=one.batch + 1).series != one.series
+
+
+@given(cases)
+def test_cases_of_a_setting_may_differ_in_subject_and_length(one):
+    assert replace(one, length=1, subject="other").setting == one.setting
+    assert replace(one, threads=one.threads + 1).setting != one.setting
+
+
+def test_cuda_without_a_gpu_is_skipped_with_the_reason():
+    planned = plan(suite(sweep(device=("cpu", "cuda"))), environment())
+    skipped = {item.case.device: item.skip for item in planned}
+    assert skipped == {"cpu": None, "cuda": "no NVIDIA GPU on this machine"}
+    assert {c.device for c in runnable(planned)} == {"cpu"}
+
+
+def test_cuda_with_a_gpu_is_planned():
+    planned = plan(suite(sweep(device=("cuda",))), environment(gpus=(GPU,)))
+    assert all(item.skip is None for item in planned)
+
+
+def test_more_threads_than_cores_are_skipped_with_the_reason():
+    planned = plan(suite(sweep(threads=(4, 8))), environment(logical_cores=4))
+    skipped = {item.case.threads: item.skip for item in planned}
+    assert skipped == {4: None, 8: "8 threads asked for, 4 cores here"}
+
+
+@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize("subject", list(BUILTIN))
+def test_every_builtin_case_has_a_forecast_that_grows_with_length(subject, mode):
+    of_two = plan(suite(sweep(subjects=(subject,), modes=(mode,), lengths=(64, 2**16))),
+                  environment())  # fmt: skip
+    short, long = of_two
+    assert 0 < short.memory_bytes <= long.memory_bytes
+    assert 0 < short.seconds <= long.seconds
+
+
+def test_a_users_own_model_has_no_forecast():
+    (item,) = plan(suite(sweep(subjects=("mine:make",), lengths=(64,))), environment())
+    assert item.memory_bytes is None
+    assert item.seconds is None
+    assert item.skip is None
+
+
+def test_a_model_that_cannot_be_built_in_these_sizes_is_skipped_with_the_reason():
+    grid = sweep(subjects=("lmn", "lmn-expander"), lengths=(64,), width=(2,), heads=(1,),
+                 expansion=(1000,))  # fmt: skip
+    skips = {item.case.subject: item.skip for item in plan(suite(grid), environment())}
+    assert skips["lmn"] is None
+    assert "lmn-expander" in skips["lmn-expander"]
+
+
+def test_no_forecast_is_longer_than_its_time_limits():
+    grid = sweep(subjects=("transformer",), lengths=(2**24,))
+    (item,) = plan(suite(grid, processes=3, timeout_s=10), environment())
+    assert item.seconds <= 3 * 10

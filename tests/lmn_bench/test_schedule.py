@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from collections import Counter
+from itertools import count
+
+import pytest
+from bench_helpers import FakeSpawner, case, death, failed, ok, ok_reply
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmn_bench.errors import SubjectError
+from lmn_bench.run.process import Reply
+from lmn_bench.run.schedule import Backstop, Finished, Started, order_tasks, run_tasks
+from lmn_bench.schema import Measuring, Outcome
+
+LENGTHS = (64, 128, 256, 512)
+GRID = [
+    case(subject, mode, length)
+    for subject in ("lmn", "gru", "transformer")
+    for mode in ("prefill", "decode")
+    for length in LENGTHS
+]
+
+
+def run(grid, spawner, *, processes=2, seed=0, earlier=(), tasks=None, **measuring):
+    """Records of a whole sweep."""
+    tasks = order_tasks(grid, processes, seed) if tasks is None else tasks
+    ticks = count()
+    events = run_tasks(
+        tasks, Measuring(processes=processes, **measuring), seed, spawner, earlier,
+        now=lambda: float(next(ticks)),
+    )  # fmt: skip
+    return [event.record for event in events if isinstance(event, Finished)]
+
+
+def record_of(reply, of=None, **measuring):
+    """The record of one child that ended with this reply."""
+    (record,) = run([of or case()], FakeSpawner(lambda _: reply), processes=1, **measuring)
+    return record
+
+
+# ------------------------------------------------------------------------------- order
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32), st.sets(st.sampled_from(GRID)))
+def test_every_case_runs_exactly_once_per_replicate(processes, seed, grid):
+    tasks = order_tasks(sorted(grid), processes, seed)
+    counted = Counter((task.case, task.replicate) for task in tasks)
+    assert counted == Counter({(one, r): 1 for one in grid for r in range(processes)})
+    assert [task.order for task in tasks] == list(range(len(tasks)))
+
+
+@given(st.integers(0, 2**32))
+def test_a_round_is_whole_before_the_next_begins(seed):
+    replicates = [task.replicate for task in order_tasks(GRID, 3, seed)]
+    assert replicates == sorted(replicates)
+
+
+@given(st.integers(0, 2**32))
+def test_in_the_first_round_the_lengths_of_a_series_rise(seed):
+    first = [task.case for task in order_tasks(GRID, 2, seed) if task.replicate == 0]
+    for series in {one.series for one in GRID}:
+        assert [one.length for one in first if one.series == series] == list(LENGTHS)
+
+
+def test_series_are_interleaved():
+    first = [task.case.series for task in order_tasks(GRID, 1, 3)]
+    changes = sum(a != b for a, b in zip(first, first[1:], strict=False))
+    assert changes > len(GRID) / 2
+
+
+def test_the_same_seed_gives_the_same_order_and_another_another():
+    assert order_tasks(GRID, 3, 5) == order_tasks(GRID, 3, 5)
+    assert order_tasks(GRID, 3, 5) != order_tasks(GRID, 3, 6)
+
+
+def test_later_rounds_are_shuffled_anew():
+    rounds = [[t.case for t in order_tasks(GRID, 3, 1) if t.replicate == r] for r in (1, 2)]
+    assert rounds[0] != rounds[1]
+
+
+# ------------------------------------------------------------------------------- the sweep
+
+
+def test_a_job_tells_the_child_all_it_needs():
+    spawner = FakeSpawner()
+    run([case()], spawner, processes=1, seed=9, decode_window=5)
+    (job,) = spawner.jobs
+    assert spawner.cases == [(case(), 0)]
+    assert job["seed"] == 9
+    assert job["measuring"]["decode_window"] == 5
+
+
+def test_each_case_is_announced_before_it_ends():
+    events = list(run_tasks(order_tasks(GRID, 1, 0), Measuring(), 0, FakeSpawner()))
+    assert [type(event) for event in events] == [Started, Finished] * len(GRID)
+    assert [event.done for event in events[::2]] == list(range(len(GRID)))
+    assert all(event.record.case == event.task.case for event in events[1::2])
+
+
+def test_a_record_says_where_in_the_sweep_it_stood_and_how_long_it_took():
+    records = run(GRID, FakeSpawner())
+    assert [record.order for record in records] == list(range(2 * len(GRID)))
+    assert {record.wall_s for record in records} == {1.0}
+    assert all(record.started_at for record in records)
+
+
+# ------------------------------------------------------------------------------- outcomes
+
+
+def test_what_a_child_measured_becomes_the_record():
+    record = record_of(ok_reply())
+    assert record.outcome is Outcome.OK
+    assert record.metrics == {"latency_s": 1e-3}
+    assert (record.samples_s, record.warmup_samples_s) == ((1e-3,), (2e-3,))
+
+
+CAPPED = case(memory_cap_bytes=64 * 2**20)
+
+
+@pytest.mark.parametrize(
+    ("reply", "of", "outcome", "words"),
+    [
+        (death(-9, timed_out=True), case(), Outcome.TIMEOUT, "longer than 30 s"),
+        (death(-9), case(), Outcome.KILLED, "signal 9: most likely the kernel, short of memory"),
+        (death(-11, output="Segmentation"), case(), Outcome.KILLED, "signal 11: Segmentation"),
+        (death(3, output="a\nlast line\n"), case(), Outcome.ERROR, "exit code 3: last line"),
+        (death(0), case(), Outcome.ERROR, "exit code 0: no last words"),
+        (death(-6, output="what():  std::bad_alloc"), CAPPED, Outcome.OUT_OF_MEMORY,
+         "bad_alloc"),
+        (death(1, output="libgomp: Thread creation failed"), CAPPED, Outcome.OUT_OF_MEMORY, "failed"),
+        (death(-6, output="std::bad_alloc"), case(), Outcome.KILLED, "signal 6"),
+        (death(-9, output="bad_alloc", timed_out=True), CAPPED, Outcome.TIMEOUT, "30 s"),
+    ],
+)  # fmt: skip
+def test_a_death_is_an_outcome_with_its_reason(reply, of, outcome, words):
+    record = record_of(reply, of, timeout_s=30)
+    assert record.outcome is outcome
+    assert words in record.reason
+
+
+def test_a_child_that_knows_its_own_outcome_is_believed():
+    result = {"outcome": "incorrect", "reason": "outputs are not finite", "metrics": {}}
+    record = record_of(Reply(result=result, exit_code=0, timed_out=False, output=""))
+    assert (record.outcome, record.reason) == (Outcome.INCORRECT, "outputs are not finite")
+
+
+def test_a_subject_that_cannot_be_built_is_skipped_with_the_reason():
+    def refuse(_):
+        raise SubjectError("lmn cannot be built")
+
+    (record,) = run([case()], FakeSpawner(refuse), processes=1)
+    assert (record.outcome, record.reason) == (Outcome.SKIPPED, "lmn cannot be built")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cap", "expected"),
+    [
+        (Outcome.OK, None, False), (Outcome.OUT_OF_MEMORY, 2**24, False),
+        (Outcome.OUT_OF_MEMORY, None, True), (Outcome.KILLED, 2**24, False),
+        (Outcome.KILLED, None, True), (Outcome.TIMEOUT, None, False),
+        (Outcome.SKIPPED, None, False), (Outcome.ERROR, 2**24, True),
+        (Outcome.INCORRECT, None, True),
+    ],
+)  # fmt: skip
+def test_only_an_end_that_nobody_asked_for_is_a_failure(outcome, cap, expected):
+    assert failed(case(memory_cap_bytes=cap), outcome).is_failure is expected
+
+
+# ------------------------------------------------------------------------------- the backstop
+
+
+def dies_from(length, reply, subject="lmn"):
+    """A spawner whose subject cannot do `length` or more."""
+    return FakeSpawner(
+        lambda of: reply if of.subject == subject and of.length >= length else ok_reply()
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (death(-9, timed_out=True), "timeout at length 256"),
+        (death(-9), "killed at length 256"),
+        (Reply({"outcome": "out_of_memory", "reason": "no"}, 0, False, ""),
+         "out_of_memory at length 256"),
+    ],
+)  # fmt: skip
+def test_longer_lengths_of_a_series_are_skipped_with_the_reason(reply, reason):
+    spawner = dies_from(256, reply)
+    records = run(GRID, spawner, processes=1)
+    skipped = [record for record in records if record.outcome is Outcome.SKIPPED]
+    assert sorted((r.subject, r.mode, r.length) for r in skipped) == [
+        ("lmn", "decode", 512), ("lmn", "prefill", 512),
+    ]  # fmt: skip
+    assert {record.reason for record in skipped} == {reason}
+
+
+def test_what_cannot_end_well_is_tried_once_only():
+    spawner = dies_from(256, death(-9, timed_out=True))
+    records = run(GRID, spawner, processes=3)
+    tried = Counter(one for one, _ in spawner.cases if one.subject == "lmn" and one.length >= 256)
+    assert set(tried.values()) == {1}
+    assert len(records) == 3 * len(GRID)
+
+
+def test_an_error_does_not_spare_longer_lengths():
+    spawner = dies_from(64, death(1))
+    assert len(run(GRID, spawner, processes=2)) == len(spawner.jobs)
+
+
+def test_the_backstop_goes_by_the_shortest_length_that_failed():
+    backstop = Backstop([failed(case(length=n), Outcome.TIMEOUT) for n in (512, 128, 256)])
+    assert backstop.reason(case(length=64)) is None
+    assert backstop.reason(case(length=128)) == "timeout at length 128"
+
+
+def test_a_resumed_sweep_learns_from_the_records_it_has():
+    earlier = [failed(case(length=128), Outcome.OUT_OF_MEMORY), ok(case("gru", length=128))]
+    spawner = FakeSpawner()
+    grid = [case(length=256), case("gru", length=256), case(length=64)]
+    records = run(grid, spawner, processes=1, earlier=earlier)
+    assert {(r.subject, r.length): r.reason for r in records} == {
+        ("lmn", 256): "out_of_memory at length 128", ("gru", 256): None, ("lmn", 64): None,
+    }  # fmt: skip
+    assert len(spawner.jobs) == 2
+
+
+def test_what_was_skipped_is_not_said_to_be_measured():
+    backstopped = [failed(case(length=64), Outcome.TIMEOUT)]
+    tasks = order_tasks([case(length=128)], 1, 0)
+    events = list(run_tasks(tasks, Measuring(), 0, FakeSpawner(), backstopped))
+    assert [event.measured for event in events if isinstance(event, Finished)] == [False]

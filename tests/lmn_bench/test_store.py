@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from bench_helpers import GPU, case, environment, failed, ok, run_info, suite, sweep
+from hypothesis import given
+from hypothesis import strategies as st
+from test_plan import cases
+
+from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
+from lmn_bench.metrics import METRICS
+from lmn_bench.schema import SCHEMA, NoiseWarning, Outcome, Record
+from lmn_bench.store import (
+    RECORDS_FILE,
+    REJECTED_FILE,
+    RUN_FILE,
+    RecordWriter,
+    create_run,
+    find_run,
+    finish_run,
+    list_runs,
+    missing,
+    new_run_id,
+    read_run,
+    repair,
+)
+
+times = st.floats(0, 1e6, allow_nan=False)
+words = st.text(max_size=40)
+records = st.builds(
+    Record.of,
+    cases,
+    st.integers(0, 1000),
+    st.sampled_from(Outcome),
+    reason=st.none() | st.text(min_size=1, max_size=40),
+    metrics=st.dictionaries(st.sampled_from(list(METRICS)), times | st.integers(0, 2**60)),
+    samples_s=st.lists(times, max_size=5).map(tuple),
+    warmup_samples_s=st.lists(times, max_size=3).map(tuple),
+    memory_timeline=st.lists(st.tuples(times, times), max_size=3).map(tuple),
+    warnings=st.lists(words, max_size=2).map(tuple),
+    order=st.integers(0, 10**6),
+    started_at=words,
+    wall_s=times,
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A new run folder."""
+    return create_run(tmp_path / "results", run_info())
+
+
+def write(folder, *of):
+    with RecordWriter(folder) as writer:
+        for record in of:
+            writer.append(record)
+
+
+def append_text(folder, text):
+    with (folder / RECORDS_FILE).open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+FIRST, SECOND = ok(case(length=64)), ok(case(length=128))
+
+# ------------------------------------------------------------------------------- round trips
+
+
+@given(st.lists(records, max_size=4, unique_by=lambda r: (r.case_id, r.replicate)))
+def test_records_read_back_as_they_were_written(written):
+    with tempfile.TemporaryDirectory() as place:
+        folder = create_run(Path(place), run_info())
+        write(folder, *written)
+        run = read_run(folder)
+    assert run.records == tuple(written)
+    assert not run.bad_lines
+
+
+def test_a_run_reads_back_as_it_was_written(tmp_path):
+    warning = NoiseWarning("busy", "load", "wait")
+    of = suite(sweep(memory_cap=(None, 2**26), device=("cpu", "cuda")), sweep(), processes=3)
+    info = run_info(of, environment=environment(gpus=(GPU,), warnings=(warning,)))
+    assert read_run(create_run(tmp_path, info)).info == info
+
+
+def test_a_line_holds_the_fields_that_the_format_promises(folder):
+    write(folder, failed(case(memory_cap_bytes=2**24), Outcome.OUT_OF_MEMORY))
+    line = json.loads((folder / RECORDS_FILE).read_text())
+    promised = (
+        "schema case_id subject mode device length batch dtype threads memory_cap_bytes "
+        "replicate outcome reason metrics samples_s"
+    )
+    assert set(promised.split()) <= set(line)
+    assert line["schema"] == SCHEMA
+
+
+def test_every_record_is_on_disk_before_the_next_one(folder):
+    with RecordWriter(folder) as writer:
+        writer.append(FIRST)
+        assert read_run(folder).records == (FIRST,)
+        writer.append(SECOND)
+
+
+def test_a_finished_run_says_when(folder):
+    info = finish_run(folder, run_info())
+    assert info.finished_at is not None
+    assert read_run(folder).info == info
+
+
+def test_a_folder_without_records_is_a_run_with_none(folder):
+    (folder / RECORDS_FILE).unlink()
+    assert read_run(folder).records == ()
+
+
+# ------------------------------------------------------------------------------- bad lines
+
+
+def test_a_truncated_last_line_is_kept_apart_and_named(folder):
+    write(folder, FIRST)
+    append_text(folder, '{"schema":1,"case_id":"lmn/pre')
+    run = read_run(folder)
+    assert run.records == (FIRST,)
+    (bad,) = run.bad_lines
+    assert bad.number == 2
+    assert "cut off" in bad.reason
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("[1, 2]", "not a record of lmn-bench"),
+        ('{"time": 3}', "not a record of lmn-bench"),
+        ("hello", "not JSON"),
+        ('{"case_id": "x"}', "not a record: subject"),
+        (json.dumps({**FIRST.to_dict(), "outcome": "splendid"}), "not a record: outcome"),
+        (json.dumps({**FIRST.to_dict(), "length": 65}), "case_id is not that of its fields"),
+        (json.dumps({**FIRST.to_dict(), "schema": SCHEMA + 1}), f"has schema {SCHEMA + 1}"),
+    ],
+)
+def test_a_foreign_line_is_named_and_the_good_ones_are_kept(folder, line, reason):
+    write(folder, FIRST)
+    append_text(folder, line + "\n")
+    write(folder, SECOND)
+    run = read_run(folder)
+    assert run.records == (FIRST, SECOND)
+    (bad,) = run.bad_lines
+    assert (bad.number, bad.text) == (2, line)
+    assert reason in bad.reason
+
+
+def test_a_record_that_stands_twice_counts_once_and_the_first_one_stands(folder):
+    write(folder, FIRST, SECOND, replace(FIRST, wall_s=9.0))
+    assert read_run(folder).records == (FIRST, SECOND)
+
+
+def test_blank_lines_are_no_mistake(folder):
+    write(folder, FIRST)
+    append_text(folder, "\n  \n")
+    assert not read_run(folder).bad_lines
+
+
+def test_repair_keeps_the_bad_line_and_leaves_only_records(folder):
+    write(folder, FIRST)
+    append_text(folder, '{"schema":1,"case_id":"lmn/pre')
+    repair(read_run(folder))
+    write(folder, SECOND)
+    run = read_run(folder)
+    assert run.records == (FIRST, SECOND)
+    assert not run.bad_lines
+    assert (folder / REJECTED_FILE).read_text() == '{"schema":1,"case_id":"lmn/pre\n'
+
+
+def test_repair_keeps_the_bad_lines_of_earlier_repairs(folder):
+    for text in ("one", "two"):
+        append_text(folder, text)
+        repair(read_run(folder))
+    assert (folder / REJECTED_FILE).read_text() == "one\ntwo\n"
+
+
+def test_repair_ends_a_last_line_that_lacks_only_its_end(folder):
+    append_text(folder, json.dumps(FIRST.to_dict()))
+    repair(read_run(folder))
+    write(folder, SECOND)
+    assert read_run(folder).records == (FIRST, SECOND)
+
+
+def test_repair_of_a_sound_run_touches_nothing(folder):
+    write(folder, FIRST)
+    before = (folder / RECORDS_FILE).stat()
+    run = read_run(folder)
+    assert repair(run) == run
+    assert (folder / RECORDS_FILE).stat() == before
+
+
+# ------------------------------------------------------------------------------- run.json
+
+
+def test_a_run_of_a_newer_schema_is_refused(folder):
+    data = json.loads((folder / RUN_FILE).read_text())
+    (folder / RUN_FILE).write_text(json.dumps({**data, "schema": SCHEMA + 1, "new_field": 1}))
+    with pytest.raises(NewerSchemaError) as caught:
+        read_run(folder)
+    assert f"schema {SCHEMA + 1}" in caught.value.message
+    assert caught.value.hint == "upgrade lmn-bench"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", "cannot read"), ("[]", "is no run"), ('{"schema": 1}', "is no run"), ("\xff", "read")],
+)
+def test_a_broken_run_file_is_told(folder, text, words):
+    (folder / RUN_FILE).write_text(text, encoding="latin-1")
+    with pytest.raises(StoreError) as caught:
+        read_run(folder)
+    assert words in caught.value.message
+    assert RUN_FILE in caught.value.message
+
+
+def test_a_folder_without_a_run_file_is_no_run(tmp_path):
+    with pytest.raises(StoreError, match=r"no run\.json"):
+        read_run(tmp_path)
+
+
+# ------------------------------------------------------------------------------- the disk
+
+
+def test_a_full_disk_says_what_is_safe_and_how_to_go_on(folder):
+    (folder / RECORDS_FILE).unlink()
+    (folder / RECORDS_FILE).symlink_to("/dev/full")
+    with RecordWriter(folder) as writer, pytest.raises(StoreError) as caught:
+        writer.append(FIRST)
+    assert "the disk is full; the 0 records before this one are safe" in caught.value.message
+    assert f"lmn-bench run --resume {folder}" in caught.value.hint
+
+
+def test_a_disk_that_fills_up_keeps_the_records_before(folder):
+    write(folder, FIRST)
+    whole = (folder / RECORDS_FILE).read_bytes()
+    (folder / RECORDS_FILE).unlink()
+    (folder / RECORDS_FILE).symlink_to("/dev/full")
+    with RecordWriter(folder) as writer, pytest.raises(StoreError):
+        writer.append(SECOND)
+    (folder / RECORDS_FILE).unlink()
+    (folder / RECORDS_FILE).write_bytes(whole)
+    assert read_run(folder).records == (FIRST,)
+
+
+def test_a_results_folder_that_cannot_be_made_is_told_with_another_way(tmp_path):
+    (tmp_path / "results").write_text("a file in its place")
+    with pytest.raises(StoreError) as caught:
+        create_run(tmp_path / "results", run_info())
+    assert "cannot create the run folder" in caught.value.message
+    assert "--results" in caught.value.hint
+
+
+def test_records_that_cannot_be_opened_are_told(folder):
+    (folder / RECORDS_FILE).unlink()
+    (folder / RECORDS_FILE).mkdir()
+    with pytest.raises(StoreError, match=RECORDS_FILE):
+        RecordWriter(folder)
+    with pytest.raises(StoreError, match=RECORDS_FILE):
+        read_run(folder)
+
+
+def test_a_run_file_that_cannot_be_finished_is_told(folder):
+    (folder / (RUN_FILE + ".partial")).mkdir()
+    with pytest.raises(StoreError, match=RUN_FILE):
+        finish_run(folder, run_info())
+
+
+# ------------------------------------------------------------------------------- finding runs
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Three runs, of which the one made last has not the last name."""
+    place = tmp_path / "results"
+    for day, name in ((1, "smoke-1"), (3, "scaling-10"), (2, "scaling-1")):
+        create_run(place, run_info(run_id=name, created_at=f"2026-01-0{day}T00:00:00"))
+    (place / "notes").mkdir()
+    return place
+
+
+def test_runs_are_listed_by_their_time(results):
+    assert [run.name for run in list_runs(results)] == ["smoke-1", "scaling-1", "scaling-10"]
+
+
+def test_there_are_no_runs_where_there_is_no_folder(tmp_path):
+    assert list_runs(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("smoke-1", "smoke-1"), ("smo", "smoke-1"), ("scaling-1", "scaling-1"),
+     ("scaling-10", "scaling-10"), (None, "scaling-10")],
+)  # fmt: skip
+def test_a_run_is_found_by_its_name_its_beginning_or_as_the_latest(results, name, found):
+    assert find_run(name, results).name == found
+
+
+def test_a_run_is_found_by_its_path(results, tmp_path):
+    assert find_run(str(results / "smoke-1"), tmp_path / "elsewhere") == results / "smoke-1"
+
+
+def test_a_beginning_of_several_runs_is_told_with_all_of_them(results):
+    with pytest.raises(StoreError, match="scaling-1, scaling-10"):
+        find_run("scal", results)
+
+
+def test_a_misspelt_run_gets_the_nearest_one(results):
+    with pytest.raises(UnknownNameError) as caught:
+        find_run("smoek-1", results)
+    assert "did you mean 'smoke-1'?" in caught.value.hint
+
+
+def test_no_runs_at_all_are_told_with_how_to_make_one(tmp_path):
+    with pytest.raises(StoreError) as caught:
+        find_run(None, tmp_path)
+    assert "lmn-bench run" in caught.value.hint
+
+
+def test_a_folder_that_is_no_run_is_told_as_such(results):
+    with pytest.raises(StoreError, match="is no run folder"):
+        find_run(str(results / "notes"), results)
+
+
+def test_two_runs_of_a_second_get_different_names(tmp_path):
+    moment = datetime(2026, 11, 23, 14, 15, tzinfo=UTC)
+    first = new_run_id("scaling", tmp_path, moment)
+    create_run(tmp_path, run_info(run_id=first))
+    assert first == "scaling-20261123-141500"
+    assert new_run_id("scaling", tmp_path, moment) == "scaling-20261123-141500-2"
+
+
+def test_what_is_missing_is_what_has_no_record():
+    planned = [(FIRST.case_id, 0), (FIRST.case_id, 1), (SECOND.case_id, 0)]
+    assert list(missing(planned, [FIRST])) == planned[1:]

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from itertools import chain, repeat
+
+import pytest
+
+from lmn_bench.schema import Measuring
+from lmn_bench.worker.timing import (
+    MIN_BLOCK_S,
+    MIN_FOR_PRECISION,
+    WINDOW,
+    block_size,
+    is_steady,
+    relative_precision,
+    sample,
+)
+
+# Goals that nothing meets, so that a test sets only the one it is about.
+ENDLESS = {
+    "time_goal_s": 1e9, "precision_goal": 1e-12, "max_samples": 10**6, "warmup_limit_s": 1e9,
+}  # fmt: skip
+
+
+def take_from(durations):
+    """A round that takes these seconds, one after the other."""
+    left = iter(durations)
+    return lambda: (next(left),)
+
+
+def noisy(seconds, share=0.01):
+    """Durations around a value, never twice the same."""
+    return (seconds * (1 + share * ((i * 7919) % 101 - 50) / 50) for i in range(10**6))
+
+
+def timing(durations, already_warm_s=0.0, **goals):
+    return sample(take_from(durations), Measuring(**{**ENDLESS, **goals}), already_warm_s)
+
+
+# ------------------------------------------------------------------------------- warm-up
+
+
+def test_warm_up_goes_on_until_the_samples_are_steady():
+    falling = [1.0 / (n + 1) for n in range(10)]
+    found = timing(chain(falling, repeat(0.05)), max_samples=3)
+    assert found.warmup[: len(falling)] == tuple(falling)
+    assert is_steady(found.warmup)
+    assert not is_steady(found.warmup[:-1])
+    assert set(found.rounds) == {(0.05,)}
+
+
+def test_warm_up_ends_at_its_limit_where_nothing_gets_steady():
+    found = timing((1.0 + 0.5 * n for n in range(100)), warmup_limit_s=10, max_samples=1)
+    assert sum(found.warmup) >= 10
+    assert sum(found.warmup[:-1]) < 10
+
+
+def test_the_call_of_the_memory_pass_counts_as_warm_up():
+    found = timing(repeat(1.0), already_warm_s=60.0, warmup_limit_s=50, max_samples=1)
+    assert found.warmup == (60.0,)
+    assert found.rounds == ((1.0,),)
+
+
+def test_no_warm_up_sample_is_among_the_timed_ones():
+    durations = [float(n) for n in range(1, 200)]
+    found = timing(durations, warmup_limit_s=20, max_samples=5)
+    timed = [one for (one,) in found.rounds]
+    assert [*found.warmup, *timed] == durations[: len(found.warmup) + 5]
+
+
+# ------------------------------------------------------------------------------- when it is enough
+
+
+def test_sampling_stops_once_it_is_precise_enough():
+    found = timing(repeat(1.0), precision_goal=0.01)
+    assert len(found.rounds) == MIN_FOR_PRECISION
+
+
+def test_more_noise_takes_more_samples():
+    quiet = timing(noisy(1.0, 0.02), precision_goal=0.005)
+    loud = timing(noisy(1.0, 0.04), precision_goal=0.005)
+    assert MIN_FOR_PRECISION <= len(quiet.rounds) < len(loud.rounds)
+
+
+def test_sampling_stops_when_its_time_is_spent():
+    found = timing(repeat(1.0), time_goal_s=7)
+    assert len(found.rounds) == 7
+
+
+def test_sampling_stops_at_the_most_samples_allowed():
+    assert len(timing(noisy(1.0), max_samples=25).rounds) == 25
+
+
+def test_the_fewest_samples_are_taken_even_if_time_is_spent():
+    assert len(timing(repeat(5.0), time_goal_s=1, min_samples=3).rounds) == 3
+
+
+def test_every_round_is_kept_whole():
+    rounds = iter([(1.0, 2.0, 3.0)] * 100)
+    found = sample(lambda: next(rounds), Measuring(**{**ENDLESS, "max_samples": 2}))
+    assert found.rounds == ((1.0, 2.0, 3.0), (1.0, 2.0, 3.0))
+
+
+# ------------------------------------------------------------------------------- drifting
+
+
+def test_samples_that_still_fall_are_flagged():
+    falling = (1.0 / (n + 1) for n in range(1000))
+    assert timing(falling, warmup_limit_s=0, max_samples=50).drifting
+
+
+def test_samples_that_stay_are_not_flagged():
+    assert not timing(noisy(1.0, 0.02), max_samples=50).drifting
+
+
+def test_too_few_samples_to_tell_are_not_flagged():
+    assert not timing([4.0, 1.0], warmup_limit_s=0, max_samples=2).drifting
+
+
+@pytest.mark.parametrize("count", [0, 1, WINDOW - 1])
+def test_a_few_equal_samples_are_not_steady_yet(count):
+    assert not is_steady([1.0] * count)
+
+
+def test_precision_of_too_few_samples_is_none():
+    assert relative_precision([1.0] * (MIN_FOR_PRECISION - 1)) == float("inf")
+
+
+# ------------------------------------------------------------------------------- blocks
+
+
+@pytest.mark.parametrize("one_call_s", [0.0, 1e-9, 1e-6, 7e-6, MIN_BLOCK_S, 1.0])
+def test_a_block_outlasts_the_clock(one_call_s):
+    assert block_size(one_call_s) * max(one_call_s, 1e-9) >= MIN_BLOCK_S * (1 - 1e-9)
+
+
+def test_a_long_call_stands_alone():
+    assert block_size(1e-3) == 1
+
+
+def test_garbage_is_collected_again_after_a_failure():
+    import gc
+
+    def fail():
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        sample(fail, Measuring())
+    assert gc.isenabled()

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmn_bench import units
+from lmn_bench.errors import UnitError
+
+lengths = st.integers(1, units.MAX_LENGTH)
+whole_caps = st.one_of(
+    st.integers(1, 2**50),
+    st.builds(
+        lambda count, unit: count * unit, st.integers(1, 4096), st.sampled_from([2**10, 2**20])
+    ),
+)
+
+# ------------------------------------------------------------------------------- reading
+
+
+@given(lengths)
+def test_a_length_reads_as_it_is_written(length):
+    assert units.parse_length(str(length)) == units.parse_length(length) == length
+
+
+@given(st.integers(0, 40))
+def test_a_power_reads_as_its_value(exponent):
+    assert units.parse_length(f"2^{exponent}") == 2**exponent
+
+
+@given(st.lists(lengths, min_size=1, max_size=30, unique=True).map(sorted))
+def test_a_rising_list_of_lengths_reads_as_it_is_written(wanted):
+    assert units.parse_lengths(", ".join(map(str, wanted))) == tuple(wanted)
+    assert units.parse_lengths(wanted) == tuple(wanted)
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_a_range_doubles_from_one_end_to_the_other(one, other):
+    low, high = sorted((one, other))
+    expected = tuple(2**exponent for exponent in range(low, high + 1))
+    assert units.parse_lengths(f"2^{low}..2^{high}") == expected
+
+
+def test_lists_and_ranges_mix():
+    assert units.parse_lengths("1,2^3..2^5, 1K,1m") == (1, 8, 16, 32, 1024, 2**20)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("64MiB", 64 * 2**20), ("1.5 GB", 1_500_000_000), ("512", 512), (1024, 1024), ("1kib", 1024)],
+)
+def test_bytes_read_in_decimal_and_binary_units(text, count):
+    assert units.parse_bytes(text) == count
+
+
+@given(whole_caps)
+def test_a_cap_reads_back_as_it_is_shown(cap):
+    assert units.parse_memory_cap(units.format_cap(cap)) == cap
+
+
+@pytest.mark.parametrize("text", ["none", " NONE "])
+def test_no_cap_is_written_none(text):
+    assert units.parse_memory_cap(text) is None
+    assert units.format_cap(None) == "none"
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "message", "hint"),
+    [
+        (units.parse_bytes, "64 Q", "cannot read '64 Q' as a number of bytes", "64MiB"),
+        (units.parse_bytes, "", "cannot read '' as a number of bytes", "64MiB"),
+        (units.parse_bytes, "-1", "cannot read '-1'", "64MiB"),
+        (units.parse_bytes, True, "cannot read True", "64MiB"),
+        (units.parse_bytes, "9" * 400, "cannot read", "64MiB"),
+        (units.parse_bytes, "0", "above 0, got '0'", None),
+        (units.parse_bytes, -5, "above 0, got -5", None),
+        (units.parse_memory_cap, "lots", "cannot read 'lots'", '"none" for no cap'),
+        (units.parse_length, "2^7.15", "cannot read '2^7.15' as a length", '"2^12"'),
+        (units.parse_length, True, "cannot read True", '"2^12"'),
+        (units.parse_length, "9" * 5000, "cannot read", '"2^12"'),
+        (units.parse_length, "0", "'0' is out of range", None),
+        (units.parse_length, 0, "0 is out of range", None),
+        (units.parse_length, "2^41", "out of range", None),
+        (units.parse_length, "2^99", "out of range", None),
+        (units.parse_length, -3, "-3 is out of range", None),
+        (units.parse_lengths, "", "no lengths given", "2^7..2^15"),
+        (units.parse_lengths, [], "no lengths given", "2^7..2^15"),
+        (units.parse_lengths, "8..4", "descends: 8 to 4", 'write "4..8"'),
+        (units.parse_lengths, "8..20", "misses 20", "end it at 16 or 32"),
+        (units.parse_lengths, "128,64", "64 comes after 128", "sort them"),
+        (units.parse_lengths, "64,64", "64 comes after 64", "drop repeats"),
+        (units.parse_lengths, list(range(1, 300)), "299 lengths are too many", None),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_what_to_write(read, value, message, hint):
+    with pytest.raises(UnitError) as caught:
+        read(value)
+    assert message in caught.value.message
+    assert caught.value.hint is None if hint is None else hint in caught.value.hint
+
+
+# ------------------------------------------------------------------------------- showing
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (78.1e-6, "78.1 µs"), (1.234e-3, "1.23 ms"), (4.56, "4.56 s"), (120.0, "120 s"),
+        (999.6e-6, "1.00 ms"), (999.4e-6, "999 µs"), (0.9996, "1.00 s"),
+        (0.0, "0 ns"), (-1.5e-3, "-1.50 ms"), (math.nan, "n/a"), (math.inf, "n/a"),
+    ],
+)  # fmt: skip
+def test_a_time_shows_three_digits_and_a_fitting_unit(seconds, text):
+    assert units.format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"), (512, "512 B"), (1023, "1023 B"), (1023.7, "1.00 KiB"), (1024, "1.00 KiB"),
+        (2**20 - 1, "1.00 MiB"), (1.5 * 2**30, "1.50 GiB"), (-2048, "-2.00 KiB"),
+        (math.nan, "n/a"),
+    ],
+)  # fmt: skip
+def test_bytes_show_a_binary_unit(count, text):
+    assert units.format_bytes(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "s", "–"), (950, "", "950"), (57_700, "", "57.7 k"), (1.5e6, "FLOP", "1.50 MFLOP"),
+        (5, "token/s", "5 token/s"), (0.5, "FLOP", "0.500 FLOP"), (math.nan, "FLOP", "n/a FLOP"),
+        (2048, "B", "2.00 KiB"), (2e-3, "s", "2.00 ms"), (999.6, "", "1.00 k"),
+    ],
+)  # fmt: skip
+def test_a_metric_shows_in_its_own_unit(value, unit, text):
+    assert units.format_value(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0 s"), (8.2, "8 s"), (59.6, "1 min"), (200, "3 min 20 s"), (3600, "1 h 0 min"),
+     (3900, "1 h 5 min")],
+)  # fmt: skip
+def test_a_wait_shows_as_a_person_says_it(seconds, text):
+    assert units.format_duration(seconds) == text
+
+
+@given(st.floats(1e-9, 1e12), st.integers(2, 5))
+def test_a_number_shows_its_first_digits_truly(value, digits):
+    shown = float(units.format_number(value, digits).replace(",", ""))
+    assert shown == pytest.approx(value, rel=0.51 * 10 ** (1 - digits))
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_every_number_can_be_shown(value):
+    for show in (units.format_seconds, units.format_bytes, units.format_count, units.format_ratio):
+        assert show(value)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "text"),
+    [((128, 256, 512), "128..512"), ((128, 256), "128, 256"), ((1, 3, 32768), "1, 3, 32,768")],
+)
+def test_lengths_show_as_a_range_where_they_double(lengths, text):
+    assert units.format_lengths(lengths) == text
+
+
+@pytest.mark.parametrize(("ratio", "text"), [(2.314, "2.31×"), (15.2, "15×"), (0.95, "0.950×")])
+def test_a_ratio_shows_what_it_can_hold(ratio, text):
+    assert units.format_ratio(ratio) == text

@@ -1,0 +1,63 @@
+"""Memory as the kernel counts it, in this very process."""
+
+from __future__ import annotations
+
+import resource
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from lmn_bench.worker.caps import is_out_of_memory, memory_budget  # noqa: E402
+from lmn_bench.worker.memory import allocator_peak, peak_of, trim  # noqa: E402
+
+CPU = torch.device("cpu")
+MIB = 2**20
+
+
+def touch(mib):
+    """Allocate this much, touch it, and give it back."""
+    return lambda: torch.ones(mib * MIB // 4).shape
+
+
+def test_a_peak_is_what_a_call_touched_and_a_second_call_reads_the_same():
+    touch(1)()
+    for _ in range(2):
+        peak, _ = peak_of(touch(64), CPU)
+        assert peak.peak - peak.before == pytest.approx(64 * MIB, abs=0.5 * MIB)
+
+
+def test_a_peak_hands_back_what_the_call_returned():
+    assert peak_of(lambda: "result", CPU)[1] == "result"
+
+
+def test_the_allocators_peak_is_the_highest_sum_of_live_bytes():
+    def call():
+        first = torch.empty(MIB)
+        del first
+        second = torch.empty(MIB)
+        third = torch.empty(MIB)
+        return second, third
+
+    assert allocator_peak(call, CPU) == 2 * 4 * MIB
+
+
+def test_a_budget_allows_less_than_it_and_refuses_more():
+    trim()
+    with memory_budget(64 * MIB, CPU):
+        torch.empty(60 * MIB, dtype=torch.uint8)
+        with pytest.raises(RuntimeError) as caught:
+            torch.empty(68 * MIB, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+def test_a_budget_ends_with_its_block():
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with memory_budget(64 * MIB, CPU):
+        assert resource.getrlimit(resource.RLIMIT_DATA) != before
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("shape mismatch")])
+def test_other_errors_are_not_out_of_memory(error):
+    assert not is_out_of_memory(error)

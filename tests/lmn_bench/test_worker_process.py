@@ -1,0 +1,253 @@
+"""Real children of a real fork server, measuring models that behave and models that don't."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+from bench_helpers import case
+
+from lmn_bench.errors import SubjectError
+from lmn_bench.metrics import METRICS
+from lmn_bench.run.process import ForkServer
+from lmn_bench.run.schedule import order_tasks, run_tasks
+from lmn_bench.schema import Measuring, ModelSpec, Outcome
+
+QUICK = Measuring(
+    processes=1, timeout_s=60, time_goal_s=0.001, max_samples=3, warmup_limit_s=0.001,
+    decode_window=4, counters=False,
+)  # fmt: skip
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One fork server for all tests here: it takes seconds to import torch."""
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    with ForkServer({**os.environ, "PYTHONPATH": path}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def measure(server):
+    """Run one case through a real child; its record."""
+
+    def one(subject, mode="prefill", length=64, *, cap=None, replicate=0, **measuring):
+        of = case(subject, mode, length, memory_cap_bytes=cap)
+        tasks = [replace(order_tasks([of], 1, 0)[0], replicate=replicate)]
+        events = list(run_tasks(tasks, replace(QUICK, **measuring), 0, server))
+        return events[-1].record
+
+    return one
+
+
+@pytest.fixture(scope="module")
+def counted(measure):
+    """A record of lmn in a mode with counters, which take seconds to start."""
+    return cache(lambda mode: measure("lmn", mode, counters=True))
+
+
+def rogue(name):
+    return f"rogue_subjects:{name}"
+
+
+# ------------------------------------------------------------------------------- how a child ends
+
+
+@pytest.mark.parametrize("name", ["hangs", "hangs_with_a_child"])
+def test_a_model_that_hangs_is_killed_when_its_time_is_up(measure, name):
+    record = measure(rogue(name), timeout_s=2)
+    assert record.outcome is Outcome.TIMEOUT
+    assert record.reason == "took longer than 2 s"
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome", "words"),
+    [
+        ("exits", Outcome.ERROR, "exit code 7"),
+        ("leaves", Outcome.ERROR, "I am leaving"),
+        ("kills_itself", Outcome.KILLED, "signal 9"),
+        ("crashes", Outcome.KILLED, "signal 11"),
+        ("raises", Outcome.ERROR, "ValueError: boom"),
+        ("wrong", Outcome.INCORRECT, "parallel and sequential outputs differ"),
+        ("not_a_number", Outcome.INCORRECT, "outputs are not finite"),
+        ("cannot_be_built", Outcome.ERROR, "no such size"),
+        ("misspelt", Outcome.ERROR, "has no 'misspelt'"),
+        ("kills_the_server", Outcome.KILLED, "signal 9"),
+    ],
+)
+def test_every_end_of_a_model_is_an_outcome_with_its_reason(measure, name, outcome, words):
+    record = measure(rogue(name))
+    assert record.outcome is outcome
+    assert words in record.reason
+
+
+def test_the_server_goes_on_after_a_child_has_died(measure):
+    measure(rogue("kills_itself"))
+    measure(rogue("hangs"), timeout_s=1)
+    assert measure(rogue("good")).outcome is Outcome.OK
+
+
+def test_a_server_that_was_killed_is_started_anew(measure):
+    measure(rogue("kills_the_server"))
+    assert measure(rogue("good")).outcome is Outcome.OK
+
+
+def test_what_a_model_prints_does_not_disturb_the_protocol(measure):
+    assert measure(rogue("chatters")).outcome is Outcome.OK
+    assert measure(rogue("good")).outcome is Outcome.OK
+
+
+def test_an_incorrect_model_is_not_timed(measure):
+    record = measure(rogue("wrong"))
+    assert record.samples_s == ()
+    assert "latency_s" not in record.metrics
+
+
+@pytest.mark.parametrize("mode", ["decode", "stream"])
+def test_a_mode_that_a_model_lacks_is_skipped_with_those_it_has(measure, mode):
+    record = measure(rogue("no_decode"), mode)
+    assert record.outcome is Outcome.SKIPPED
+    assert f"has no {mode}; it has prefill, train" in record.reason
+
+
+def test_a_probe_tells_size_and_modes(server):
+    found = server.probe(rogue("good"), asdict(ModelSpec(width=8, heads=1)))
+    assert found == {"parameters": 8 * 8 + 8, "modes": ["decode", "prefill", "train"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("rogue_subjects:goood", "did you mean 'good'?"), ("rogue_subject:good", "run from the")],
+)
+def test_a_probe_of_a_misspelt_model_says_what_to_do(server, name, words):
+    with pytest.raises(SubjectError) as caught:
+        server.probe(name, asdict(ModelSpec()))
+    assert words in caught.value.hint
+
+
+# ------------------------------------------------------------------------------- memory
+
+
+@pytest.mark.parametrize("replicate", [0, 1])
+def test_64_mib_allocated_and_touched_are_reported_as_64_mib(measure, replicate):
+    record = measure(rogue("allocates"), replicate=replicate)
+    assert record.metrics["working_memory_bytes"] == pytest.approx(64 * MIB, abs=0.5 * MIB)
+
+
+def test_the_parts_of_memory_stand_beside_the_peak(measure):
+    found = measure(rogue("allocates"), counters=True).metrics
+    assert found["peak_memory_bytes"] > found["floor_bytes"] + 63 * MIB
+    assert found["allocator_peak_bytes"] == pytest.approx(64 * MIB, abs=0.1 * MIB)
+    assert found["parameter_bytes"] == 4 * found["parameters"] == 4 * (32 * 32 + 32)
+
+
+def test_64_mib_under_a_cap_of_32_are_out_of_memory_and_no_crash(measure):
+    record = measure(rogue("allocates"), cap=32 * MIB)
+    assert record.outcome is Outcome.OUT_OF_MEMORY
+    assert "64.0 MiB" in record.reason
+    assert not record.is_failure
+
+
+def test_64_mib_under_a_cap_of_72_fit(measure):
+    assert measure(rogue("allocates"), cap=72 * MIB).outcome is Outcome.OK
+
+
+# ------------------------------------------------------------------------------- what is measured
+
+
+@pytest.mark.parametrize("mode", ["train", "prefill", "decode", "stream"])
+def test_every_mode_gives_the_metrics_of_the_format(counted, mode):
+    record = counted(mode)
+    assert record.outcome is Outcome.OK
+    promised = {
+        "latency_s", "tokens_per_s", "peak_memory_bytes", "working_memory_bytes", "floor_bytes",
+        "parameter_bytes", "parameters", "allocator_peak_bytes", "flops", "operations", "slots",
+    }  # fmt: skip
+    assert promised <= set(record.metrics) <= set(METRICS)
+
+
+@pytest.mark.parametrize("mode", ["prefill", "decode", "stream"])
+def test_the_state_is_reported_where_there_is_one(counted, mode):
+    assert counted(mode).metrics["state_bytes"] > 0
+
+
+def test_decode_records_the_step_to_its_context_and_the_window_of_every_pass(measure):
+    record = measure("lmn", "decode", decode_window=4, max_samples=3, time_goal_s=1000)
+    assert len(record.samples_s) == 3 * (4 + 1)
+
+
+def test_the_latency_of_decode_is_the_median_over_passes_of_the_windows_mean(measure):
+    record = measure("lmn", "decode", decode_window=4, max_samples=3, time_goal_s=1000)
+    passes = [record.samples_s[i : i + 5] for i in range(0, 15, 5)]
+    means = sorted(sum(steps[1:]) / 4 for steps in passes)
+    assert record.metrics["latency_s"] == pytest.approx(means[1], rel=1e-3)
+
+
+def test_warm_ups_stand_apart_from_samples(measure):
+    record = measure("gru", max_samples=2, time_goal_s=1000)
+    assert len(record.samples_s) == 2
+    assert len(record.warmup_samples_s) >= 1
+
+
+COUNTERS = {"operations", "flops", "allocator_peak_bytes"}
+
+
+def test_counters_come_from_the_first_process_only(measure, counted):
+    second = measure("lmn", replicate=1, counters=True)
+    assert set(counted("prefill").metrics) >= COUNTERS
+    assert not set(second.metrics) & COUNTERS
+
+
+def test_counters_can_be_left_out(measure):
+    assert not set(measure("gru").metrics) & COUNTERS
+
+
+@pytest.mark.parametrize("mode", ["train", "decode"])
+def test_counters_are_the_same_whenever_they_are_counted(measure, counted, mode):
+    again = measure("lmn", mode, counters=True).metrics
+    for key in (*COUNTERS, "slots", "state_bytes"):
+        assert again.get(key) == counted(mode).metrics.get(key)
+
+
+def test_a_check_error_is_recorded_and_small(counted):
+    assert 0 <= counted("prefill").metrics["check_error"] < 1e-4
+
+
+def test_a_memory_timeline_is_recorded_when_asked_for(measure):
+    record = measure("gru", memory_timeline=True)
+    assert record.outcome is Outcome.OK
+    assert all(moment >= 0 and size > 0 for moment, size in record.memory_timeline)
+    assert record.memory_timeline
+
+
+# ------------------------------------------------------------------------------- CUDA
+
+
+@pytest.fixture
+def cuda():
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no NVIDIA GPU on this machine")
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("mode", ["train", "prefill", "decode", "stream"])
+@pytest.mark.parametrize("subject", ["lmn", "lmn-published", "transformer", "gru"])
+def test_cuda_measures_every_mode(cuda, server, subject, mode):
+    of = case(subject, mode, 64, device="cuda")
+    events = list(run_tasks(order_tasks([of], 1, 0), replace(QUICK, counters=True), 0, server))
+    record = events[-1].record
+    assert record.outcome is Outcome.OK, record.reason
+    assert {"reserved_memory_bytes", "context_memory_bytes", "latency_s"} <= set(record.metrics)
+
+
+@pytest.mark.cuda
+def test_cuda_under_a_cap_runs_out_of_memory_cleanly(cuda, server):
+    of = case("transformer", "prefill", 2**16, device="cuda", memory_cap_bytes=4 * MIB)
+    events = list(run_tasks(order_tasks([of], 1, 0), QUICK, 0, server))
+    assert events[-1].record.outcome is Outcome.OUT_OF_MEMORY
