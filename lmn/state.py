@@ -24,8 +24,7 @@ class MemoryState:
 
     Attributes:
         rows: (batch, slots, 3 * width), in each row a node, its key and its value. Rows lie level
-        by
-            level: [level 0: 1 row][level 1: banks * w_1 rows]..., as `lmn.tree.row_offset` says.
+            by level: [level 0: 1 row][level 1: banks * w_1 rows]..., see `lmn.tree.row_offset`.
         tokens_seen: tokens read so far, the same for every row of the batch.
         banks: banks per level.
         expansion: vectors that a node gains per level.

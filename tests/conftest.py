@@ -15,6 +15,6 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """80 columns, no colour, no settings of the person who runs the tests."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("TERM", "xterm")
     for name in ("FORCE_COLOR", "LMN_BENCH_RESULTS"):
         monkeypatch.delenv(name, raising=False)

@@ -41,7 +41,7 @@ class Growth:
     @property
     def is_flat(self) -> bool:
         """Whether the metric neither grows nor falls any more over the last lengths."""
-        return -FLAT_EXPONENT < self.exponent_low and self.exponent_high < FLAT_EXPONENT
+        return abs(self.exponent_low) < FLAT_EXPONENT and abs(self.exponent_high) < FLAT_EXPONENT
 
 
 def growth(series: Series, metric: str) -> Growth | None:

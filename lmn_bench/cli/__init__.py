@@ -34,7 +34,8 @@ class _LazyGroup(click.Group):
     """Imports a command's module only when that command is called or described."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        # Not list(…): once imported, our own module `list` stands in this package under that name.
+        return [*_COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
@@ -68,7 +69,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; every error of ours is printed here, once."""
     console = stderr_console()
     try:
-        code = lmn_bench.main(list(arguments), prog_name="lmn-bench", standalone_mode=False)
+        code = lmn_bench.main([*arguments], prog_name="lmn-bench", standalone_mode=False)
         return int(code or ExitCode.OK)
     except SuiteError as error:
         console.print(f"error: {error.message}", style="bold red", markup=False, soft_wrap=True)

@@ -8,14 +8,22 @@ from typing import Any
 from rich.console import Console
 
 
+class _Console(Console):
+    """A console whose reader may go away (`| head`): rich would end in exit code 1, as a failure."""
+
+    def on_broken_pipe(self) -> None:
+        """Hand the error on to where exit codes are made."""
+        raise BrokenPipeError
+
+
 def stdout_console() -> Console:
     """Where results go."""
-    return Console(highlight=False)
+    return _Console(highlight=False)
 
 
 def stderr_console() -> Console:
     """Where progress, warnings and errors go."""
-    return Console(stderr=True, highlight=False)
+    return _Console(stderr=True, highlight=False)
 
 
 def print_json(data: Any) -> None:

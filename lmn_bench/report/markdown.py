@@ -43,7 +43,7 @@ def _table(table: Table) -> Iterator[str]:
         yield f"**{_escaped(table.caption)}**"
         yield ""
     rest = ":--" if table.wraps else "--:"
-    yield _row(table.columns)
+    yield _row([_escaped(title) for title in table.columns])
     yield _row([":--", *[rest] * (len(table.columns) - 1)])
     for row in table.rows:
         yield _row([_escaped(cell) for cell in row])

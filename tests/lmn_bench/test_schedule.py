@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import count
+from itertools import count, pairwise
 
 import pytest
 from bench_helpers import FakeSpawner, case, death, failed, ok, ok_reply
@@ -65,7 +65,7 @@ def test_in_the_first_round_the_lengths_of_a_series_rise(seed):
 
 def test_series_are_interleaved():
     first = [task.case.series for task in order_tasks(GRID, 1, 3)]
-    changes = sum(a != b for a, b in zip(first, first[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(first))
     assert changes > len(GRID) / 2
 
 
@@ -128,7 +128,8 @@ CAPPED = case(memory_cap_bytes=64 * 2**20)
         (death(0), case(), Outcome.ERROR, "exit code 0: no last words"),
         (death(-6, output="what():  std::bad_alloc"), CAPPED, Outcome.OUT_OF_MEMORY,
          "bad_alloc"),
-        (death(1, output="libgomp: Thread creation failed"), CAPPED, Outcome.OUT_OF_MEMORY, "failed"),
+        (death(1, output="libgomp: Thread creation failed"), CAPPED, Outcome.OUT_OF_MEMORY,
+         "failed"),
         (death(-6, output="std::bad_alloc"), case(), Outcome.KILLED, "signal 6"),
         (death(-9, output="bad_alloc", timed_out=True), CAPPED, Outcome.TIMEOUT, "30 s"),
     ],

@@ -35,8 +35,10 @@ def server():
 def measure(server):
     """Run one case through a real child; its record."""
 
-    def one(subject, mode="prefill", length=64, *, cap=None, replicate=0, **measuring):
-        of = case(subject, mode, length, memory_cap_bytes=cap)
+    def one(
+        subject, mode="prefill", length=64, *, cap=None, dtype="float32", replicate=0, **measuring
+    ):
+        of = case(subject, mode, length, memory_cap_bytes=cap, dtype=dtype)
         tasks = [replace(order_tasks([of], 1, 0)[0], replicate=replicate)]
         events = list(run_tasks(tasks, replace(QUICK, **measuring), 0, server))
         return events[-1].record
@@ -200,6 +202,13 @@ def test_counters_come_from_the_first_process_only(measure, counted):
     second = measure("lmn", replicate=1, counters=True)
     assert set(counted("prefill").metrics) >= COUNTERS
     assert not set(second.metrics) & COUNTERS
+
+
+@pytest.mark.parametrize(("dtype", "itemsize"), [("float64", 8), ("bfloat16", 2)])
+def test_a_case_is_measured_in_its_own_dtype(measure, dtype, itemsize):
+    found = measure("lmn", dtype=dtype)
+    assert found.outcome is Outcome.OK
+    assert found.metrics["parameter_bytes"] == itemsize * found.metrics["parameters"]
 
 
 def test_counters_can_be_left_out(measure):

@@ -1,0 +1,445 @@
+"""The command line as a person uses it: what it prints, and the exit code it ends in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bench_helpers import environment, run_info
+
+from lmn_bench.cli import run_command_line
+from lmn_bench.environment import read_gpus
+from lmn_bench.metrics import METRICS
+from lmn_bench.store import create_run, list_runs, read_run
+from lmn_bench.subjects.names import BUILTIN
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+COMMANDS = ("run", "report", "list", "show", "validate", "env")
+TINY = (
+    "--device", "cpu", "--lengths", "16", "--processes", "1", "--set", "time_goal_s=0.001",
+    "--set", "counters=false",
+)  # fmt: skip
+MISTAKES = """
+name = "mistakes"
+[measuring]
+proceses = 3
+[[sweep]]
+subjects = ["lmm"]
+modes = ["train"]
+lengths = [0]
+"""
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Run a command in this process, in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    path = [str(ROOT), str(HERE), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+
+    def run(*arguments):
+        code = run_command_line([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return int(code), out, err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """The results folder of one tiny run of smoke with two models."""
+    folder = tmp_path_factory.mktemp("cli") / "results"
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "lmn_bench", "run", "--models", "lmn,gru", *TINY, "--seed", "5",
+         "--results", folder],
+        env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout.txt").write_text(done.stdout)
+    (folder / "stderr.txt").write_text(done.stderr)
+    return folder
+
+
+@pytest.fixture
+def no_gpu():
+    if read_gpus():
+        pytest.skip("this machine has a GPU")
+
+
+# ------------------------------------------------------------------------------- help
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from lmn_bench.cli import run_command_line; run_command_line(['--help']);"
+        "heavy = {'torch', 'numpy', 'pandas', 'scipy', 'pydantic', 'altair', 'psutil'};"
+        "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in COMMANDS)
+
+
+def test_help_documents_the_exit_codes(cli):
+    code, out, _ = cli("--help")
+    assert code == 0
+    assert "Exit codes: 0 ok" in out
+    assert "130 interrupted" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(cli, command):
+    code, out, err = cli(command, "--help")
+    assert (code, err) == (0, "")
+    assert f"Usage: lmn-bench {command}" in out
+
+
+def test_the_version_is_told(cli):
+    code, out, _ = cli("--version")
+    assert code == 0
+    assert out.startswith("lmn-bench ")
+
+
+# ------------------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnu"], ["unknown command 'rnu'", "did you mean 'run'?"]),
+        (["run", "--suite", "scalign"], ["unknown suite 'scalign'", "did you mean 'scaling'?"]),
+        (["run", "--suite", "no/such.toml"], ["no/such.toml: no such file"]),
+        (["run", "--models", "lnm"], ["--models: unknown model 'lnm'", "did you mean 'lmn'?"]),
+        (["run", "--modes", "trian"], ["--modes: unknown mode", "did you mean 'train'?"]),
+        (["run", "--lengths", "2^9..2^7"], ["--lengths", "descends"]),
+        (["run", "--device", "cudaa"], ["--device", "did you mean 'cuda'?"]),
+        (["run", "--memory-cap", "12 parsec"], ["--memory-cap", "cannot read '12 parsec'"]),
+        (["run", "--memory-cap", "1B"], ["--memory-cap", "nothing can run under"]),
+        (["run", "--processes", "0"], ["--processes", "0 is not in the range"]),
+        (["run", "--set", "widht=3"], ["unknown key 'widht'", "did you mean 'width'?"]),
+        (["run", "--set", "heads=5"], ["--set heads: 5 heads do not divide"]),
+        (["run", "--modles", "lmn"], ["No such option", "--models"]),
+        (["validate", "smok"], ["unknown suite 'smok'", "did you mean 'smoke'?"]),
+        (["list", "model"], ["'model' is not one of", "models"]),
+        (["report"], ["no runs in results", "lmn-bench run"]),
+        (["report", "smoke-1"], ["unknown run 'smoke-1'"]),
+        (["show", "smoke-1"], ["unknown run 'smoke-1'"]),
+        (["run", "--resume"], ["no runs in results"]),
+        (["run", "--resume", "x", "--models", "lmn"], ["--resume takes its suite, options"]),
+        (["run", "--resume", "x", "--dry-run"], ["--resume takes its suite, options"]),
+        (["run", "--resume", "x", "--seed", "3"], ["--resume takes its suite, options"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_mistake_ends_in_2_and_is_told_on_stderr_with_what_to_do(cli, arguments, words):
+    code, out, err = cli(*arguments)
+    assert code == 2
+    assert out == ""
+    for word in words:
+        assert word in err
+    assert "Traceback" not in err
+
+
+def test_a_mistake_measures_nothing(cli, tmp_path):
+    cli("run", "--models", "lnm")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_validate_tells_all_mistakes_at_once(cli, tmp_path):
+    (tmp_path / "bad.toml").write_text(MISTAKES)
+    code, _, err = cli("validate", "bad.toml")
+    assert code == 2
+    assert "bad.toml has 3 mistakes" in err
+    for place in ("measuring.proceses", "sweep[0].subjects[0]", "sweep[0].lengths"):
+        assert f"  {place}: " in err
+
+
+def test_validate_tells_mistakes_as_json_too(cli, tmp_path):
+    (tmp_path / "bad.toml").write_text(MISTAKES)
+    code, out, _ = cli("validate", "bad.toml", "--json")
+    told = json.loads(out)
+    assert code == 2
+    assert not told["valid"]
+    assert len(told["problems"]) == 3
+
+
+@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper"])
+def test_validate_finds_the_shipped_suites_sound(cli, name):
+    code, out, _ = cli("validate", name)
+    assert code == 0
+    assert "ok" in out
+
+
+def test_cuda_asked_for_by_name_without_a_gpu_is_an_error(cli, tmp_path, no_gpu):
+    code, _, err = cli("run", "--device", "cuda")
+    assert code == 2
+    assert "no NVIDIA GPU on this machine" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_suite_with_nothing_for_this_machine_is_an_error(cli, tmp_path, no_gpu):
+    (tmp_path / "gpu.toml").write_text(
+        'name = "gpu"\n[[sweep]]\nsubjects = "lmn"\nmodes = "train"\nlengths = 8\ndevice = "cuda"\n'
+    )
+    code, _, err = cli("run", "--suite", "gpu.toml")
+    assert code == 2
+    assert "nothing to measure: no NVIDIA GPU" in err
+
+
+def test_a_results_folder_that_cannot_be_written_is_found_before_measuring(cli, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = cli("run", *TINY, "--results", "file/results")
+    assert code == 2
+    assert "cannot create the run folder" in err
+    assert "--results" in err
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("rogue_subjects:goood", "did you mean 'good'?"),
+        ("rogue_subject:good", "no module named 'rogue_subject'"),
+        ("rogue_subjects:cannot_be_built", "no such size"),
+    ],
+)
+def test_a_model_of_ones_own_that_cannot_be_built_is_told_before_measuring(
+    cli, tmp_path, model, words
+):
+    code, _, err = cli("run", "--models", model, *TINY)
+    assert code == 2
+    assert words in err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_run_of_another_machine_is_not_continued(cli, tmp_path):
+    create_run(tmp_path / "results", run_info(environment=environment(hostname="elsewhere")))
+    code, _, err = cli("run", "--resume")
+    assert code == 2
+    assert "was measured on elsewhere" in err
+
+
+def test_a_run_folder_of_a_newer_schema_is_refused(cli, tmp_path):
+    folder = create_run(tmp_path / "results", run_info())
+    data = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**data, "schema": 99}))
+    for command in (["report"], ["show"], ["run", "--resume"]):
+        code, _, err = cli(*command)
+        assert code == 2
+        assert "upgrade lmn-bench" in err
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "lmn_bench", "list", "metrics"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=writing, stderr=subprocess.PIPE,
+        text=True, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# ------------------------------------------------------------------------------- plans and lists
+
+
+def test_a_dry_run_shows_the_plan_and_measures_nothing(cli, tmp_path):
+    code, out, _ = cli("run", "--suite", "scaling", "--dry-run")
+    assert code == 0
+    assert "Plan of scaling" in out
+    assert "× 5 processes" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
+    code, out, _ = cli("run", "--dry-run", "--json", "--models", "lmn,gru", "--lengths", "16")
+    plan = json.loads(out)
+    assert code == 0
+    assert {row["subject"] for row in plan["cases"]} == {"lmn", "gru"}
+    for row in plan["cases"]:
+        assert row["predicted_memory_bytes"] > 0
+        assert row["predicted_seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("suites", {"smoke", "scaling", "memory", "paper"}),
+        ("models", {*BUILTIN, "package.module:factory"}),
+        ("metrics", set(METRICS)),
+        ("runs", set()),
+    ],
+)
+def test_a_list_names_all_there_is(cli, what, names):
+    code, out, _ = cli("list", what, "--json")
+    assert code == 0
+    assert {row["name"] for row in json.loads(out)} == names
+
+
+@pytest.mark.parametrize("what", ["suites", "models", "metrics", "runs"])
+def test_a_list_fits_the_terminal(cli, what):
+    code, out, _ = cli("list", what)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_env_tells_the_machine_as_json_too(cli):
+    _, text, _ = cli("env")
+    code, out, _ = cli("env", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["cpu_model"] in text
+    assert facts["logical_cores"] >= 1
+
+
+# ------------------------------------------------------------------------------- a real run
+
+
+def test_a_run_writes_one_folder_with_run_records_and_report(results):
+    (folder,) = list_runs(results)
+    assert {path.name for path in folder.iterdir()} == {"run.json", "records.jsonl", "report.md"}
+    assert (folder / "report.md").read_text().startswith("# smoke: ")
+
+
+def test_a_run_measures_every_case_of_its_plan_once(results, cli):
+    _, out, _ = cli("run", "--dry-run", "--json", "--models", "lmn,gru", *TINY)
+    planned = {row["case_id"] for row in json.loads(out)["cases"]}
+    run = read_run(list_runs(results)[0])
+    assert sorted(record.case_id for record in run.records) == sorted(planned)
+    assert not run.bad_lines
+
+
+def test_a_run_records_its_seed_suite_and_end(results):
+    info = read_run(list_runs(results)[0]).info
+    assert info.seed == 5
+    assert info.suite.name == "smoke"
+    assert info.finished_at
+
+
+def test_the_last_line_of_a_run_says_what_to_type_next(results):
+    last = (results / "stdout.txt").read_text().splitlines()[-1]
+    assert last.startswith("next: lmn-bench report ")
+
+
+def test_a_run_shows_no_progress_where_stderr_is_no_terminal(results):
+    assert "so far, about" not in (results / "stderr.txt").read_text()
+
+
+@pytest.mark.parametrize("command", ["report", "show"])
+def test_a_run_is_shown_within_the_terminal(cli, results, command):
+    code, out, _ = cli(command, "--results", results)
+    assert code == 0
+    assert "smoke" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_report_as_csv_agrees_with_the_records(cli, results):
+    code, out, _ = cli("report", "smoke", "--format", "csv", "--results", results)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    reported = {
+        (row["case_id"], row["metric"]): float(row["median"]) for row in rows if row["metric"]
+    }
+    for record in read_run(list_runs(results)[0]).records:
+        for key, value in record.metrics.items():
+            assert reported[record.case_id, key] == pytest.approx(value)
+
+
+@pytest.mark.parametrize("option", [["--json"], ["--format", "json"]])
+def test_a_report_as_json_parses(cli, results, option):
+    code, out, _ = cli("report", *option, "--results", results)
+    data = json.loads(out)
+    assert code == 0
+    assert {one["subject"] for one in data["cases"]} == {"lmn", "gru"}
+
+
+def test_a_report_as_markdown_is_the_one_in_the_folder(cli, results):
+    code, out, _ = cli("report", "--format", "md", "--results", results)
+    assert code == 0
+    assert out == (list_runs(results)[0] / "report.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["report.md", "report.csv", "report.json", "report.txt"])
+def test_a_report_goes_to_a_file_in_the_form_of_its_ending(cli, results, tmp_path, name):
+    code, out, err = cli("report", "-o", name, "--results", results)
+    assert (code, out) == (0, "")
+    assert f"wrote {name}" in err
+    assert (tmp_path / name).read_text()
+
+
+def test_a_report_that_cannot_be_written_is_told(cli, results):
+    code, _, err = cli("report", "-o", "nowhere/report.md", "--results", results)
+    assert code == 2
+    assert "cannot write nowhere/report.md" in err
+
+
+def test_a_bad_line_is_named_in_the_report(cli, tmp_path):
+    folder = create_run(tmp_path / "results", run_info())
+    (folder / "records.jsonl").write_text('{"schema":1,"case_id":"lmn/pre')
+    code, _, err = cli("report")
+    assert code == 0
+    assert "records.jsonl line 1 left out" in err
+
+
+def test_show_of_a_case_has_its_samples(cli, results):
+    code, out, _ = cli("show", "--case", "gru/decode", "--json", "--results", results)
+    (record,) = json.loads(out)["records"]
+    assert code == 0
+    assert record["subject"] == "gru"
+    assert record["samples_s"]
+
+
+def test_show_tells_the_run_as_json(cli, results):
+    code, out, _ = cli("show", "--json", "--results", results)
+    shown = json.loads(out)
+    assert code == 0
+    assert shown["run"]["seed"] == 5
+    assert sum(shown["outcomes"].values()) == len(read_run(list_runs(results)[0]).records)
+
+
+def test_show_of_an_unknown_case_is_told(cli, results):
+    code, _, err = cli("show", "--case", "zebra", "--results", results)
+    assert code == 2
+    assert "unknown case 'zebra'" in err
+
+
+def test_list_runs_tells_the_run(cli, results):
+    _, out, _ = cli("list", "runs", "--json", "--results", results)
+    (row,) = json.loads(out)
+    assert row["name"].startswith("smoke-")
+    assert row["records"] == len(read_run(list_runs(results)[0]).records)
+
+
+def test_a_finished_run_resumed_measures_nothing_more(cli, results):
+    before = read_run(list_runs(results)[0]).records
+    code, _, _ = cli("run", "--resume", "--results", results)
+    assert code == 0
+    assert read_run(list_runs(results)[0]).records == before
+
+
+def test_a_failed_case_ends_in_1_and_points_to_show(cli):
+    code, out, _ = cli("run", "--models", "rogue_subjects:raises", "--modes", "prefill",
+                       *TINY, "--lengths", "64")  # fmt: skip
+    assert code == 1
+    assert out.splitlines()[-1].startswith("next: lmn-bench show ")
+
+
+def test_a_run_as_json_says_where_it_is_and_how_it_ended(cli):
+    code, out, _ = cli("run", "--models", "rogue_subjects:allocates", "--modes", "prefill", *TINY,
+                       "--lengths", "64", "--memory-cap", "32MiB", "--json")  # fmt: skip
+    told = json.loads(out)
+    assert (code, told["exit_code"], told["failed"]) == (0, 0, 0)
+    assert told["outcomes"] == {"out_of_memory": 1}
+    assert Path(told["report"]).is_file()
