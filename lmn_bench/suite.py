@@ -293,7 +293,7 @@ assert set(_MeasuringTable.model_fields) == set(MEASURING_KEYS)
 
 
 def _grid_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[Problem]:
-    """What is wrong with a sweep as a whole; read from raw data, so that it is told with the rest."""
+    """What is wrong with whole sweeps; read from raw data, so that it is told with the rest."""
     defaults, tables = data.get("defaults", {}), data.get("sweep", [])
     shared = defaults if isinstance(defaults, Mapping) else {}
     for index, table in enumerate(tables if isinstance(tables, list) else []):

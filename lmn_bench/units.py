@@ -193,7 +193,9 @@ def format_cap(count: int | None) -> str:
 
 
 def format_count(value: float, digits: int = 3) -> str:
-    """A count with a decimal prefix: 950, 57.7 k, 1.23 G."""
+    """A count with a decimal prefix: 950, 57.7 k, 1.23 G; a tiny one with an exponent."""
+    if 0 < abs(value) < 1e-3:
+        return f"{value:.{digits - 1}e}"
     if abs(value) < 1000 and float(value).is_integer():
         return f"{value:.0f}"
     steps = [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")]

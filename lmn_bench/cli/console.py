@@ -9,7 +9,7 @@ from rich.console import Console
 
 
 class _Console(Console):
-    """A console whose reader may go away (`| head`): rich would end in exit code 1, as a failure."""
+    """A console whose reader may go away (`| head`), where rich itself would end in exit code 1."""
 
     def on_broken_pipe(self) -> None:
         """Hand the error on to where exit codes are made."""

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from lmn_bench.analysis.results import result_set
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.report.facts import environment_rows, warning_lines
+from lmn_bench.report.tables import failures_section
 from lmn_bench.schema import Outcome, Record, RunInfo
 from lmn_bench.store import BadLine
 from lmn_bench.units import format_seconds, format_value
@@ -41,11 +43,9 @@ def inspect_run(
                           wraps=True),),
         ),
     ]  # fmt: skip
-    ended = [record for record in records if record.outcome is not Outcome.OK]
-    if ended:
-        rows = tuple((r.case_id, str(r.replicate), r.outcome.value, r.reason or "") for r in ended)
-        table = Table("", ("case", "process", "outcome", "reason"), rows, wraps=True)
-        sections.append(Section("Did not end ok", tables=(table,)))
+    failures = failures_section(result_set(records))
+    if failures is not None:
+        sections.append(failures)
     if bad_lines:
         lines = tuple((str(bad.number), bad.reason, bad.text[:60]) for bad in bad_lines)
         table = Table("", ("line", "reason", "begins with"), lines, wraps=True)
@@ -68,7 +68,8 @@ def _case_section(case_id: str, records: Sequence[Record]) -> Section:
     rows = [(METRICS[key].title, *(_value(record, key) for record in records)) for key in keys]
     rows.append(("timed samples", *(f"{len(record.samples_s):,}" for record in records)))
     rows.append(("warm-up samples", *(f"{len(record.warmup_samples_s):,}" for record in records)))
-    rows.append(("whole process", *(format_seconds(record.wall_s) for record in records)))
+    walls = (format_seconds(record.wall_s) if record.wall_s else "–" for record in records)
+    rows.append(("whole process", *walls))
     columns = ("metric", *(f"process {record.replicate}" for record in records))
     sentences = [
         f"process {record.replicate}: {record.outcome.value}, {record.reason}"

@@ -182,7 +182,9 @@ def _memory_pass(
     metrics["working_memory_bytes"] = max(0, peak.peak - peak.before)
     if device.type == "cuda":
         metrics["reserved_memory_bytes"] = torch.cuda.max_memory_reserved(device)
-    if state is not None:
+    if work.state_bytes is not None:
+        metrics["state_bytes"] = work.state_bytes
+    elif state is not None:
         metrics["state_bytes"] = subject.state_bytes(state)
     return elapsed_s
 

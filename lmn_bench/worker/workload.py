@@ -27,6 +27,7 @@ class Workload:
         take: one timed round: its samples in seconds.
         steps: operations and FLOPs of `call` are divided by this to give those of one unit.
         first_step: how many leading samples of a round stand apart from the window (decode: 1).
+        state_bytes: of the state after `length` tokens, where `call` reads on beyond them.
     """
 
     prepare: Callable[[], Any]
@@ -34,6 +35,7 @@ class Workload:
     take: Callable[[], tuple[float, ...]]
     steps: int = 1
     first_step: int = 0
+    state_bytes: int | None = None
 
 
 def grad_mode(mode: str) -> AbstractContextManager[object]:
@@ -137,6 +139,9 @@ def _decode(
     else:
         start = subject.initial_state(case.batch, capacity=capacity)
     tokens = make_input(case, window + 1, dtype, device).unbind(1)
+    _, at_length = subject.decode(tokens[0], subject.copy_state(start))
+    state_bytes = subject.state_bytes(at_length)
+    del at_length
 
     def steps(state: Any) -> Any:
         for token in tokens:
@@ -161,4 +166,5 @@ def _decode(
         take=take,
         steps=window + 1,
         first_step=1,
+        state_bytes=state_bytes,
     )

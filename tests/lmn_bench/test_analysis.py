@@ -98,8 +98,8 @@ def test_a_case_that_some_processes_failed_has_values_and_the_reason():
 def test_a_case_that_failed_says_what_went_wrong_first_and_not_that_the_rest_was_skipped():
     one = case()
     records = [
-        failed(one, Outcome.SKIPPED, "out_of_memory at length 64", 1),
-        failed(one, Outcome.OUT_OF_MEMORY, "could not allocate", 0),
+        failed(one, Outcome.SKIPPED, "out_of_memory at length 64", 0),
+        failed(one, Outcome.OUT_OF_MEMORY, "could not allocate", 1),
     ]
     (result,) = result_set(records).cases
     assert (result.outcome, result.reason) == (Outcome.OUT_OF_MEMORY, "could not allocate")

@@ -16,13 +16,13 @@ def test_exit_codes_are_the_documented_ones():
     assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 130]
 
 
-@pytest.mark.parametrize("error", every_error(), ids=lambda error: error.__name__)
+@pytest.mark.parametrize("error", list(every_error()), ids=lambda error: error.__name__)
 def test_a_mistake_of_the_user_ends_in_2_and_one_of_ours_in_3(error):
     ours = error is errors.WorkerError
     assert error.exit_code is (ExitCode.INTERNAL if ours else ExitCode.USAGE)
 
 
-@pytest.mark.parametrize("error", every_error(), ids=lambda error: error.__name__)
+@pytest.mark.parametrize("error", list(every_error()), ids=lambda error: error.__name__)
 def test_every_error_stands_in_the_drawn_tree(error):
     assert f"{error.__name__} " in errors.__doc__
 

@@ -242,6 +242,7 @@ def test_a_value_that_makes_no_sense_is_told_at_its_place(keys, place, words):
     [
         ("processes", 0), ("processes", 1.5), ("processes", "many"), ("timeout_s", 0),
         ("timeout_s", float("inf")), ("timeout_s", 1e12), ("time_goal_s", float("nan")),
+        ("time_goal_s", float("inf")),
         ("precision_goal", 1), ("max_samples", 0), ("decode_window", 0),
         ("warmup_limit_s", -1), ("counters", 1), ("memory_timeline", "yes"),
     ],

@@ -76,8 +76,8 @@ def test_a_model_that_hangs_is_killed_when_its_time_is_up(measure, name):
         ("raises", Outcome.ERROR, "ValueError: boom"),
         ("wrong", Outcome.INCORRECT, "parallel and sequential outputs differ"),
         ("not_a_number", Outcome.INCORRECT, "outputs are not finite"),
-        ("cannot_be_built", Outcome.ERROR, "no such size"),
-        ("misspelt", Outcome.ERROR, "has no 'misspelt'"),
+        ("cannot_be_built", Outcome.SKIPPED, "no such size"),
+        ("misspelt", Outcome.SKIPPED, "has no 'misspelt'"),
         ("kills_the_server", Outcome.KILLED, "signal 9"),
     ],
 )
