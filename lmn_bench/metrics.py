@@ -78,6 +78,10 @@ _ALL = (
     Metric("context_memory_bytes", "context memory", "B", "lower", False,
            "CUDA: the driver's context and libraries, outside torch's allocator",
            "used memory of the device less what torch reserved, in a process of its own"),
+    Metric("reference_loop_s", "reference loop", "s", "lower", False,
+           "how fast the machine itself was beside the samples that count: a fixed loop of "
+           "arithmetic, the same for every model",
+           "timed between rounds on the cores in use; median"),
     Metric("check_error", "check error", "", "lower", False,
            "largest difference between parallel and sequential outputs, relative to their size",
            "prefill against one token at a time, before any timing"),

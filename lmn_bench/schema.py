@@ -123,6 +123,10 @@ class Measuring:
         min_samples: timed samples per process, at least.
         max_samples: timed samples per process, at most.
         warmup_limit_s: warm-up ends here even if the samples are not steady yet.
+        quiet_wait_s: sample this much longer while the machine itself is slow (see the metric
+            `reference_loop_s`).
+        quiet_extra_s: when all is measured, spend at most this much on further processes of cases
+            that have fewer than three undisturbed ones.
         decode_window: tokens decoded one by one in each timed pass of decode.
         counters: count FLOPs, operations and allocator events (first process of a case only).
         memory_timeline: sample resident memory over time in a pass of its own.
@@ -135,6 +139,8 @@ class Measuring:
     min_samples: int = 1
     max_samples: int = 200
     warmup_limit_s: float = 0.5
+    quiet_wait_s: float = 0.1
+    quiet_extra_s: float = 0.0
     decode_window: int = 32
     counters: bool = True
     memory_timeline: bool = False
@@ -217,7 +223,9 @@ class Environment:
     def machine(self) -> tuple[object, ...]:
         """What must agree for two measurements to be set side by side."""
         gpus = tuple(gpu.name for gpu in self.gpus)
-        return (self.hostname, self.cpu_model, self.logical_cores, self.memory_bytes, gpus,
+        # Rounded: what the kernel keeps for itself differs from boot to boot.
+        memory_gib = round(self.memory_bytes / 2**30)
+        return (self.hostname, self.cpu_model, self.logical_cores, memory_gib, gpus,
                 self.python, self.torch)  # fmt: skip
 
 
@@ -230,6 +238,7 @@ class Record:
         samples_s: every timed sample in order. In decode each pass adds `decode_window` + 1
             steps: the step to token n first, then the window after it.
         warmup_samples_s: samples before the timing was steady; never part of a statistic.
+        disturbed_samples_s: samples taken while the machine itself was slow, set apart.
         order: place of this replicate in the shuffled sweep.
     """
 
@@ -249,6 +258,7 @@ class Record:
     metrics: dict[str, float | int] = field(default_factory=dict)
     samples_s: tuple[float, ...] = ()
     warmup_samples_s: tuple[float, ...] = ()
+    disturbed_samples_s: tuple[float, ...] = ()
     memory_timeline: tuple[tuple[float, float], ...] = ()
     warnings: tuple[str, ...] = ()
     order: int = 0
@@ -281,7 +291,8 @@ class Record:
         """Plain data for JSON, schema first and empty fields left out."""
         data = asdict(self)
         data = {"schema": data.pop("schema"), **data}
-        optional = ("warmup_samples_s", "memory_timeline", "warnings", "reason")
+        optional = ("warmup_samples_s", "disturbed_samples_s", "memory_timeline", "warnings",
+                    "reason")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

@@ -14,41 +14,22 @@ lengths = "2^7..2^15"
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictInt,
-    ValidationError,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
 
-from lmn_bench.errors import LmnBenchError, Problem, SuiteError, UnknownNameError, nearest_hint
-from lmn_bench.schema import DEVICES, DTYPES, MODES, Measuring, Suite, Sweep
-from lmn_bench.subjects.names import BUILTIN
-from lmn_bench.units import parse_lengths, parse_memory_cap
+from lmn_bench.errors import Problem, SuiteError, UnknownNameError, nearest_hint
+from lmn_bench.schema import MODES, Measuring, Suite, Sweep
+from lmn_bench.suite_file import KNOWN_KEYS, MEASURING_KEYS, SuiteFile
 
 _PACKAGED = Path(__file__).parent / "_suites"
 _CHECKOUT = Path(__file__).parent.parent / "suites"
 
-AXES = tuple(field.name for field in fields(Sweep))
-MEASURING_KEYS = tuple(field.name for field in fields(Measuring))
 _REQUIRED = ("subjects", "modes", "lengths")
-_USER_SUBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-# A day; the kernel's own timers end at 24 of them.
-MAX_TIMEOUT_S = 86_400
-# The interpreter itself asks for memory in pieces of 1 MiB.
-MIN_CAP_BYTES = 2**20
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 
 
 @dataclass(frozen=True)
@@ -108,7 +89,7 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
     data, origins = _apply(data, overrides)
     problems: list[Problem] = []
     try:
-        parsed = _SuiteFile.model_validate(data)
+        parsed = SuiteFile.model_validate(data)
     except ValidationError as error:
         problems = [_problem(item, origins) for item in error.errors(include_url=False)]
     problems.extend(_grid_problems(data, origins))
@@ -166,132 +147,6 @@ def _narrow(sweeps: Sequence[Sweep], override: Override) -> tuple[list[Sweep], l
     return [sweep for sweep in kept if sweep.modes], problems
 
 
-# ---------------------------------------------------------------- the file's shape
-
-
-def _fail(message: str, hint: str | None = None) -> PydanticCustomError:
-    # The message travels as data: braces in a user's text must not be read as a template.
-    return PydanticCustomError("suite", "{text}", {"text": message, "hint": hint})
-
-
-def _as_list(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        if not value:
-            raise _fail("an empty list", "give at least one value, or leave the key out")
-        repeated = [v for i, v in enumerate(value) if v in value[:i]]
-        if repeated:
-            raise _fail(f"{repeated[0]!r} stands twice")
-        return tuple(value)
-    return (value,)
-
-
-def _subject(name: Any) -> str:
-    if not isinstance(name, str):
-        raise _fail(f"expected a name, got {name!r}")
-    if name not in BUILTIN and not _USER_SUBJECT.fullmatch(name):
-        extra = "; your own model is package.module:factory"
-        raise _fail(f"unknown model {name!r}", nearest_hint("model", name, list(BUILTIN), extra))
-    return name
-
-
-def _one_of(kind: str, known: Sequence[str]) -> BeforeValidator:
-    def check(value: Any) -> Any:
-        if value not in known:
-            raise _fail(f"unknown {kind} {value!r}", nearest_hint(kind, str(value), list(known)))
-        return value
-
-    return BeforeValidator(check)
-
-
-def _lengths(value: Any) -> Any:
-    if isinstance(value, bool | float | Mapping):
-        raise _fail(f"expected lengths, got {value!r}", 'write "2^7..2^15" or [128, 256]')
-    try:
-        return parse_lengths(value)
-    except LmnBenchError as error:
-        raise _fail(error.message, error.hint) from None
-
-
-def _cap(value: Any) -> int | None:
-    if isinstance(value, bool | float) or not isinstance(value, str | int | None):
-        raise _fail(f"expected a memory cap, got {value!r}", 'write "64MiB" or "none"')
-    try:
-        cap = None if value is None else parse_memory_cap(value)
-    except LmnBenchError as error:
-        raise _fail(error.message, error.hint) from None
-    if cap is not None and cap < MIN_CAP_BYTES:
-        raise _fail(f"nothing can run under a cap of {value!r}", "give at least 1MiB")
-    return cap
-
-
-_Positive = Annotated[StrictInt, Field(ge=1)]
-_List = BeforeValidator(_as_list)
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class _SweepTable(_Table):
-    """A `[[sweep]]` or `[defaults]`: every axis a tuple, None where it isn't given."""
-
-    subjects: Annotated[tuple[Annotated[str, BeforeValidator(_subject)], ...] | None, _List] = None
-    modes: Annotated[tuple[Annotated[str, _one_of("mode", tuple(MODES))], ...] | None, _List] = None
-    lengths: Annotated[tuple[int, ...] | None, BeforeValidator(_lengths)] = None
-    device: Annotated[tuple[Annotated[str, _one_of("device", DEVICES)], ...] | None, _List] = None
-    dtype: Annotated[tuple[Annotated[str, _one_of("dtype", DTYPES)], ...] | None, _List] = None
-    memory_cap: Annotated[
-        tuple[Annotated[int | None, BeforeValidator(_cap)], ...] | None, _List
-    ] = None
-    batch: Annotated[tuple[_Positive, ...] | None, _List] = None
-    threads: Annotated[tuple[_Positive, ...] | None, _List] = None
-    width: Annotated[tuple[_Positive, ...] | None, _List] = None
-    heads: Annotated[tuple[_Positive, ...] | None, _List] = None
-    layers: Annotated[tuple[_Positive, ...] | None, _List] = None
-    banks: Annotated[tuple[_Positive, ...] | None, _List] = None
-    expansion: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...] | None, _List] = None
-
-    def given(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in self.model_fields_set}
-
-
-class _MeasuringTable(_Table):
-    processes: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)] | None = None
-    time_goal_s: Annotated[float, Field(ge=0)] | None = None
-    precision_goal: Annotated[float, Field(gt=0, lt=1)] | None = None
-    min_samples: Annotated[StrictInt, Field(ge=1)] | None = None
-    max_samples: Annotated[StrictInt, Field(ge=1)] | None = None
-    warmup_limit_s: Annotated[float, Field(ge=0)] | None = None
-    decode_window: Annotated[StrictInt, Field(ge=1, le=4096)] | None = None
-    counters: bool | None = None
-    memory_timeline: bool | None = None
-
-
-def _suite_name(name: str) -> str:
-    # It becomes the name of a folder.
-    if not _NAME.fullmatch(name):
-        raise _fail(
-            f"cannot be {name!r}", "use up to 60 lower-case letters, digits, - and _: my-suite"
-        )
-    return name
-
-
-class _SuiteFile(_Table):
-    name: Annotated[str, AfterValidator(_suite_name)]
-    description: str = ""
-    measuring: _MeasuringTable = _MeasuringTable()
-    defaults: _SweepTable = _SweepTable()
-    sweep: list[_SweepTable] = Field(min_length=1)
-
-
-assert set(get_type_hints(_SweepTable)) - {"model_config"} >= set(AXES)
-assert set(_MeasuringTable.model_fields) == set(MEASURING_KEYS)
-
-
-# ---------------------------------------------------------------- what a field alone can't tell
-
-
 def _grid_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[Problem]:
     """What is wrong with whole sweeps; read from raw data, so that it is told with the rest."""
     defaults, tables = data.get("defaults", {}), data.get("sweep", [])
@@ -325,14 +180,6 @@ def _whole_numbers(value: Any) -> list[int]:
     return [item for item in values if isinstance(item, int) and item > 0]
 
 
-_KNOWN_KEYS = {
-    "": list(_SuiteFile.model_fields),
-    "measuring": list(MEASURING_KEYS),
-    "defaults": list(AXES),
-    "sweep": list(AXES),
-}
-
-
 def _problem(item: Any, origins: Mapping[str, str]) -> Problem:
     """A pydantic error as a problem with the place as a person would write it."""
     location = [part for part in item["loc"] if not str(part).startswith(("tuple[", "function-"))]
@@ -347,7 +194,7 @@ def _problem(item: Any, origins: Mapping[str, str]) -> Problem:
     kind, context, got = item["type"], item.get("ctx", {}), item.get("input")
     if kind == "extra_forbidden":
         table = keys[0] if len(keys) > 1 else ""
-        known = _KNOWN_KEYS.get(table, [])
+        known = KNOWN_KEYS.get(table, [])
         return Problem(place, "unknown key", nearest_hint("key", keys[-1], known))
     if kind == "missing":
         return Problem(place, "is missing")

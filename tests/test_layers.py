@@ -15,17 +15,19 @@ MODULES = {
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
 GROUND = {"errors", "units", "outcomes"}
-VOCABULARY = {*GROUND, "schema", "metrics"}
+VOCABULARY = {*GROUND, "schema", "metrics", "disturbance"}
 ALLOWED = {
     "errors": set(),
     "units": {"errors"},
     "outcomes": {"errors", "units"},
     "schema": GROUND,
     "metrics": GROUND,
+    "disturbance": {*GROUND, "schema"},
     "subjects.names": set(),
     "subjects.sizes": {*VOCABULARY, "subjects.names"},
     "costs": {*VOCABULARY, "subjects.names", "subjects.sizes"},
-    "suite": {*VOCABULARY, "costs", "subjects.names"},
+    "suite_file": {*VOCABULARY, "subjects.names"},
+    "suite": {*VOCABULARY, "suite_file"},
     "plan": {*VOCABULARY, "costs", "subjects.names"},
     "environment": VOCABULARY,
     "store": VOCABULARY,
@@ -35,8 +37,8 @@ ALLOWED = {
     "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes"},
     "worker": {*VOCABULARY, "costs", "subjects", "subjects.names"},
     "cli": {
-        *VOCABULARY, "costs", "subjects.names", "suite", "plan", "environment", "store", "analysis",
-        "run", "report",
+        *VOCABULARY, "costs", "subjects.names", "suite", "suite_file", "plan", "environment",
+        "store", "analysis", "run", "report",
     },
     "__main__": {"cli"},
     "": set(),

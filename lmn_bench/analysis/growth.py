@@ -43,6 +43,23 @@ class Growth:
         """Whether the metric neither grows nor falls any more over the last lengths."""
         return abs(self.exponent_low) < FLAT_EXPONENT and abs(self.exponent_high) < FLAT_EXPONENT
 
+    @property
+    def verdict(self) -> str:
+        """How it grows over the last lengths, in two words; "unclear" where flat is possible."""
+        low, high = self.exponent_low, self.exponent_high
+        if self.is_flat:
+            return "flat"
+        if high < 0:
+            return "falls"
+        if low <= FLAT_EXPONENT:
+            return "unclear"
+        for power, word in ((1, "linear"), (2, "quadratic")):
+            if low <= power <= high:
+                return word
+        if high < 1:
+            return "below linear"
+        return "above linear" if high < 2 else "above quadratic"
+
 
 def growth(series: Series, metric: str) -> Growth | None:
     """Growth of `metric` along a series, or None with fewer than two measured lengths."""

@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lmn_bench.analysis.stats import Estimate, median_estimate
+from lmn_bench.disturbance import slow_loop_s, undisturbed
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Outcome, Record
+
+TIME_UNITS = ("s", "token/s")
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,16 @@ class ResultSet:
 def result_set(records: Iterable[Record], order: Sequence[Case] = ()) -> ResultSet:
     """Sum up records per case; `order` says in which order cases appear (default: as recorded)."""
     grouped: dict[Case, list[Record]] = {case: [] for case in order}
+    records = list(records)
+    limit_s = slow_loop_s(records)
     for record in records:
         grouped.setdefault(record.case, []).append(record)
-    return ResultSet(tuple(_case_result(c, records) for c, records in grouped.items() if records))
+    return ResultSet(
+        tuple(_case_result(c, found, limit_s) for c, found in grouped.items() if found)
+    )
 
 
-def _case_result(case: Case, records: Sequence[Record]) -> CaseResult:
+def _case_result(case: Case, records: Sequence[Record], limit_s: float) -> CaseResult:
     ordered = sorted(records, key=lambda record: record.replicate)
     good = [record for record in ordered if record.outcome is Outcome.OK]
     if not good:
@@ -90,10 +97,11 @@ def _case_result(case: Case, records: Sequence[Record]) -> CaseResult:
         worst = next((r for r in ordered if r.outcome is not Outcome.SKIPPED), ordered[0])
         return CaseResult(case, worst.outcome, worst.reason)
     failed = next((record for record in ordered if record.outcome is not Outcome.OK), None)
+    timed = undisturbed(good, limit_s)
     values: dict[str, list[float]] = {}
     for record in good:
         for key, value in record.metrics.items():
-            if key in METRICS:
+            if key in METRICS and (METRICS[key].unit not in TIME_UNITS or record in timed):
                 values.setdefault(key, []).append(float(value))
     reason = None
     if failed is not None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmn_bench.errors import UnknownNameError, UsageError
-from lmn_bench.suite import AXES, MEASURING_KEYS, Override
+from lmn_bench.suite import Override
+from lmn_bench.suite_file import AXES, MEASURING_KEYS
 
 _KEY_OF_OPTION = {
     "--models": "subjects",

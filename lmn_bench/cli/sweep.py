@@ -46,7 +46,7 @@ REPORT_FILE = "report.md"
 def show_plan(suite_name: str, overrides: Sequence[Override], *, as_json: bool) -> int:
     """`run --dry-run`: what would be measured, what not and why, and what it would cost."""
     suite = load_suite(find_suite(suite_name), overrides)
-    environment = read_environment()
+    environment = _checked_environment(overrides)
     planned = plan(suite, environment)
     if as_json:
         print_json({"suite": asdict(suite), "cases": [_plan_row(item) for item in planned]})

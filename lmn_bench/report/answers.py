@@ -35,17 +35,20 @@ def answers(results: ResultSet) -> Iterator[str]:
 
 
 def _growth_answer(results: ResultSet, setting: Case, own: str) -> Iterator[str]:
-    """For example: from a context of 128 to 131,072 the time per token of lmn grows 1.1×."""
+    """For example: … the time per token is multiplied by 1.1 with lmn (flat at the end)."""
     spans: dict[tuple[int, int], list[str]] = {}
     for subject in dict.fromkeys((own, RIVAL)):
         found = growth(results.series(setting, subject), "latency_s")
         if found is not None:
             ratio = times(found.ratio, found.ratio_low, found.ratio_high)
-            spans.setdefault((found.first, found.last), []).append(f"{subject} {ratio}")
+            said = (
+                f"{ratio} with {subject} ({found.verdict} from {format_length(found.top_from)} on)"
+            )
+            spans.setdefault((found.first, found.last), []).append(said)
     for (first, last), grown in spans.items():
         yield (
             f"Decode{where(results, setting)}: from a context of {format_length(first)} to "
-            f"{format_length(last)} tokens the time per token becomes, {'; '.join(grown)}."
+            f"{format_length(last)} tokens the time per token becomes {', '.join(grown)}."
         )
 
 

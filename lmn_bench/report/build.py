@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lmn_bench.analysis.results import ResultSet
+from lmn_bench.disturbance import DISTURBED, ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.report.answers import answers
 from lmn_bench.report.document import Document, Section
 from lmn_bench.report.tables import (
@@ -43,16 +44,30 @@ def build_report(
 
 def _method(info: RunInfo, records: Sequence[Record], planned: int) -> Section:
     measuring, environment = info.suite.measuring, info.environment
-    done = {(record.case_id, record.replicate) for record in records}
+    further = sum(record.replicate >= measuring.processes for record in records)
     sentences = [
         f"{measuring.processes} processes per case, each with its own check, memory pass and "
         f"timing pass; order shuffled in rounds with seed {info.seed}.",
         "A value is the median over processes; its interval runs between order statistics "
         f"({_interval_words(measuring.processes)}).",
-        f"{len(done):,} of {planned:,} replicates recorded; "
-        f"lmn-bench {environment.lmn_bench}, torch {environment.torch}, "
+        f"{len(records) - further:,} of {planned:,} planned processes recorded"
+        + (
+            f", and {further:,} further ones of cases that had been disturbed; "
+            if further
+            else "; "
+        )
+        + f"lmn-bench {environment.lmn_bench}, torch {environment.torch}, "
         f"Python {environment.python}{_git(environment)}.",
     ]
+    limit_s = slow_loop_s(records)
+    slow = sum(is_disturbed(record, limit_s) for record in records)
+    timed = sum("latency_s" in record.metrics for record in records)
+    if slow:
+        sentences.append(
+            f"{slow:,} of {timed:,} processes ran while the machine itself was slow (reference "
+            f"loop over {DISTURBED:g} times its fastest); their times are left out where "
+            f"{ENOUGH} others of the case remain."
+        )
     sentences += [f"Noise: {w.message}; {w.hint}." for w in environment.warnings]
     warned: dict[str, int] = {}
     for record in records:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lmn_bench.analysis.crossover import Crossover, crossover
-from lmn_bench.analysis.growth import FLAT_EXPONENT, TOP_LENGTHS, Growth, growth
+from lmn_bench.analysis.growth import TOP_LENGTHS, Growth, growth
 from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Section, Table
@@ -97,7 +97,7 @@ def _growth_table(results: ResultSet, setting: Case) -> Table | None:
             rows.append(
                 (
                     subject,
-                    _verdict(found),
+                    found.verdict,
                     times(found.ratio, found.ratio_low, found.ratio_high),
                     _exponent(found),
                 )
@@ -116,22 +116,6 @@ def _growth_table(results: ResultSet, setting: Case) -> Table | None:
 
 def _exponent(found: Growth) -> str:
     return f"{found.exponent:.2f} [{found.exponent_low:.2f}, {found.exponent_high:.2f}]"
-
-
-def _verdict(found: Growth) -> str:
-    low, high = found.exponent_low, found.exponent_high
-    if found.is_flat:
-        return "flat"
-    if high < 0:
-        return "falls"
-    if low <= FLAT_EXPONENT:
-        return "unclear"
-    for power, word in ((1, "linear"), (2, "quadratic")):
-        if low <= power <= high:
-            return word
-    if high < 1:
-        return "below linear"
-    return "above linear" if high < 2 else "above quadratic"
 
 
 def _standing_table(results: ResultSet, setting: Case) -> Table | None:

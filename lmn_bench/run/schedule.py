@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from lmn_bench.disturbance import lacks_quiet, slow_loop_s
 from lmn_bench.errors import SubjectError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.run.process import Reply
@@ -108,6 +109,9 @@ def run_tasks(
 ) -> Iterator[Started | Finished]:
     """Run the tasks one after the other and yield what happens.
 
+    When all are done, cases that the machine disturbed get further processes, for at most
+    `quiet_extra_s`.
+
     Args:
         tasks: what is still to be measured, in order.
         measuring: how.
@@ -116,7 +120,8 @@ def run_tasks(
         earlier: records of the same run that are on disk already (the backstop learns from them).
         now: the clock of the parent (s).
     """
-    backstop = Backstop(earlier)
+    records = list(earlier)
+    backstop = Backstop(records)
     for done, task in enumerate(tasks):
         yield Started(task, done, len(tasks))
         reason = backstop.reason(task.case)
@@ -124,23 +129,64 @@ def run_tasks(
             record = skipped(task.case, task.replicate, reason, order=task.order)
             yield Finished(task, record, measured=False)
             continue
-        started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), now()
-        job = {
-            "case": asdict(task.case),
-            "replicate": task.replicate,
-            "measuring": asdict(measuring),
-            "seed": seed,
-        }
-        try:
-            ending = _ending(spawner.measure(job, measuring.timeout_s), task.case, measuring)
-        except SubjectError as error:
-            ending = {"outcome": Outcome.SKIPPED, "reason": error.message}
-        record = Record.of(
-            task.case, task.replicate, **ending,
-            order=task.order, started_at=started_at, wall_s=round(now() - begin, 3),
-        )  # fmt: skip
+        record = _measured(task, measuring, seed, spawner, now)
         backstop.learn(record)
+        records.append(record)
         yield Finished(task, record, measured=True)
+    if tasks:
+        yield from _run_further(records, len(tasks), measuring, seed, spawner, now)
+
+
+def _run_further(
+    records: list[Record],
+    done: int,
+    measuring: Measuring,
+    seed: int,
+    spawner: Spawner,
+    now: Callable[[], float],
+) -> Iterator[Started | Finished]:
+    """Further processes of disturbed cases, a round at a time, until time or need is over."""
+    deadline = now() + measuring.quiet_extra_s
+    order = max((record.order for record in records), default=0)
+    for extra_round in range(measuring.processes):
+        grouped: dict[Case, list[Record]] = {}
+        for record in records:
+            grouped.setdefault(record.case, []).append(record)
+        limit_s = slow_loop_s(records)
+        needy = [case for case, found in grouped.items() if lacks_quiet(found, limit_s)]
+        random.Random(f"{seed} {extra_round}").shuffle(needy)
+        for place, case in enumerate(needy):
+            # One that doesn't fit any more would cost others their turn.
+            if now() + grouped[case][-1].wall_s > deadline:
+                continue
+            order += 1
+            replicate = max(record.replicate for record in grouped[case]) + 1
+            task = Task(case, replicate, order)
+            yield Started(task, done, done + len(needy) - place)
+            records.append(_measured(task, measuring, seed, spawner, now))
+            done += 1
+            yield Finished(task, records[-1], measured=True)
+
+
+def _measured(
+    task: Task, measuring: Measuring, seed: int, spawner: Spawner, now: Callable[[], float]
+) -> Record:
+    """Run one task in a process of its own; whatever its end, it is a record."""
+    started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), now()
+    job = {
+        "case": asdict(task.case),
+        "replicate": task.replicate,
+        "measuring": asdict(measuring),
+        "seed": seed,
+    }
+    try:
+        ending = _ending(spawner.measure(job, measuring.timeout_s), task.case, measuring)
+    except SubjectError as error:
+        ending = {"outcome": Outcome.ERROR, "reason": error.message}
+    return Record.of(
+        task.case, task.replicate, **ending,
+        order=task.order, started_at=started_at, wall_s=round(now() - begin, 3),
+    )  # fmt: skip
 
 
 def skipped(case: Case, replicate: int, reason: str, order: int = 0) -> Record:

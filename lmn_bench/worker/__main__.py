@@ -11,6 +11,7 @@ import ctypes
 import gc
 import json
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -32,23 +33,34 @@ def main() -> None:
     import lmn_bench.subjects.recurrent
     import lmn_bench.subjects.transformer
     import lmn_bench.worker.measure  # noqa: F401
+    from lmn_bench.worker.reference import ReferenceLoop
 
     # torch leaves 300,000 objects: children need not look through them at every collection
     # (90 ms each), nor copy their pages by doing so.
     gc.collect()
     gc.freeze()
     _send(answers, {"ready": True})
+    # One anonymous file per decode case stays open.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    contexts: dict[str, int] = {}
+    best_loop_s = ReferenceLoop(threads=1).measure()
     for line in sys.stdin:
-        _serve(json.loads(line), answers)
+        metrics = _serve(json.loads(line), answers, contexts, best_loop_s)
+        best_loop_s = min(best_loop_s, metrics.get("reference_loop_s", best_loop_s))
 
 
-def _serve(job: dict[str, Any], answers: TextIO) -> None:
+def _serve(
+    job: dict[str, Any], answers: TextIO, contexts: dict[str, int], best_loop_s: float
+) -> dict[str, float]:
+    """Run one job in a child, answer the parent, and return the metrics that came out."""
     log = os.memfd_create("child-output")
+    context = _context_of(job, contexts)
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _child(job, writing, log)
+        _child(job, writing, log, context, best_loop_s)
     os.close(writing)
     _send(answers, {"pid": pid})
     with os.fdopen(reading) as pipe:
@@ -57,17 +69,40 @@ def _serve(job: dict[str, Any], answers: TextIO) -> None:
     tail_from = max(0, os.fstat(log).st_size - _STDERR_TAIL_BYTES)
     tail = os.pread(log, _STDERR_TAIL_BYTES, tail_from).decode(errors="replace")
     os.close(log)
+    result = _parsed(text)
+    if result is None and context is not None:
+        # The child may have died while it wrote its context.
+        os.ftruncate(context, 0)
     _send(
         answers,
-        {
-            "result": json.loads(text) if text else None,
-            "exit": os.waitstatus_to_exitcode(status),
-            "output": tail,
-        },
+        {"result": result, "exit": os.waitstatus_to_exitcode(status), "output": tail},
     )
+    metrics: dict[str, float] = (result or {}).get("metrics", {})
+    return metrics
 
 
-def _child(job: dict[str, Any], writing: int, log: int) -> NoReturn:
+def _context_of(job: dict[str, Any], contexts: dict[str, int]) -> int | None:
+    """The anonymous file in which processes of one case hand on a context."""
+    if "measure" not in job or job["measure"]["case"]["mode"] != "decode":
+        return None
+    key = json.dumps(job["measure"]["case"], sort_keys=True)
+    if key not in contexts:
+        contexts[key] = os.memfd_create("context")
+    return contexts[key]
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """What a child said; None when it died before it had said all of it."""
+    try:
+        result: dict[str, Any] = json.loads(text)
+    except ValueError:
+        return None
+    return result
+
+
+def _child(
+    job: dict[str, Any], writing: int, log: int, context: int | None, best_loop_s: float
+) -> NoReturn:
     """Measure in the forked process and write the result as one JSON text."""
     code = 1
     try:
@@ -80,13 +115,15 @@ def _child(job: dict[str, Any], writing: int, log: int) -> NoReturn:
         os.dup2(null, 0)
 
         from lmn_bench.errors import LmnBenchError
+        from lmn_bench.worker.contexts import ContextFile
         from lmn_bench.worker.measure import Job, probe, run_job
 
         try:
             if "probe" in job:
                 result = probe(**job["probe"])
             else:
-                result = run_job(Job.from_dict(job["measure"]))
+                kept = None if context is None else ContextFile(context)
+                result = run_job(Job.from_dict(job["measure"]), kept, best_loop_s)
         except LmnBenchError as error:
             result = {"refused": {"message": error.message, "hint": error.hint}}
         with os.fdopen(writing, "w") as pipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from lmn_bench.worker import counters, memory
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import IncorrectSubjectError, check_subject
 from lmn_bench.worker.clock import clock_for
+from lmn_bench.worker.contexts import ContextFile
+from lmn_bench.worker.reference import ReferenceLoop
 from lmn_bench.worker.timing import Timing, sample
 from lmn_bench.worker.workload import Workload, build_workload, counting_mode, grad_mode
 
@@ -27,7 +30,7 @@ _TINY_LENGTH = 4
 # Counting slows a call of many small operations about this much; where the count would take
 # longer than the limit it is left out, and the record says so.
 _COUNTING_SLOWDOWN = 12.0
-_COUNTING_LIMIT_S = 4.0
+_COUNTING_LIMIT_S = 2.5
 # The kernel's and the allocator's peaks may differ by this before the record mentions it.
 _PEAK_AGREEMENT = 0.10
 _PEAK_AGREEMENT_FLOOR_BYTES = 4 * 2**20  # heap and library pages that a first call touches
@@ -62,17 +65,24 @@ def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
     return {"parameters": count, "modes": sorted(supported_modes(built))}
 
 
-def run_job(job: Job) -> dict[str, Any]:
+def run_job(
+    job: Job, context: ContextFile | None = None, best_loop_s: float = math.inf
+) -> dict[str, Any]:
     """Measure and return the fields of a record: outcome, reason, metrics, samples.
 
     Every end of a measurement comes back as an outcome.
+
+    Args:
+        job: what to measure.
+        context: where processes of this case hand on a long context.
+        best_loop_s: fastest reference loop of the run so far.
 
     Raises:
         SubjectError: the subject cannot be imported, or built in this size.
     """
     fields: dict[str, Any] = {"metrics": {}, "warnings": []}
     try:
-        outcome = _measure(job, fields)
+        outcome = _measure(job, fields, context, best_loop_s)
         return {"outcome": outcome, **fields}
     except LmnBenchError:
         raise  # a model that cannot be built: the parent says so
@@ -86,7 +96,9 @@ def run_job(job: Job) -> dict[str, Any]:
         return {"outcome": Outcome.ERROR, **fields, "reason": message}
 
 
-def _measure(job: Job, fields: dict[str, Any]) -> Outcome:
+def _measure(
+    job: Job, fields: dict[str, Any], context: ContextFile | None, best_loop_s: float
+) -> Outcome:
     case, metrics = job.case, fields["metrics"]
     device, dtype = torch.device(case.device), getattr(torch, case.dtype)
     torch.set_num_threads(case.threads)
@@ -108,17 +120,18 @@ def _measure(job: Job, fields: dict[str, Any]) -> Outcome:
         metrics["check_error"] = check_subject(subject, case.model.width, dtype, device)
     _load_everything(case, subject, dtype, device)
     clock = clock_for(device)
+    reference = ReferenceLoop(case.threads, best_loop_s) if device.type == "cpu" else None
     with memory_budget(case.memory_cap_bytes, device), grad_mode(case.mode):
         work = build_workload(
             case, subject, dtype=dtype, device=device, clock=clock,
-            decode_window=job.measuring.decode_window,
+            decode_window=job.measuring.decode_window, context=context,
         )  # fmt: skip
         first_call_s = _memory_pass(work, case, subject, device, metrics)
-        timing = sample(work.take, job.measuring, already_warm_s=first_call_s)
+        timing = sample(work.take, job.measuring, already_warm_s=first_call_s, reference=reference)
     _summarize(case, work, timing, fields)
     if job.measuring.counters and job.replicate == 0:
         with counting_mode(case.mode):
-            _count(work, device, fields, first_call_s)
+            _count(work, device, fields)
     with grad_mode(case.mode):
         if job.measuring.memory_timeline and device.type == "cpu":
             prepared = work.prepare()
@@ -130,15 +143,12 @@ def _measure(job: Job, fields: dict[str, Any]) -> Outcome:
 
 
 def _start_cuda(device: torch.device, metrics: dict[str, Any]) -> None:
-    torch.cuda.init()
+    torch.zeros(1, device=device)  # makes the context
     free, total = torch.cuda.mem_get_info(device)
-    torch.zeros(1, device=device)
-    after, _ = torch.cuda.mem_get_info(device)
     reserved = torch.cuda.memory_reserved(device)
-    # The context exists before the first reading can be taken, so other processes' memory is in
-    # it too: NVML, read by the parent, tells whether there are any.
-    metrics["context_memory_bytes"] = max(0, total - after - reserved)
-    del free
+    # Nothing can be read before the context exists, so other processes' memory is in it too; the
+    # parent asks NVML whether there are any, and warns.
+    metrics["context_memory_bytes"] = max(0, total - free - reserved)
 
 
 def _load_everything(
@@ -152,6 +162,11 @@ def _load_everything(
             subject.train_step(tiny)
         elif case.mode == "prefill":
             subject.prefill(tiny)
+        elif case.mode == "decode":
+            half = _TINY_LENGTH // 2
+            _, state = subject.prefill(tiny[:, :half], capacity=_TINY_LENGTH)
+            for token in tiny[:, half:].unbind(1):
+                _, state = subject.decode(token, state)
         else:
             state = subject.initial_state(case.batch, capacity=_TINY_LENGTH)
             for token in tiny.unbind(1):
@@ -206,6 +221,9 @@ def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any
         )
     fields["samples_s"] = [_rounded(s) for one_round in timing.rounds for s in one_round]
     fields["warmup_samples_s"] = [_rounded(s) for s in timing.warmup]
+    fields["disturbed_samples_s"] = [_rounded(s) for r in timing.disturbed for s in r]
+    if timing.reference_s is not None:
+        metrics["reference_loop_s"] = timing.reference_s
     if timing.drifting:
         fields["warnings"].append("not steady: the samples still drifted when time was up")
 
@@ -215,14 +233,14 @@ def _rounded(seconds: float) -> float:
     return float(f"{seconds:.4g}")
 
 
-def _count(work: Workload, device: torch.device, fields: dict[str, Any], one_call_s: float) -> None:
-    estimate_s = one_call_s * _COUNTING_SLOWDOWN
+def _count(work: Workload, device: torch.device, fields: dict[str, Any]) -> None:
+    metrics = fields["metrics"]
+    estimate_s = metrics["latency_s"] * work.steps * _COUNTING_SLOWDOWN
     if estimate_s > _COUNTING_LIMIT_S:
         fields["warnings"].append(
             f"not counted: operations and allocator peak would take about {estimate_s:.0f} s"
         )
         return
-    metrics = fields["metrics"]
     prepared = work.prepare()
     counted = counters.count(lambda: work.call(prepared))
     metrics["operations"] = _per_step(counted.operations, work.steps)

@@ -14,6 +14,7 @@ from torch import Tensor
 from lmn_bench.schema import Case
 from lmn_bench.subjects.protocol import Subject
 from lmn_bench.worker.clock import Clock
+from lmn_bench.worker.contexts import ContextFile
 from lmn_bench.worker.timing import block_size
 
 
@@ -65,10 +66,11 @@ def build_workload(
     device: torch.device,
     clock: Clock,
     decode_window: int,
+    context: ContextFile | None = None,
 ) -> Workload:
     """The workload of `case`; allocates its inputs and, for decode, prefills the context."""
     if case.mode == "decode":
-        return _decode(case, subject, dtype, device, clock, decode_window)
+        return _decode(case, subject, dtype, device, clock, decode_window, context)
     inputs = make_input(case, case.length, dtype, device)
     if case.mode == "train":
 
@@ -124,6 +126,7 @@ def _decode(
     device: torch.device,
     clock: Clock,
     window: int,
+    kept: ContextFile | None,
 ) -> Workload:
     """Steps at a context: the state comes from a prefill of n - 1 tokens.
 
@@ -132,10 +135,15 @@ def _decode(
     """
     capacity = case.length + window
     if case.length > 1:
-        context = make_input(case, case.length - 1, dtype, device)
-        with _all_cores(case):
-            _, start = subject.prefill(context, capacity=capacity)
-        del context
+
+        def prefill() -> Any:
+            context = make_input(case, case.length - 1, dtype, device)
+            with _all_cores(case):
+                return subject.prefill(context, capacity=capacity)[1]
+
+        # Under a cap every process shows for itself that the context fits.
+        shared = kept if case.memory_cap_bytes is None else None
+        start = prefill() if shared is None else shared.state(prefill, device)
     else:
         start = subject.initial_state(case.batch, capacity=capacity)
     tokens = make_input(case, window + 1, dtype, device).unbind(1)

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -154,3 +155,18 @@ def not_a_number(spec, *, dtype, device):
 
 def cannot_be_built(spec, *, dtype, device):
     raise ValueError("no such size")
+
+
+class SlowToRead(Mean):
+    """Takes its time for a long prefill, and counts in a file how often it did."""
+
+    def prefill(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        if x.shape[1] > LONG:
+            time.sleep(1.2)
+            with Path(os.environ["PREFILLS"]).open("a") as file:
+                file.write("x")
+        return super().prefill(x)
+
+
+def slow_to_read(spec, *, dtype, device):
+    return SlowToRead(spec.width)

@@ -124,8 +124,8 @@ def test_the_answer_says_from_which_length_on_lmn_is_ahead_and_where_it_is_not()
 def test_the_answer_about_decode_says_how_its_time_grows():
     records = [*series("lmn", flat, mode="decode"), *series("transformer", linear, mode="decode")]
     said = answer_about(records, "per token")
-    assert "lmn 1.0×" in said
-    assert "transformer 16×" in said
+    assert "becomes 1.0×" in said
+    assert "16× [16, 16] with transformer" in said
 
 
 def standing(of_lmn, of_transformer):

@@ -146,12 +146,12 @@ def test_a_child_that_knows_its_own_outcome_is_believed():
     assert (record.outcome, record.reason) == (Outcome.INCORRECT, "outputs are not finite")
 
 
-def test_a_subject_that_cannot_be_built_is_skipped_with_the_reason():
+def test_a_subject_that_cannot_be_built_is_an_error_with_the_reason():
     def refuse(_):
         raise SubjectError("lmn cannot be built")
 
     (record,) = run([case()], FakeSpawner(refuse), processes=1)
-    assert (record.outcome, record.reason) == (Outcome.SKIPPED, "lmn cannot be built")
+    assert (record.outcome, record.reason) == (Outcome.ERROR, "lmn cannot be built")
 
 
 @pytest.mark.parametrize(
@@ -232,3 +232,33 @@ def test_what_was_skipped_is_not_said_to_be_measured():
     tasks = order_tasks([case(length=128)], 1, 0)
     events = list(run_tasks(tasks, Measuring(), 0, FakeSpawner(), backstopped))
     assert [event.measured for event in events if isinstance(event, Finished)] == [False]
+
+
+# ------------------------------------------------------------------------------- disturbance
+
+
+def looping(*loops_s):
+    """Answers with these reference loops, one after the other."""
+    left = iter(loops_s)
+
+    def answer(_):
+        result = {**ok_reply().result, "metrics": {"reference_loop_s": next(left)}}
+        return Reply(result=result, exit_code=0, timed_out=False, output="")
+
+    return FakeSpawner(answer)
+
+
+def test_disturbed_cases_get_further_processes_until_three_were_quiet():
+    spawner = looping(70e-6, 115e-6, 70e-6, 115e-6, 70e-6)
+    records = run([case()], spawner, processes=3, quiet_extra_s=1000)
+    assert [record.replicate for record in records] == [0, 1, 2, 3, 4]
+
+
+def test_there_are_no_further_processes_without_time_for_them():
+    records = run([case()], looping(70e-6, 115e-6, 70e-6), processes=3)
+    assert len(records) == 3
+
+
+def test_a_quiet_sweep_needs_no_further_processes():
+    records = run([case()], looping(70e-6, 71e-6, 70e-6), processes=3, quiet_extra_s=1000)
+    assert len(records) == 3

@@ -146,3 +146,52 @@ def test_garbage_is_collected_again_after_a_failure():
     with pytest.raises(RuntimeError):
         sample(fail, Measuring())
     assert gc.isenabled()
+
+
+# ------------------------------------------------------------------------------- the machine itself
+
+QUIET_LOOP_S, SLOW_LOOP_S = 70e-6, 115e-6
+
+
+class FakeMachine:
+    """A reference loop that takes these seconds, one reading after the other."""
+
+    def __init__(self, loops_s):
+        self._left = iter(loops_s)
+        self.best_s = QUIET_LOOP_S
+
+    def measure(self):
+        loop_s = next(self._left)
+        self.best_s = min(self.best_s, loop_s)
+        return loop_s
+
+
+def beside(loops_s, durations, **goals):
+    measuring = Measuring(**{**ENDLESS, "warmup_limit_s": 0.0, **goals})
+    return sample(take_from(durations), measuring, reference=FakeMachine(loops_s))
+
+
+def test_rounds_beside_a_slow_loop_are_set_apart_and_kept():
+    loops = [QUIET_LOOP_S, SLOW_LOOP_S, QUIET_LOOP_S, QUIET_LOOP_S, QUIET_LOOP_S]
+    found = beside(loops, [1.0, 2.0, 3.0, 4.0], max_samples=2)
+    # The slow reading lies between the first and the second round, so it spoils both.
+    assert found.disturbed == ((1.0,), (2.0,))
+    assert found.rounds == ((3.0,), (4.0,))
+    assert found.reference_s == QUIET_LOOP_S
+
+
+def test_a_slow_machine_is_waited_for_no_longer_than_allowed():
+    found = beside(repeat(SLOW_LOOP_S), repeat(1.0), time_goal_s=5, quiet_wait_s=3)
+    assert len(found.rounds) == 8
+
+
+def test_on_a_machine_that_is_slow_throughout_all_rounds_count():
+    found = beside(repeat(SLOW_LOOP_S), repeat(1.0), time_goal_s=2, quiet_wait_s=1)
+    assert found.rounds == ((1.0,),) * 3
+    assert found.disturbed == ()
+    assert found.reference_s == SLOW_LOOP_S
+
+
+def test_short_rounds_share_a_reading_of_the_loop():
+    found = beside(repeat(QUIET_LOOP_S, 3), repeat(1e-3), max_samples=10)
+    assert len(found.rounds) == 10

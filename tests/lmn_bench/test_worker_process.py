@@ -24,10 +24,17 @@ MIB = 2**20
 
 
 @pytest.fixture(scope="module")
-def server():
+def prefills(tmp_path_factory):
+    """A file in which `slow_to_read` counts its prefills."""
+    return tmp_path_factory.mktemp("prefills") / "count"
+
+
+@pytest.fixture(scope="module")
+def server(prefills):
     """One fork server for all tests here: it takes seconds to import torch."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    with ForkServer({**os.environ, "PYTHONPATH": path}) as running:
+    environ = {**os.environ, "PYTHONPATH": path, "PREFILLS": str(prefills)}
+    with ForkServer(environ) as running:
         yield running
 
 
@@ -76,8 +83,8 @@ def test_a_model_that_hangs_is_killed_when_its_time_is_up(measure, name):
         ("raises", Outcome.ERROR, "ValueError: boom"),
         ("wrong", Outcome.INCORRECT, "parallel and sequential outputs differ"),
         ("not_a_number", Outcome.INCORRECT, "outputs are not finite"),
-        ("cannot_be_built", Outcome.SKIPPED, "no such size"),
-        ("misspelt", Outcome.SKIPPED, "has no 'misspelt'"),
+        ("cannot_be_built", Outcome.ERROR, "no such size"),
+        ("misspelt", Outcome.ERROR, "has no 'misspelt'"),
         ("kills_the_server", Outcome.KILLED, "signal 9"),
     ],
 )
@@ -260,3 +267,20 @@ def test_cuda_under_a_cap_runs_out_of_memory_cleanly(cuda, server):
     of = case("transformer", "prefill", 2**16, device="cuda", memory_cap_bytes=4 * MIB)
     events = list(run_tasks(order_tasks([of], 1, 0), QUICK, 0, server))
     assert events[-1].record.outcome is Outcome.OUT_OF_MEMORY
+
+
+# ------------------------------------------------------------------------------- contexts
+
+
+def test_a_long_context_is_prefilled_once_for_all_processes_of_a_case(measure, prefills):
+    records = [measure(rogue("slow_to_read"), "decode", replicate=r) for r in range(3)]
+    assert [record.outcome for record in records] == [Outcome.OK] * 3
+    assert len({record.metrics["state_bytes"] for record in records}) == 1
+    assert prefills.read_text() == "x"
+
+
+def test_under_a_cap_every_process_prefills_for_itself(measure, prefills):
+    prefills.write_text("")
+    for replicate in range(2):
+        measure(rogue("slow_to_read"), "decode", cap=256 * MIB, replicate=replicate)
+    assert prefills.read_text() == "xx"

@@ -1,0 +1,39 @@
+"""Which replicates ran while the machine itself was slow, by their reference loops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from lmn_bench.schema import Outcome, Record
+
+# A quiet core repeats the reference loop within 5 %; beside a busy neighbour it takes 1.4 to 1.8
+# times as long.
+DISTURBED = 1.15
+# An interval needs this many processes: below it, disturbed ones count too.
+ENOUGH = 3
+
+_LOOP = "reference_loop_s"
+
+
+def slow_loop_s(records: Iterable[Record]) -> float:
+    """A reference loop above this (s) tells of a slow machine: 1.15 times the run's fastest."""
+    loops = (record.metrics[_LOOP] for record in records if _LOOP in record.metrics)
+    return DISTURBED * min(loops, default=float("inf"))
+
+
+def is_disturbed(record: Record, limit_s: float) -> bool:
+    """Whether the record's timing was beside reference loops slower than `limit_s`."""
+    return record.metrics.get(_LOOP, 0.0) > limit_s
+
+
+def undisturbed(records: Sequence[Record], limit_s: float) -> list[Record]:
+    """The records whose times count: the undisturbed ones where they are `ENOUGH`, else all."""
+    quiet = [record for record in records if not is_disturbed(record, limit_s)]
+    return quiet if len(quiet) >= ENOUGH else list(records)
+
+
+def lacks_quiet(records: Sequence[Record], limit_s: float) -> bool:
+    """Whether another process of this case, on a quiet machine, would help."""
+    good = [record for record in records if record.outcome is Outcome.OK]
+    quiet = [record for record in good if not is_disturbed(record, limit_s)]
+    return len(good) >= ENOUGH > len(quiet)

@@ -1,0 +1,165 @@
+"""The shape of a suite file: tables, keys, and what each key may hold."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+)
+from pydantic_core import PydanticCustomError
+
+from lmn_bench.errors import LmnBenchError, nearest_hint
+from lmn_bench.schema import DEVICES, DTYPES, MODES, Measuring, Sweep
+from lmn_bench.subjects.names import BUILTIN
+from lmn_bench.units import parse_lengths, parse_memory_cap
+
+AXES = tuple(field.name for field in fields(Sweep))
+MEASURING_KEYS = tuple(field.name for field in fields(Measuring))
+_USER_SUBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+# A day; the kernel's own timers end at 24 of them.
+MAX_TIMEOUT_S = 86_400
+# The interpreter itself asks for memory in pieces of 1 MiB.
+MIN_CAP_BYTES = 2**20
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+
+
+def _fail(message: str, hint: str | None = None) -> PydanticCustomError:
+    # The message travels as data: braces in a user's text must not be read as a template.
+    return PydanticCustomError("suite", "{text}", {"text": message, "hint": hint})
+
+
+def _as_list(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        if not value:
+            raise _fail("an empty list", "give at least one value, or leave the key out")
+        repeated = [v for i, v in enumerate(value) if v in value[:i]]
+        if repeated:
+            raise _fail(f"{repeated[0]!r} stands twice")
+        return tuple(value)
+    return (value,)
+
+
+def _subject(name: Any) -> str:
+    if not isinstance(name, str):
+        raise _fail(f"expected a name, got {name!r}")
+    if name not in BUILTIN and not _USER_SUBJECT.fullmatch(name):
+        extra = "; your own model is package.module:factory"
+        raise _fail(f"unknown model {name!r}", nearest_hint("model", name, list(BUILTIN), extra))
+    return name
+
+
+def _one_of(kind: str, known: Sequence[str]) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        if value not in known:
+            raise _fail(f"unknown {kind} {value!r}", nearest_hint(kind, str(value), list(known)))
+        return value
+
+    return BeforeValidator(check)
+
+
+def _lengths(value: Any) -> Any:
+    if isinstance(value, bool | float | Mapping):
+        raise _fail(f"expected lengths, got {value!r}", 'write "2^7..2^15" or [128, 256]')
+    try:
+        return parse_lengths(value)
+    except LmnBenchError as error:
+        raise _fail(error.message, error.hint) from None
+
+
+def _cap(value: Any) -> int | None:
+    if isinstance(value, bool | float) or not isinstance(value, str | int | None):
+        raise _fail(f"expected a memory cap, got {value!r}", 'write "64MiB" or "none"')
+    try:
+        cap = None if value is None else parse_memory_cap(value)
+    except LmnBenchError as error:
+        raise _fail(error.message, error.hint) from None
+    if cap is not None and cap < MIN_CAP_BYTES:
+        raise _fail(f"nothing can run under a cap of {value!r}", "give at least 1MiB")
+    return cap
+
+
+_Positive = Annotated[StrictInt, Field(ge=1)]
+_List = BeforeValidator(_as_list)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class _SweepTable(_Table):
+    """A `[[sweep]]` or `[defaults]`: every axis a tuple, None where it isn't given."""
+
+    subjects: Annotated[tuple[Annotated[str, BeforeValidator(_subject)], ...] | None, _List] = None
+    modes: Annotated[tuple[Annotated[str, _one_of("mode", tuple(MODES))], ...] | None, _List] = None
+    lengths: Annotated[tuple[int, ...] | None, BeforeValidator(_lengths)] = None
+    device: Annotated[tuple[Annotated[str, _one_of("device", DEVICES)], ...] | None, _List] = None
+    dtype: Annotated[tuple[Annotated[str, _one_of("dtype", DTYPES)], ...] | None, _List] = None
+    memory_cap: Annotated[
+        tuple[Annotated[int | None, BeforeValidator(_cap)], ...] | None, _List
+    ] = None
+    batch: Annotated[tuple[_Positive, ...] | None, _List] = None
+    threads: Annotated[tuple[_Positive, ...] | None, _List] = None
+    width: Annotated[tuple[_Positive, ...] | None, _List] = None
+    heads: Annotated[tuple[_Positive, ...] | None, _List] = None
+    layers: Annotated[tuple[_Positive, ...] | None, _List] = None
+    banks: Annotated[tuple[_Positive, ...] | None, _List] = None
+    expansion: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...] | None, _List] = None
+
+    def given(self) -> dict[str, Any]:
+        """The axes that the table gives."""
+        return {key: getattr(self, key) for key in self.model_fields_set}
+
+
+class _MeasuringTable(_Table):
+    processes: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)] | None = None
+    time_goal_s: Annotated[float, Field(ge=0)] | None = None
+    precision_goal: Annotated[float, Field(gt=0, lt=1)] | None = None
+    min_samples: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_samples: Annotated[StrictInt, Field(ge=1)] | None = None
+    warmup_limit_s: Annotated[float, Field(ge=0)] | None = None
+    quiet_wait_s: Annotated[float, Field(ge=0)] | None = None
+    quiet_extra_s: Annotated[float, Field(ge=0)] | None = None
+    decode_window: Annotated[StrictInt, Field(ge=1, le=4096)] | None = None
+    counters: bool | None = None
+    memory_timeline: bool | None = None
+
+
+def _suite_name(name: str) -> str:
+    # It becomes the name of a folder.
+    if not _NAME.fullmatch(name):
+        raise _fail(
+            f"cannot be {name!r}", "use up to 60 lower-case letters, digits, - and _: my-suite"
+        )
+    return name
+
+
+class SuiteFile(_Table):
+    """A whole suite file."""
+
+    name: Annotated[str, AfterValidator(_suite_name)]
+    description: str = ""
+    measuring: _MeasuringTable = _MeasuringTable()
+    defaults: _SweepTable = _SweepTable()
+    sweep: list[_SweepTable] = Field(min_length=1)
+
+
+assert set(_SweepTable.model_fields) == set(AXES)
+assert set(_MeasuringTable.model_fields) == set(MEASURING_KEYS)
+
+# The keys of every table, for suggestions.
+KNOWN_KEYS = {
+    "": list(SuiteFile.model_fields),
+    "measuring": list(MEASURING_KEYS),
+    "defaults": list(AXES),
+    "sweep": list(AXES),
+}

@@ -1,0 +1,54 @@
+"""Processes that ran while the machine itself was slow are told apart by their reference loops."""
+
+from __future__ import annotations
+
+from bench_helpers import case, failed, ok
+
+from lmn_bench.analysis.results import result_set
+from lmn_bench.disturbance import lacks_quiet, slow_loop_s, undisturbed
+from lmn_bench.schema import Outcome
+
+QUIET_S, SLOW_S = 70e-6, 115e-6
+
+
+def replicates(*loops_s, latency_s=1e-3):
+    """One record per reference loop; a slow machine makes the case slower too."""
+    return [
+        ok(case(), r, latency_s * loop_s / QUIET_S, reference_loop_s=loop_s)
+        for r, loop_s in enumerate(loops_s)
+    ]
+
+
+def test_a_loop_is_slow_against_the_fastest_of_the_run():
+    assert 1.1 * QUIET_S < slow_loop_s(replicates(SLOW_S, QUIET_S)) < SLOW_S
+
+
+def test_without_a_reference_loop_nothing_is_disturbed():
+    records = [ok(case(), r) for r in range(5)]
+    assert undisturbed(records, slow_loop_s(records)) == records
+
+
+def test_times_of_disturbed_processes_do_not_count_where_three_others_remain():
+    (result,) = result_set(replicates(QUIET_S, SLOW_S, QUIET_S, SLOW_S, QUIET_S)).cases
+    assert result.values["latency_s"] == (1e-3, 1e-3, 1e-3)
+
+
+def test_memory_of_disturbed_processes_counts_all_the_same():
+    (result,) = result_set(replicates(QUIET_S, SLOW_S, QUIET_S, SLOW_S, QUIET_S)).cases
+    assert len(result.values["working_memory_bytes"]) == 5
+
+
+def test_all_times_count_where_too_few_processes_were_quiet():
+    (result,) = result_set(replicates(QUIET_S, SLOW_S, QUIET_S, SLOW_S, SLOW_S)).cases
+    assert len(result.values["latency_s"]) == 5
+
+
+def test_a_case_with_two_quiet_processes_lacks_one():
+    records = replicates(QUIET_S, QUIET_S, SLOW_S)
+    assert lacks_quiet(records, slow_loop_s(records))
+    assert not lacks_quiet([*records, *replicates(QUIET_S)], slow_loop_s(records))
+
+
+def test_a_case_that_cannot_finish_lacks_nothing():
+    records = [failed(case(), Outcome.OUT_OF_MEMORY, replicate=r) for r in range(5)]
+    assert not lacks_quiet(records, slow_loop_s(records))
