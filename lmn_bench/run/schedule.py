@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from lmn_bench.disturbance import lacks_quiet, slow_loop_s
+from lmn_bench.disturbance import quiet_lacking, slow_loop_s
 from lmn_bench.errors import SubjectError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.run.process import Reply
@@ -153,8 +153,11 @@ def _run_further(
         for record in records:
             grouped.setdefault(record.case, []).append(record)
         limit_s = slow_loop_s(records)
-        needy = [case for case, found in grouped.items() if lacks_quiet(found, limit_s)]
+        lacking = {case: quiet_lacking(found, limit_s) for case, found in grouped.items()}
+        needy = [case for case, count in lacking.items() if count]
         random.Random(f"{seed} {extra_round}").shuffle(needy)
+        # Those that need the fewest first: time may be short.
+        needy.sort(key=lambda case: lacking[case])
         for place, case in enumerate(needy):
             # One that doesn't fit any more would cost others their turn.
             if now() + grouped[case][-1].wall_s > deadline:

@@ -30,7 +30,7 @@ _TINY_LENGTH = 4
 # Counting slows a call of many small operations about this much; where the count would take
 # longer than the limit it is left out, and the record says so.
 _COUNTING_SLOWDOWN = 12.0
-_COUNTING_LIMIT_S = 2.5
+_COUNTING_LIMIT_S = 1.5
 # The kernel's and the allocator's peaks may differ by this before the record mentions it.
 _PEAK_AGREEMENT = 0.10
 _PEAK_AGREEMENT_FLOOR_BYTES = 4 * 2**20  # heap and library pages that a first call touches

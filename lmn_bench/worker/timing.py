@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lmn_bench.disturbance import DISTURBED
 from lmn_bench.schema import Measuring
 
 # A block this long is 1,000 times the clock's own cost (about 50 ns), so that reading it adds
@@ -23,9 +24,6 @@ WINDOW = 8
 TOLERANCE = 0.05
 # The machine is asked how slow it is after this much timed work.
 GROUP_S = 5e-3
-# A quiet core repeats the reference loop within 3 %; beside a busy neighbour it takes 1.4 to 1.8
-# times as long.
-QUIET = 1.15
 # Order statistics of fewer samples say nothing about the median at 95 %.
 MIN_FOR_PRECISION = 20
 
@@ -120,7 +118,7 @@ def sample(
         groups = _take_groups(take, measuring, reference)
     finally:
         gc.enable()
-    limit = math.inf if reference is None else reference.best_s * QUIET
+    limit = math.inf if reference is None else reference.best_s * DISTURBED
     counted = [group for group in groups if group.reference_s <= limit] or groups
     apart = [group for group in groups if group not in counted]
     rounds = tuple(r for group in counted for r in group.rounds)
@@ -160,7 +158,7 @@ def _take_groups(take: Round, measuring: Measuring, reference: Reference | None)
         taken += len(durations)
         after = reference.measure() if reference else 0.0
         groups.append(_Group(tuple(rounds), max(before, after)))
-        if reference is None or groups[-1].reference_s <= reference.best_s * QUIET:
+        if reference is None or groups[-1].reference_s <= reference.best_s * DISTURBED:
             counted.extend(durations)
         before = after
     return groups

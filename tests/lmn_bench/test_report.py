@@ -257,7 +257,7 @@ def test_the_method_counts_replicates_and_warns_of_noise():
             COMPLETE, 1000,
         )
     )  # fmt: skip
-    assert f"{len(COMPLETE)} of 1,000 replicates" in said
+    assert f"{len(COMPLETE)} of 1,000 planned processes" in said
     assert "load average 3" in said
 
 
