@@ -10,7 +10,7 @@ from lmn_bench.schema import Outcome, Record
 # beside a busy neighbour it takes 1.45 to 2 times as long. On the reference machine hardly one of
 # 1,413 processes lay between, and any bound from 1.25 to 1.4 tells the same ones apart.
 DISTURBED = 1.3
-# An interval needs this many processes: below it, disturbed ones count too.
+# An interval needs this many processes.
 ENOUGH = 3
 
 _LOOP = "reference_loop_s"
@@ -25,12 +25,6 @@ def slow_loop_s(records: Iterable[Record]) -> float:
 def is_disturbed(record: Record, limit_s: float) -> bool:
     """Whether the record's timing was beside reference loops slower than `limit_s`."""
     return record.metrics.get(_LOOP, 0.0) > limit_s
-
-
-def undisturbed(records: Sequence[Record], limit_s: float) -> list[Record]:
-    """The records whose times count: the undisturbed ones where they are `ENOUGH`, else all."""
-    quiet = [record for record in records if not is_disturbed(record, limit_s)]
-    return quiet if len(quiet) >= ENOUGH else list(records)
 
 
 def quiet_lacking(records: Sequence[Record], limit_s: float) -> int:

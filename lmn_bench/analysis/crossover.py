@@ -9,6 +9,7 @@ import numpy as np
 
 from lmn_bench.analysis.results import CaseResult, Series
 from lmn_bench.analysis.stats import percentile_interval, resampled_medians
+from lmn_bench.disturbance import ENOUGH
 from lmn_bench.metrics import metric as metric_named
 from lmn_bench.schema import Outcome
 
@@ -20,7 +21,8 @@ class Comparison:
     """Two subjects at one length.
 
     `ratio` says how many times better A is (B over A where lower is better): above 1, A is ahead.
-    It is None where one of them did not finish, and then `standing` is decided by that.
+    It is None where one of them did not finish, and then `standing` is decided by that. Fewer than
+    three processes give a ratio without an interval, and a standing of "even".
     """
 
     length: int
@@ -73,10 +75,12 @@ def _compare(a: CaseResult, b: CaseResult, metric: str) -> Comparison | None:
         top, bottom = over.values[metric], under.values[metric]
         if min(min(top), min(bottom)) <= 0:
             return None
+        ratio = float(np.median(top) / np.median(bottom))
+        if min(len(top), len(bottom)) < ENOUGH:
+            return Comparison(length, ratio, None, None, "even")
         ratios = resampled_medians(top, over.salt) / resampled_medians(bottom, under.salt)
         low, high = percentile_interval(ratios)
         standing: Standing = "ahead" if low > 1 else "behind" if high < 1 else "even"
-        ratio = float(np.median(top) / np.median(bottom))
         return Comparison(length, ratio, low, high, standing)
     if of_a and b.outcome is not Outcome.OK and _ran_out(b):
         return Comparison(length, None, None, None, "ahead")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from lmn_bench.analysis.results import Series
 from lmn_bench.analysis.stats import percentile_interval, resampled_medians
+from lmn_bench.disturbance import ENOUGH
 
 # The exponent is taken over the last octaves: what matters is how it grows from here on.
 TOP_LENGTHS = 4
@@ -78,6 +80,9 @@ def growth(series: Series, metric: str) -> Growth | None:
     slopes = x @ np.log(resampled[top]) / (x @ x)
     ratio_low, ratio_high = percentile_interval(resampled[-1] / resampled[0])
     exponent_low, exponent_high = percentile_interval(slopes)
+    if min(len(series[n].values[metric]) for n in lengths) < ENOUGH:
+        # Too few processes for an interval: nothing is excluded.
+        ratio_low, exponent_low, ratio_high, exponent_high = 0.0, -math.inf, math.inf, math.inf
     return Growth(
         first=lengths[0],
         last=lengths[-1],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lmn_bench.analysis.stats import Estimate, median_estimate
-from lmn_bench.disturbance import slow_loop_s, undisturbed
+from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Outcome, Record
 
@@ -84,12 +84,33 @@ def result_set(records: Iterable[Record], order: Sequence[Case] = ()) -> ResultS
     limit_s = slow_loop_s(records)
     for record in records:
         grouped.setdefault(record.case, []).append(record)
+    quiet = quiet_settings(records)
     return ResultSet(
-        tuple(_case_result(c, found, limit_s) for c, found in grouped.items() if found)
+        tuple(
+            _case_result(case, found, limit_s if case.setting in quiet else None)
+            for case, found in grouped.items()
+            if found
+        )
     )
 
 
-def _case_result(case: Case, records: Sequence[Record], limit_s: float) -> CaseResult:
+def quiet_settings(records: Iterable[Record]) -> frozenset[Case]:
+    """Settings in which every case has `ENOUGH` undisturbed processes.
+
+    Only there are the disturbed ones left out: leaving them out of some cases and not of others
+    would set numbers of a quiet machine beside numbers of a slow one.
+    """
+    records = list(records)
+    limit_s = slow_loop_s(records)
+    quiet: dict[Case, int] = {}
+    for record in records:
+        if record.outcome is Outcome.OK:
+            quiet[record.case] = quiet.get(record.case, 0) + (not is_disturbed(record, limit_s))
+    lacking = {case.setting for case, count in quiet.items() if count < ENOUGH}
+    return frozenset(case.setting for case in quiet) - lacking
+
+
+def _case_result(case: Case, records: Sequence[Record], limit_s: float | None) -> CaseResult:
     ordered = sorted(records, key=lambda record: record.replicate)
     good = [record for record in ordered if record.outcome is Outcome.OK]
     if not good:
@@ -97,7 +118,7 @@ def _case_result(case: Case, records: Sequence[Record], limit_s: float) -> CaseR
         worst = next((r for r in ordered if r.outcome is not Outcome.SKIPPED), ordered[0])
         return CaseResult(case, worst.outcome, worst.reason)
     failed = next((record for record in ordered if record.outcome is not Outcome.OK), None)
-    timed = undisturbed(good, limit_s)
+    timed = good if limit_s is None else [r for r in good if not is_disturbed(r, limit_s)]
     values: dict[str, list[float]] = {}
     for record in good:
         for key, value in record.metrics.items():

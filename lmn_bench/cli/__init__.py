@@ -82,6 +82,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return _fail(error.message, error.hint, error.exit_code)
     except click.Abort:
         return _fail("interrupted", None, ExitCode.INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        console.print(error.format_message(), markup=False, soft_wrap=True)
+        return ExitCode.USAGE
     except click.ClickException as error:
         hint = None
         if isinstance(error, click.UsageError) and error.ctx is not None:

@@ -60,7 +60,7 @@ def _setting(text: str) -> Override:
         # Not a TOML value, so a plain word or a list of them: 2^7..2^9, lmn,gru, 64MiB.
         parsed = value.strip() if key == "lengths" else _items(f"--set {key}", value)
         if isinstance(parsed, list):
-            parsed = [int(item) if item.isdigit() else item for item in parsed]
+            parsed = [int(item) if item.isdecimal() else item for item in parsed]
             parsed = parsed if key in AXES else parsed[0]
     return Override(f"--set {key}", key, parsed)
 
@@ -73,6 +73,6 @@ def _items(option: str, text: str) -> list[str]:
 
 
 def _whole_number(option: str, text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise UsageError(f"{option} expects whole numbers, got {text!r}")
     return int(text)

@@ -98,9 +98,11 @@ class Progress:
         done, total = event.done + self._done_before, event.total + self._done_before
         failures = f", {self._failures} failed" if self._failures else ""
         spent = format_duration(self._now() - self._begin)
-        left = format_duration(self._left.seconds(remaining))
+        # Behind the planned tasks come those of disturbed cases, for as long as the suite allows.
+        seconds = self._left.seconds(remaining)
+        left = f"about {format_duration(seconds)} left" if remaining else "the last few"
         lines = [
-            f"{done:,}/{total:,}{failures} · {spent} so far, about {left} left",
+            f"{done:,}/{total:,}{failures} · {spent} so far, {left}",
             f"now:  {_words(event.task.case)} · process {event.task.replicate + 1}",
             f"last: {self._last}" if self._last else "",
         ]

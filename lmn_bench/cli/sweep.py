@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_answers, render_document
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks, skipped
-from lmn_bench.schema import Environment, Outcome, RunInfo
+from lmn_bench.schema import Environment, Outcome, RunInfo, Suite
 from lmn_bench.store import (
     RecordWriter,
     StoredRun,
@@ -69,8 +69,8 @@ def new_sweep(
     suite = load_suite(find_suite(suite_name), overrides)
     environment = _checked_environment(overrides)
     seed = secrets.randbelow(2**32) if seed is None else seed
-    planned = plan(suite, environment)
     with ForkServer() as server:
+        planned = _plan_here(suite, environment, server)
         _probe_user_subjects(server, planned)
         moment = datetime.now(UTC)
         info = RunInfo(
@@ -102,8 +102,8 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
             f"warning: records.jsonl line {bad.number} set aside: {bad.reason}", markup=False
         )
     run = repair(run)
-    planned = plan(run.info.suite, environment)
     with ForkServer() as server:
+        planned = _plan_here(run.info.suite, environment, server)
         _probe_user_subjects(server, planned)
         return _measure(run, planned, server, quiet=quiet, as_json=as_json)
 
@@ -198,6 +198,18 @@ def _checked_environment(overrides: Sequence[Override]) -> Environment:
             "leave out --device: what a suite lists and a machine lacks is skipped",
         )
     return environment
+
+
+def _plan_here(suite: Suite, environment: Environment, server: ForkServer) -> list[PlannedCase]:
+    """The plan, without the GPUs that this torch cannot use."""
+    planned = plan(suite, environment)
+    wanted = any(item.case.device == "cuda" and item.skip is None for item in planned)
+    if wanted and not server.has_cuda():
+        reason = "torch cannot use the GPU of this machine (a build without CUDA?)"
+        planned = [
+            replace(item, skip=reason) if item.case.device == "cuda" else item for item in planned
+        ]
+    return planned
 
 
 def _listed(value: object) -> Sequence[object]:

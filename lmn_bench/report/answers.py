@@ -8,8 +8,8 @@ from lmn_bench.analysis.crossover import Comparison, Crossover, crossover
 from lmn_bench.analysis.growth import growth
 from lmn_bench.analysis.results import ResultSet
 from lmn_bench.report.words import free_settings, own_subject, times, where
-from lmn_bench.schema import Case
-from lmn_bench.units import format_length, format_ratio
+from lmn_bench.schema import Case, Outcome
+from lmn_bench.units import format_cap, format_length, format_ratio
 
 # The rival that every mode is answered against first; the others share a sentence.
 RIVAL = "transformer"
@@ -32,6 +32,24 @@ def answers(results: ResultSet) -> Iterator[str]:
         if setting.mode == "decode":
             yield from _growth_answer(results, setting, own)
         yield from _standing_answers(results, setting, own)
+    yield from _limit_answers(results)
+
+
+def _limit_answers(results: ResultSet) -> Iterator[str]:
+    """For example: under 16MiB prefill takes 4,096 tokens with lmn, 2,048 with transformer."""
+    for setting in results.settings():
+        if setting.memory_cap_bytes is None:
+            continue
+        said = []
+        for subject in dict.fromkeys((own_subject(results.subjects(setting)), RIVAL)):
+            series = results.series(setting, subject)
+            fitting = [n for n, result in series.items() if result.outcome is Outcome.OK]
+            if series:
+                most = f"{format_length(max(fitting))} tokens" if fitting else "none of the lengths"
+                more = " or more" if fitting and max(fitting) == max(series) else ""
+                said.append(f"{most}{more} with {subject}")
+        cap = format_cap(setting.memory_cap_bytes)
+        yield f"{_MODE_WORD[setting.mode]} under a cap of {cap} takes {', '.join(said)}."
 
 
 def _growth_answer(results: ResultSet, setting: Case, own: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmn_bench.analysis.results import ResultSet
+from lmn_bench.analysis.results import ResultSet, quiet_settings
 from lmn_bench.disturbance import DISTURBED, ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.report.answers import answers
 from lmn_bench.report.document import Document, Section
@@ -63,10 +63,12 @@ def _method(info: RunInfo, records: Sequence[Record], planned: int) -> Section:
     slow = sum(is_disturbed(record, limit_s) for record in records)
     timed = sum("latency_s" in record.metrics for record in records)
     if slow:
+        quiet = {setting.mode for setting in quiet_settings(records)}
+        where = ", ".join(sorted(quiet)) or "no mode"
         sentences.append(
             f"{slow:,} of {timed:,} processes ran while the machine itself was slow (reference "
-            f"loop over {DISTURBED:g} times its fastest); their times are left out where "
-            f"{ENOUGH} others of the case remain."
+            f"loop over {DISTURBED:g} times its fastest). Their times are left out where every "
+            f"case of a mode has {ENOUGH} others: here in {where}."
         )
     sentences += [f"Noise: {w.message}; {w.hint}." for w in environment.warnings]
     warned: dict[str, int] = {}

@@ -20,10 +20,11 @@ def plan_document(
     todo = [item for item in planned if item.skip is None]
     seconds = sum(item.seconds or 0.0 for item in todo)
     unknown = sum(item.seconds is None for item in todo)
-    processes = suite.measuring.processes
+    processes, extra = suite.measuring.processes, suite.measuring.quiet_extra_s
     answers = [
         f"{len(todo):,} cases × {processes} processes = {len(todo) * processes:,} measurements, "
         f"about {format_duration(seconds)} in all"
+        + (f", and up to {format_duration(extra)} for disturbed cases" if extra else "")
         + (f", not counting {unknown:,} cases of models of your own" if unknown else "")
         + ".",
     ]

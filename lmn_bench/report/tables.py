@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from lmn_bench.analysis.crossover import Crossover, crossover
@@ -115,6 +116,8 @@ def _growth_table(results: ResultSet, setting: Case) -> Table | None:
 
 
 def _exponent(found: Growth) -> str:
+    if not math.isfinite(found.exponent_high):
+        return f"{found.exponent:.2f}"
     return f"{found.exponent:.2f} [{found.exponent_low:.2f}, {found.exponent_high:.2f}]"
 
 
@@ -142,11 +145,12 @@ def _standing_row(other: str, found: Crossover) -> tuple[str, ...]:
     behind = "nowhere" if found.behind_until is None else format_length(found.behind_until)
     ends = []
     for comparison in (found.comparisons[0], found.comparisons[-1]):
-        if comparison.ratio is None or comparison.low is None or comparison.high is None:
+        if comparison.ratio is None:
             loser = other if comparison.standing == "ahead" else "it"
             ends.append(f"{loser} did not finish")
         else:
-            ends.append(times(comparison.ratio, comparison.low, comparison.high))
+            low, high = comparison.low or 0.0, comparison.high or math.inf
+            ends.append(times(comparison.ratio, low, high))
     return (other, ahead, behind, *ends)
 
 

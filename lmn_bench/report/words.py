@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -58,7 +59,7 @@ def where_short(setting: Case) -> str:
     """A setting but for its mode, in a few words."""
     cap = setting.memory_cap_bytes
     threads = f"{setting.threads} thread{'s' * (setting.threads > 1)}"
-    words = [setting.device, threads, setting.dtype, f"width {setting.model.width}"]
+    words = [setting.device, threads, setting.dtype, model_words(setting.model)]
     if setting.batch > 1:
         words.append(f"batch {setting.batch}")
     return ", ".join(words + ([f"cap {format_cap(cap)}"] if cap is not None else []))
@@ -68,7 +69,7 @@ def model_words(model: ModelSpec) -> str:
     """Sizes of a model: width 64, 4 heads, 1 layer, 1 bank."""
     plural = [(model.heads, "head"), (model.layers, "layer"), (model.banks, "bank")]
     counts = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in plural)
-    return f"width {model.width}, {counts}"
+    return f"width {model.width}, {counts}, expansion {model.expansion}"
 
 
 def machine_line(environment: Environment) -> str:
@@ -81,7 +82,9 @@ def machine_line(environment: Environment) -> str:
 
 
 def times(ratio: float, low: float, high: float) -> str:
-    """A ratio with its interval: 2.3× [2.1, 2.6]."""
+    """A ratio with its interval, if there is one: 2.3× [2.1, 2.6]."""
+    if not math.isfinite(high):
+        return f"{format_number(ratio, 2)}×"
     return f"{format_number(ratio, 2)}× [{format_number(low, 2)}, {format_number(high, 2)}]"
 
 

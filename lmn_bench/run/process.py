@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,8 @@ from lmn_bench.errors import SubjectError, WorkerError
 # Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
 _START_TIMEOUT_S = 120.0
 _PROBE_TIMEOUT_S = 60.0
+# Where lmn and lmn_bench lie, also in a checkout that isn't installed.
+_PACKAGES = Path(__file__).resolve().parents[2]
 _END_TIMEOUT_S = 5.0
 
 
@@ -83,6 +86,11 @@ class ForkServer:
             raise SubjectError(f"{subject} cannot be built: {last[0]}")
         return reply.result
 
+    def has_cuda(self) -> bool:
+        """Whether torch can use a GPU here; a driver alone (NVML) doesn't say so."""
+        reply = self._run({"cuda": {}}, _PROBE_TIMEOUT_S)
+        return bool(reply.result and reply.result["available"])
+
     def close(self) -> None:
         """End the server; a child that still runs is killed by the kernel with it."""
         if self._process is None:
@@ -100,8 +108,11 @@ class ForkServer:
     def _run(self, job: Mapping[str, Any], timeout_s: float) -> Reply:
         server = self._running_server()
         assert server.stdin is not None
-        server.stdin.write(json.dumps(job).encode() + b"\n")
-        server.stdin.flush()
+        try:
+            server.stdin.write(json.dumps(job).encode() + b"\n")
+            server.stdin.flush()
+        except BrokenPipeError:
+            return self._server_died()
         started = self._receive(_START_TIMEOUT_S)
         if started is None or "pid" not in started:
             return self._server_died()
@@ -148,8 +159,11 @@ class ForkServer:
         self.close()
         # OpenBLAS starts its threads on import, and threads don't survive a fork.
         environ = {**self._environ, "OPENBLAS_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "99"}
+        search = [str(_PACKAGES), environ.get("PYTHONPATH", "")]
+        environ["PYTHONPATH"] = os.pathsep.join(path for path in search if path)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lmn_bench.worker"],
+            # -P: a lmn.py or statistics.py in the user's folder must not stand in for ours.
+            [sys.executable, "-P", "-m", "lmn_bench.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environ,

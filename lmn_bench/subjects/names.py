@@ -4,7 +4,7 @@ from __future__ import annotations
 
 BUILTIN: dict[str, str] = {
     "lmn": "Logarithmic Memory Network, linear summarizer",
-    "lmn-conv": "Logarithmic Memory Network, convolutional summarizer grouped by bank",
+    "lmn-conv": "the same map as lmn, as a convolution grouped by bank: an A/A check",
     "lmn-expander": "Logarithmic Memory Network whose nodes gain vectors with every level",
     "lmn-published": "the linear Logarithmic Memory Network, computed the way it was published",
     "transformer": "pre-norm attention with rotary positions, fused kernels, a key-value cache",

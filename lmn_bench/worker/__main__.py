@@ -44,7 +44,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     contexts: dict[str, int] = {}
-    best_loop_s = ReferenceLoop(threads=1).measure()
+    best_loop_s = ReferenceLoop().measure()
     for line in sys.stdin:
         metrics = _serve(json.loads(line), answers, contexts, best_loop_s)
         best_loop_s = min(best_loop_s, metrics.get("reference_loop_s", best_loop_s))
@@ -119,7 +119,12 @@ def _child(
         from lmn_bench.worker.measure import Job, probe, run_job
 
         try:
-            if "probe" in job:
+            result: dict[str, Any]
+            if "cuda" in job:
+                import torch
+
+                result = {"available": torch.cuda.is_available()}
+            elif "probe" in job:
                 result = probe(**job["probe"])
             else:
                 kept = None if context is None else ContextFile(context)

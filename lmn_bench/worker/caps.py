@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 import torch
@@ -15,6 +16,7 @@ from lmn_bench.worker.memory import status_bytes, trim
 # Without a cap the machine's own memory is the last one: running into it must end in a clean
 # allocation error, not in the kernel killing some process. The rest stays for the system.
 SHARE_OF_AVAILABLE_MEMORY = 0.9
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 @contextmanager
@@ -27,6 +29,7 @@ def memory_budget(budget_bytes: int | None, device: torch.device) -> Iterator[No
     """
     if device.type == "cuda":
         if budget_bytes is not None:
+            torch.cuda.empty_cache()
             held = torch.cuda.memory_reserved(device)
             total = torch.cuda.get_device_properties(device).total_memory
             fraction = min(1.0, (held + budget_bytes) / total)
@@ -34,7 +37,7 @@ def memory_budget(budget_bytes: int | None, device: torch.device) -> Iterator[No
         yield
         return
     if budget_bytes is None:
-        budget_bytes = int(psutil.virtual_memory().available * SHARE_OF_AVAILABLE_MEMORY)
+        budget_bytes = int(_available_bytes() * SHARE_OF_AVAILABLE_MEMORY)
     trim()
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (status_bytes("VmData") + budget_bytes, hard))
@@ -44,6 +47,15 @@ def memory_budget(budget_bytes: int | None, device: torch.device) -> Iterator[No
         # Only the soft limit moved, so it can be lifted again, and the report of a failure needs
         # memory of its own.
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _available_bytes() -> int:
+    """What is left of the machine's memory, or of the container's where that is less."""
+    available = int(psutil.virtual_memory().available)
+    with suppress(OSError, ValueError):  # no cgroup v2, or no limit ("max")
+        limit = int((_CGROUP / "memory.max").read_text())
+        available = min(available, limit - int((_CGROUP / "memory.current").read_text()))
+    return max(0, available)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

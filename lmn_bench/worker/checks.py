@@ -17,8 +17,17 @@ class IncorrectSubjectError(Exception):
     """The subject's outputs are not finite, or differ between its ways of running."""
 
 
-def check_subject(subject: Subject, width: int, dtype: torch.dtype, device: torch.device) -> float:
+def check_subject(
+    subject: Subject,
+    width: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    from_nothing: bool,
+) -> float:
     """Run the subject in parallel, and in parallel then step by step; compare.
+
+    With `from_nothing`, also step by step from its initial state.
 
     Returns:
         Largest absolute difference relative to the largest output.
@@ -39,6 +48,15 @@ def check_subject(subject: Subject, width: int, dtype: torch.dtype, device: torc
             output, state = subject.decode(token, state)
             outputs.append(output.unsqueeze(1))
         sequential = torch.cat(outputs, dim=1)
+        if from_nothing:
+            state = subject.initial_state(inputs.shape[0], capacity=TOKENS)
+            outputs = []
+            for token in inputs.unbind(1):
+                output, state = subject.decode(token, state)
+                outputs.append(output)
+            streamed = torch.stack(outputs, dim=1)
+            sequential = torch.cat([sequential, streamed])
+            parallel = torch.cat([parallel, parallel])
     if not (parallel.isfinite().all() and sequential.isfinite().all()):
         raise IncorrectSubjectError("outputs are not finite")
     scale = parallel.abs().max().clamp_min(torch.finfo(dtype).tiny)

@@ -9,7 +9,6 @@ that ends.
 from __future__ import annotations
 
 import os
-import pickle
 import time
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +43,6 @@ class ContextFile:
             with os.fdopen(os.dup(self._descriptor), "wb") as file:
                 file.seek(0)
                 torch.save(state, file)
-        except (pickle.PicklingError, AttributeError, TypeError):
+        except Exception:
             # A user's state may hold anything; then every process prefills for itself.
             os.ftruncate(self._descriptor, 0)

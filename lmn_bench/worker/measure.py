@@ -100,7 +100,9 @@ def _measure(
     job: Job, fields: dict[str, Any], context: ContextFile | None, best_loop_s: float
 ) -> Outcome:
     case, metrics = job.case, fields["metrics"]
-    device, dtype = torch.device(case.device), getattr(torch, case.dtype)
+    dtype = getattr(torch, case.dtype)
+    # torch wants an index where it sets a memory fraction.
+    device = torch.device(case.device, 0) if case.device == "cuda" else torch.device("cpu")
     torch.set_num_threads(case.threads)
     if device.type == "cuda":
         _start_cuda(device, metrics)
@@ -117,10 +119,12 @@ def _measure(
     # The same inputs in every replicate: what varies is the process, not the data.
     torch.manual_seed(0)
     if "decode" in modes:
-        metrics["check_error"] = check_subject(subject, case.model.width, dtype, device)
+        metrics["check_error"] = check_subject(
+            subject, case.model.width, dtype, device, from_nothing="stream" in modes
+        )
     _load_everything(case, subject, dtype, device)
     clock = clock_for(device)
-    reference = ReferenceLoop(case.threads, best_loop_s) if device.type == "cpu" else None
+    reference = ReferenceLoop(best_loop_s) if device.type == "cpu" else None
     with memory_budget(case.memory_cap_bytes, device), grad_mode(case.mode):
         work = build_workload(
             case, subject, dtype=dtype, device=device, clock=clock,
@@ -129,20 +133,32 @@ def _measure(
         first_call_s = _memory_pass(work, case, subject, device, metrics)
         timing = sample(work.take, job.measuring, already_warm_s=first_call_s, reference=reference)
     _summarize(case, work, timing, fields)
-    if job.measuring.counters and job.replicate == 0:
-        with counting_mode(case.mode):
-            _count(work, device, fields)
-    with grad_mode(case.mode):
-        if job.measuring.memory_timeline and device.type == "cpu":
-            prepared = work.prepare()
-            fields["memory_timeline"] = memory.timeline(lambda: work.call(prepared))
     slots = subject.slots(case.length) if hasattr(subject, "slots") else None
     if slots is not None:
-        metrics["slots"] = slots
+        metrics["slots"] = int(slots)
+    try:
+        _look_closer(job, work, device, fields)
+    except Exception as error:
+        # The times are good, whatever a dispatch mode or a sampler does to the model.
+        fields["warnings"].append(f"not counted: {type(error).__name__}: {error}")
     return Outcome.OK
 
 
+def _look_closer(job: Job, work: Workload, device: torch.device, fields: dict[str, Any]) -> None:
+    """Counters and the memory time line: calls of their own, after the timing."""
+    if job.measuring.counters and job.replicate == 0:
+        with counting_mode(job.case.mode):
+            _count(work, device, fields)
+    if job.measuring.memory_timeline and device.type == "cpu":
+        with grad_mode(job.case.mode):
+            prepared = work.prepare()
+            fields["memory_timeline"] = memory.timeline(lambda: work.call(prepared))
+
+
 def _start_cuda(device: torch.device, metrics: dict[str, Any]) -> None:
+    # float32 means float32 for everyone: cuDNN's recurrent kernels would round to TF32.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.zeros(1, device=device)  # makes the context
     free, total = torch.cuda.mem_get_info(device)
     reserved = torch.cuda.memory_reserved(device)

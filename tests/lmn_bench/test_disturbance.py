@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench_helpers import case, failed, ok
 
 from lmn_bench.analysis.results import result_set
-from lmn_bench.disturbance import quiet_lacking, slow_loop_s, undisturbed
+from lmn_bench.disturbance import quiet_lacking, slow_loop_s
 from lmn_bench.schema import Outcome
 
 QUIET_S, SLOW_S = 70e-6, 115e-6
@@ -24,8 +24,8 @@ def test_a_loop_is_slow_against_the_fastest_of_the_run():
 
 
 def test_without_a_reference_loop_nothing_is_disturbed():
-    records = [ok(case(), r) for r in range(5)]
-    assert undisturbed(records, slow_loop_s(records)) == records
+    (result,) = result_set([ok(case(), r) for r in range(5)]).cases
+    assert len(result.values["latency_s"]) == 5
 
 
 def test_times_of_disturbed_processes_do_not_count_where_three_others_remain():
@@ -41,6 +41,24 @@ def test_memory_of_disturbed_processes_counts_all_the_same():
 def test_all_times_count_where_too_few_processes_were_quiet():
     (result,) = result_set(replicates(QUIET_S, SLOW_S, QUIET_S, SLOW_S, SLOW_S)).cases
     assert len(result.values["latency_s"]) == 5
+
+
+def test_one_case_without_enough_quiet_processes_makes_all_times_of_its_setting_count():
+    """A quiet machine's numbers never stand beside a slow machine's."""
+    quiet = replicates(QUIET_S, SLOW_S, QUIET_S, QUIET_S)
+    other = [
+        ok(case("gru"), r, reference_loop_s=loop_s)
+        for r, loop_s in enumerate((SLOW_S, SLOW_S, QUIET_S))
+    ]
+    elsewhere = [
+        ok(case(mode="train"), r, reference_loop_s=loop_s)
+        for r, loop_s in enumerate((QUIET_S, QUIET_S, QUIET_S, SLOW_S))
+    ]
+    counted = {
+        (result.case.subject, result.case.mode): len(result.values["latency_s"])
+        for result in result_set([*quiet, *other, *elsewhere]).cases
+    }
+    assert counted == {("lmn", "prefill"): 4, ("gru", "prefill"): 3, ("lmn", "train"): 3}
 
 
 def test_a_case_with_two_quiet_processes_lacks_one():
