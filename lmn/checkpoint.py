@@ -40,8 +40,7 @@ def load_public_block(mapping: Mapping[str, Any], heads: int = 1) -> LMNBlock:
 
     Raises:
         ValueError: an entry is missing, unexpected or of the wrong shape, or `heads` does not
-        divide
-            the width.
+            divide the width.
     """
     weights = {name: torch.as_tensor(value) for name, value in mapping.items()}
     config = _config_of(weights, heads)

@@ -288,11 +288,10 @@ class Record:
         return self.outcome in {Outcome.ERROR, Outcome.INCORRECT}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, schema first and empty fields left out."""
+        """Plain data for JSON, schema first and empty optional fields left out."""
         data = asdict(self)
         data = {"schema": data.pop("schema"), **data}
-        optional = ("warmup_samples_s", "disturbed_samples_s", "memory_timeline", "warnings",
-                    "reason")  # fmt: skip
+        optional = ("warmup_samples_s", "disturbed_samples_s", "memory_timeline", "warnings")
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

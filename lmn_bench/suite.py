@@ -94,6 +94,8 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
         problems = [_problem(item, origins) for item in error.errors(include_url=False)]
     problems.extend(_grid_problems(data, origins))
     if problems:
+        if all(problem.place.startswith("--") for problem in problems):
+            source = "the command line"
         # An option's mistake would be told once per sweep.
         raise SuiteError(source, list(dict.fromkeys(problems)))
     sweeps = [Sweep(**{**parsed.defaults.given(), **table.given()}) for table in parsed.sweep]

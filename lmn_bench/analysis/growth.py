@@ -28,6 +28,7 @@ class Growth:
         exponent, exponent_low, exponent_high: slope of log metric over log length across the last
             `TOP_LENGTHS` lengths: 0 flat, 1 linear, 2 quadratic.
         top_from: shortest of those lengths.
+        overall, overall_low, overall_high: the same slope across all lengths.
     """
 
     first: int
@@ -39,11 +40,19 @@ class Growth:
     exponent_low: float
     exponent_high: float
     top_from: int
+    overall: float
+    overall_low: float
+    overall_high: float
 
     @property
     def is_flat(self) -> bool:
         """Whether the metric neither grows nor falls any more over the last lengths."""
         return abs(self.exponent_low) < FLAT_EXPONENT and abs(self.exponent_high) < FLAT_EXPONENT
+
+    @property
+    def is_flat_throughout(self) -> bool:
+        """Whether the slope across all lengths is flat: more lengths tell it from noise."""
+        return max(abs(self.overall_low), abs(self.overall_high)) < FLAT_EXPONENT
 
     @property
     def verdict(self) -> str:
@@ -80,9 +89,15 @@ def growth(series: Series, metric: str) -> Growth | None:
     slopes = x @ np.log(resampled[top]) / (x @ x)
     ratio_low, ratio_high = percentile_interval(resampled[-1] / resampled[0])
     exponent_low, exponent_high = percentile_interval(slopes)
+    z = np.log(np.array(lengths, dtype=float))
+    z = z - z.mean()
+    overall = float(z @ np.log(medians) / (z @ z))
+    overall_low, overall_high = percentile_interval(z @ np.log(resampled) / (z @ z))
     if min(len(series[n].values[metric]) for n in lengths) < ENOUGH:
         # Too few processes for an interval: nothing is excluded.
-        ratio_low, exponent_low, ratio_high, exponent_high = 0.0, -math.inf, math.inf, math.inf
+        ratio_low, ratio_high = 0.0, math.inf
+        exponent_low = overall_low = -math.inf
+        exponent_high = overall_high = math.inf
     return Growth(
         first=lengths[0],
         last=lengths[-1],
@@ -93,4 +108,7 @@ def growth(series: Series, metric: str) -> Growth | None:
         exponent_low=exponent_low,
         exponent_high=exponent_high,
         top_from=lengths[top][0],
+        overall=overall,
+        overall_low=overall_low,
+        overall_high=overall_high,
     )

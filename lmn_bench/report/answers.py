@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmn_bench.analysis.crossover import Comparison, Crossover, crossover
@@ -59,9 +60,13 @@ def _growth_answer(results: ResultSet, setting: Case, own: str) -> Iterator[str]
         found = growth(results.series(setting, subject), "latency_s")
         if found is not None:
             ratio = times(found.ratio, found.ratio_low, found.ratio_high)
-            said = (
-                f"{ratio} with {subject} ({found.verdict} from {format_length(found.top_from)} on)"
-            )
+            slope = f"{found.overall:.2f}"
+            if math.isfinite(found.overall_high):
+                slope += f" [{found.overall_low:.2f}, {found.overall_high:.2f}]"
+            end = f"{found.verdict} from {format_length(found.top_from)} on"
+            shape = "flat throughout" if found.is_flat_throughout else end
+            shape = f"exponent {slope}; {shape}"
+            said = f"{ratio} with {subject} ({shape})"
             spans.setdefault((found.first, found.last), []).append(said)
     for (first, last), grown in spans.items():
         yield (

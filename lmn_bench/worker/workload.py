@@ -146,6 +146,8 @@ def _decode(
         start = prefill() if shared is None else shared.state(prefill, device)
     else:
         start = subject.initial_state(case.batch, capacity=capacity)
+    # The same tokens whether the context was prefilled here or handed on.
+    torch.manual_seed(0)
     tokens = make_input(case, window + 1, dtype, device).unbind(1)
     _, at_length = subject.decode(tokens[0], subject.copy_state(start))
     state_bytes = subject.state_bytes(at_length)
