@@ -7,16 +7,15 @@ import platform
 import socket
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
-import pynvml
 
 from lmn_bench import __version__
-from lmn_bench.schema import Environment, Gpu, NoiseWarning
+from lmn_bench.nvml import read_gpus
+from lmn_bench.schema import Environment, NoiseWarning
 
 # With a load above this share of the cores, something else is running.
 BUSY_LOAD_PER_CORE = 0.3
@@ -26,14 +25,6 @@ _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"),
                   Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # fmt: skip
 _THROTTLE_COUNTS = "/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count"
-# Reasons NVML gives for a clock below what was asked, as bits.
-_THROTTLE_REASONS = {
-    0x4: "software power cap",
-    0x8: "hardware slowdown",
-    0x20: "software thermal slowdown",
-    0x40: "hardware thermal slowdown",
-    0x80: "hardware power brake",
-}
 
 
 def read_environment() -> Environment:
@@ -93,42 +84,6 @@ def noise_warnings(facts: Environment, throttled: int = 0) -> list[NoiseWarning]
                 "gpu-throttled", f"{gpu.name} is held back: {', '.join(gpu.throttle_reasons)}",
                 "lower its load or raise its power limit"))  # fmt: skip
     return found
-
-
-def read_gpus() -> tuple[Gpu, ...]:
-    """NVIDIA GPUs as NVML sees them; none where there is no driver."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    try:
-        return tuple(_gpu(index) for index in range(pynvml.nvmlDeviceGetCount()))
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _gpu(index: int) -> Gpu:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    power = reasons = None
-    others = 0
-    # Not every card and driver answers every question.
-    with suppress(pynvml.NVMLError):
-        power = pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1e3
-    with suppress(pynvml.NVMLError):
-        reasons = pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
-    with suppress(pynvml.NVMLError):
-        processes = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        others = sum(process.pid != os.getpid() for process in processes)
-    return Gpu(
-        name=_text(pynvml.nvmlDeviceGetName(handle)),
-        memory_bytes=int(pynvml.nvmlDeviceGetMemoryInfo(handle).total),
-        driver=_text(pynvml.nvmlSystemGetDriverVersion()),
-        power_limit_w=power,
-        other_processes=others,
-        throttle_reasons=tuple(
-            name for bit, name in _THROTTLE_REASONS.items() if (reasons or 0) & bit
-        ),
-    )
 
 
 def throttle_events() -> int:
@@ -194,10 +149,6 @@ def _read(path: Path) -> str | None:
         return path.read_text().strip()
     except OSError:
         return None
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def is_supported() -> str | None:

@@ -78,6 +78,9 @@ _ALL = (
     Metric("context_memory_bytes", "context memory", "B", "lower", False,
            "CUDA: the driver's context and libraries, outside torch's allocator",
            "used memory of the device less what torch reserved, in a process of its own"),
+    Metric("gpu_power_w", "GPU power", "W", "neither", False,
+           "CUDA: what the GPU drew while it was timed",
+           "NVML: energy counter before and after the timing pass; else the momentary power"),
     Metric("reference_loop_s", "reference loop", "s", "lower", False,
            "how fast the machine itself was beside the samples that count: a fixed loop of "
            "arithmetic, the same for every model",

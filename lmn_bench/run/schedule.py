@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -15,6 +15,9 @@ from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.run.process import Reply
 from lmn_bench.schema import BACKSTOP_OUTCOMES, Case, Measuring, Outcome, Record
 from lmn_bench.units import format_length
+
+# A machine that is slow in this many further processes of a case will not be quiet in one more.
+_MOST_FURTHER_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -148,16 +151,13 @@ def _run_further(
     """Further processes of disturbed cases, a round at a time, until time or need is over."""
     deadline = now() + measuring.quiet_extra_s
     order = max((record.order for record in records), default=0)
-    for extra_round in range(measuring.processes):
+    rng = random.Random(f"{seed} further")
+    for _ in range(_MOST_FURTHER_ROUNDS):
         grouped: dict[Case, list[Record]] = {}
         for record in records:
             grouped.setdefault(record.case, []).append(record)
-        limit_s = slow_loop_s(records)
-        lacking = {case: quiet_lacking(found, limit_s) for case, found in grouped.items()}
-        needy = [case for case, count in lacking.items() if count]
-        random.Random(f"{seed} {extra_round}").shuffle(needy)
-        # Those that need the fewest first: time may be short.
-        needy.sort(key=lambda case: lacking[case])
+        needy = _cheapest_setting(grouped, slow_loop_s(records), deadline - now())
+        rng.shuffle(needy)
         for place, case in enumerate(needy):
             # One that doesn't fit any more would cost others their turn.
             if now() + grouped[case][-1].wall_s > deadline:
@@ -169,6 +169,26 @@ def _run_further(
             records.append(_measured(task, measuring, seed, spawner, now))
             done += 1
             yield Finished(task, records[-1], measured=True)
+
+
+def _cheapest_setting(
+    grouped: Mapping[Case, Sequence[Record]], limit_s: float, left_s: float
+) -> list[Case]:
+    """Cases that lack undisturbed processes, of the setting that takes the least time to complete.
+
+    Disturbed processes are left out of a setting only when all its cases have enough others
+    (`analysis.results.quiet_settings`), so a little for every setting would help none. Empty where
+    no setting fits in `left_s`.
+    """
+    needy: dict[Case, list[Case]] = {}
+    cost_s: dict[Case, float] = {}
+    for case, found in grouped.items():
+        lacking = quiet_lacking(found, limit_s)
+        if lacking:
+            needy.setdefault(case.setting, []).append(case)
+            cost_s[case.setting] = cost_s.get(case.setting, 0.0) + lacking * found[-1].wall_s
+    fitting = [setting for setting in needy if cost_s[setting] <= left_s]
+    return needy[min(fitting, key=cost_s.__getitem__)] if fitting else []
 
 
 def _measured(

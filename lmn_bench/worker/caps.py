@@ -24,7 +24,8 @@ def memory_budget(budget_bytes: int | None, device: torch.device) -> Iterator[No
     """Limit what this process may allocate from here on to `budget_bytes`.
 
     CPU: `RLIMIT_DATA` = what the process holds now + the budget; it counts private writable
-    memory, touched or not, needs no privileges, and fails with an error that can be caught.
+    memory, touched or not, needs no privileges, and fails with an error that can be caught. Free
+    room in the heap counts as held, so the process must be a fresh one, as a case's is.
     CUDA: an emulated cap on torch's caching allocator.
     """
     if device.type == "cuda":

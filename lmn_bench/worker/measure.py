@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from lmn_bench.errors import LmnBenchError
+from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.schema import Case, Measuring, ModelSpec, Outcome
 from lmn_bench.subjects.build import build
@@ -30,7 +33,7 @@ _TINY_LENGTH = 4
 # Counting slows a call of many small operations about this much; where the count would take
 # longer than the limit it is left out, and the record says so.
 _COUNTING_SLOWDOWN = 12.0
-_COUNTING_LIMIT_S = 1.5
+_COUNTING_LIMIT_S = 1.0
 # The kernel's and the allocator's peaks may differ by this before the record mentions it.
 _PEAK_AGREEMENT = 0.10
 _PEAK_AGREEMENT_FLOOR_BYTES = 4 * 2**20  # heap and library pages that a first call touches
@@ -131,7 +134,11 @@ def _measure(
             decode_window=job.measuring.decode_window, context=context,
         )  # fmt: skip
         first_call_s = _memory_pass(work, case, subject, device, metrics)
-        timing = sample(work.take, job.measuring, already_warm_s=first_call_s, reference=reference)
+        with _watched(device) as seen:
+            timing = sample(
+                work.take, job.measuring, already_warm_s=first_call_s, reference=reference
+            )
+            _note_gpu(seen(), fields)
     _summarize(case, work, timing, fields)
     slots = subject.slots(case.length) if hasattr(subject, "slots") else None
     if slots is not None:
@@ -165,6 +172,22 @@ def _start_cuda(device: torch.device, metrics: dict[str, Any]) -> None:
     # Nothing can be read before the context exists, so other processes' memory is in it too; the
     # parent asks NVML whether there are any, and warns.
     metrics["context_memory_bytes"] = max(0, total - free - reserved)
+
+
+def _watched(device: torch.device) -> AbstractContextManager[Callable[[], GpuUse | None]]:
+    if device.type != "cuda":
+        return nullcontext(lambda: None)
+    return watch_gpu(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
+
+
+def _note_gpu(use: GpuUse | None, fields: dict[str, Any]) -> None:
+    if use is None:
+        return
+    if use.power_w is not None:
+        fields["metrics"]["gpu_power_w"] = use.power_w
+    if use.throttle_reasons:
+        held_back = ", ".join(use.throttle_reasons)
+        fields["warnings"].append(f"the GPU was held back while timing: {held_back}")
 
 
 def _load_everything(

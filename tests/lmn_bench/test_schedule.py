@@ -22,13 +22,12 @@ GRID = [
 ]
 
 
-def run(grid, spawner, *, processes=2, seed=0, earlier=(), tasks=None, **measuring):
-    """Records of a whole sweep."""
+def run(grid, spawner, *, processes=2, seed=0, earlier=(), tasks=None, now=None, **measuring):
+    """Records of a whole sweep; by default the clock ticks whenever it is read."""
     tasks = order_tasks(grid, processes, seed) if tasks is None else tasks
-    ticks = count()
     events = run_tasks(
         tasks, Measuring(processes=processes, **measuring), seed, spawner, earlier,
-        now=lambda: float(next(ticks)),
+        now=now or count(0.0).__next__,
     )  # fmt: skip
     return [event.record for event in events if isinstance(event, Finished)]
 
@@ -262,3 +261,22 @@ def test_there_are_no_further_processes_without_time_for_them():
 def test_a_quiet_sweep_needs_no_further_processes():
     records = run([case()], looping(70e-6, 71e-6, 70e-6), processes=3, quiet_extra_s=1000)
     assert len(records) == 3
+
+
+def test_further_time_goes_to_the_setting_that_takes_least_to_complete():
+    """A little for every setting would complete none, and then all processes count in each."""
+    clock_s, seen = 0.0, Counter()
+
+    def answer(one):
+        nonlocal clock_s
+        clock_s += 10.0 if one.mode == "train" else 1.0
+        seen[one] += 1
+        loop_s = 115e-6 if seen[one] in (2, 3) else 70e-6
+        result = {**ok_reply().result, "metrics": {"reference_loop_s": loop_s}}
+        return Reply(result=result, exit_code=0, timed_out=False, output="")
+
+    records = run(
+        [case(mode="train"), case(mode="decode")], FakeSpawner(answer),
+        processes=3, now=lambda: clock_s, quiet_extra_s=15,
+    )  # fmt: skip
+    assert [record.mode for record in records if record.replicate >= 3] == ["decode", "decode"]
