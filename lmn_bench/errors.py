@@ -105,5 +105,7 @@ def nearest_hint(kind: str, name: str, known: Sequence[str], extra: str = "") ->
     """A hint that offers the nearest known name, or lists all when none is near."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if near:
-        return f"did you mean {near[0]!r}?{extra}"
+        # After a question, what follows "; …" is a sentence of its own.
+        rest = extra.removeprefix("; ")
+        return f"did you mean {near[0]!r}?" + (f" {rest[0].upper()}{rest[1:]}" if rest else "")
     return f"{kind}s: {', '.join(known) or 'none'}{extra}"

@@ -59,7 +59,7 @@ def inspect_cases(info: RunInfo, records: Sequence[Record]) -> Document:
     for record in records:
         grouped.setdefault(record.case_id, []).append(record)
     sections = tuple(_case_section(case_id, found) for case_id, found in grouped.items())
-    return Document(info.run_id, f"{len(grouped)} cases", (), sections)
+    return Document(info.run_id, f"{len(grouped)} case{'s' * (len(grouped) != 1)}", (), sections)
 
 
 def _case_section(case_id: str, records: Sequence[Record]) -> Section:
