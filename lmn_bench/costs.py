@@ -11,11 +11,14 @@ from typing import Final
 
 from lmn import tree
 from lmn_bench.schema import Case, ModelSpec
-from lmn_bench.subjects.names import LMN_FAMILY
+from lmn_bench.subjects.names import LACKING, LMN_FAMILY
 from lmn_bench.subjects.sizes import (
+    SEGMENT_TOKENS,
     feedforward_width,
     flops,
     parameters,
+    require_mode,
+    segment_flops,
     slots,
     state_bytes,
     window_flops,
@@ -75,15 +78,15 @@ FLOAT64_SLOWDOWN: Final = 2
 def memory_bytes(case: Case) -> int:
     """Parameters, state and working memory of a case together, in bytes.
 
-    For decode, of the prefill that makes its context.
+    For decode, of what makes its context.
 
     Raises:
-        SubjectError: the subject cannot be built in these sizes.
+        SubjectError: the subject lacks the mode, or cannot be built in these sizes.
     """
-    itemsize, mode = ITEMSIZE[case.dtype], "prefill" if case.mode == "decode" else case.mode
-    working = working_memory_bytes(
-        case.subject, case.model, mode, case.length, case.batch, itemsize
-    )
+    require_mode(case.subject, case.mode)
+    itemsize = ITEMSIZE[case.dtype]
+    subject, mode = _context(case) if case.mode == "decode" else (case.subject, case.mode)
+    working = working_memory_bytes(subject, case.model, mode, case.length, case.batch, itemsize)
     return itemsize * parameters(case.subject, case.model) + working
 
 
@@ -94,6 +97,9 @@ def working_memory_bytes(
     inner = feedforward_width(subject, spec) / spec.width
     vector = batch * spec.width * itemsize
     state = state_bytes(subject, spec, length, batch, itemsize)
+    if mode == "read":
+        tokens = min(length, SEGMENT_TOKENS)
+        return working_memory_bytes(subject, spec, "prefill", tokens, batch, itemsize) + state
     if mode in ("decode", "stream"):
         scores = 2 * batch * spec.heads * (slots(subject, spec, length) or 0) * itemsize
         # A cache is there before its tokens are, and written in place; other states are replaced.
@@ -116,31 +122,51 @@ def _mixer_vectors(subject: str, spec: ModelSpec, mode: str, length: int) -> flo
         return VECTORS_PER_PUBLISHED_SLOT * tree.slot_count(length, spec.banks, 0)
     if subject in LMN_FAMILY:
         expansion = spec.expansion if subject == "lmn-expander" else 0
-        layout = tree.chunk_layout(0, length)
-        rows = layout.rows_per_chunk(layout.levels, spec.banks, expansion) / layout.chunk_size
-        return VECTORS_PER_ROW * rows + (OUTSIDE_VECTORS if mode == "train" else 0)
+        chunk = tree.chunk_layout(0, length).chunk_size
+        rows = sum(
+            max(chunk >> level, 1) * tree.rows_per_node(level, spec.banks, expansion)
+            for level in range(tree.level_count(length) + 1)
+        )
+        return VECTORS_PER_ROW * rows / chunk + (OUTSIDE_VECTORS if mode == "train" else 0)
     if mode == "train":
         return MIXER_TRAINING_VECTORS[subject]
     return LSTM_VECTORS - OUTSIDE_VECTORS if subject == "lstm" else 0
 
 
 def seconds(case: Case) -> float:
-    """Time of one call of a case; for decode, of the prefill before it and one window of steps.
+    """Time of one call of a case; for decode, of its context and one window of steps.
 
     Raises:
-        SubjectError: the subject cannot be built in these sizes.
+        SubjectError: the subject lacks the mode, or cannot be built in these sizes.
     """
-    if case.mode in ("train", "prefill"):
-        return _sequence_seconds(case, case.mode)
+    require_mode(case.subject, case.mode)
+    if case.mode in ("train", "prefill", "read"):
+        return _sequence_seconds(case, case.subject, case.mode)
     if case.mode == "stream":
         # The step in the middle stands for all.
         return case.length * _token_seconds(case, case.length // 2)
-    return _sequence_seconds(case, "prefill") + DECODE_STEPS * _token_seconds(case, case.length)
+    steps_s = DECODE_STEPS * _token_seconds(case, case.length)
+    return _sequence_seconds(case, *_context(case)) + steps_s
 
 
-def _sequence_seconds(case: Case, mode: str) -> float:
-    subject, spec = case.subject, case.model
-    work = flops(subject, spec, mode, case.length, case.batch)
+def _context(case: Case) -> tuple[str, str]:
+    """The subject and mode that make the context of a decode case."""
+    if case.memory_cap_bytes is not None:
+        return case.subject, "prefill"
+    if case.subject == "lmn-published":
+        return "lmn", "read"
+    return case.subject, "prefill" if (case.subject, "read") in LACKING else "read"
+
+
+def _sequence_seconds(case: Case, subject: str, mode: str) -> float:
+    spec = case.model
+    if mode == "read":
+        # The segment in the middle stands for all.
+        tokens = min(case.length, SEGMENT_TOKENS)
+        middle = segment_flops(subject, spec, (case.length - tokens) // 2, tokens, case.batch)
+        work, mode = middle * case.length // tokens, "prefill"
+    else:
+        work = flops(subject, spec, mode, case.length, case.batch)
     steps = spec.layers * case.length
     step_s = SEQUENCE_STEP_S.get((subject, mode), 0.0)
     if case.device == "cuda":

@@ -32,7 +32,7 @@ class Metric:
 
 _ALL = (
     Metric("latency_s", "latency", "s", "lower", False,
-           "time of one call: a sequence (prefill, stream), a step of training, a decoded token",
+           "time of one call: a sequence (prefill, read, stream), a training step, a decoded token",
            "median of the samples of one process; decode: median over passes of the mean step"),
     Metric("latency_median_s", "median step", "s", "lower", False,
            "decode: the usual step, without the mean's share of rare long merges",

@@ -18,6 +18,8 @@ SCHEMA = 1
 MODES = {
     "train": "forward and backward over a whole sequence",
     "prefill": "parallel inference over a whole sequence, returning the state",
+    "read": "a whole sequence in segments with bounded memory, keeping the state and the last "
+    "token's output",
     "decode": "one token at a context of n tokens",
     "stream": "n tokens one by one from nothing",
 }

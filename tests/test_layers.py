@@ -36,7 +36,7 @@ ALLOWED = {
     "run": {*VOCABULARY, "store"},
     "report": {*VOCABULARY, "suite", "plan", "environment", "store", "analysis"},
     "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes"},
-    "worker": {*VOCABULARY, "nvml", "costs", "subjects", "subjects.names"},
+    "worker": {*VOCABULARY, "nvml", "costs", "subjects", "subjects.names", "subjects.sizes"},
     "cli": {
         *VOCABULARY, "costs", "subjects.names", "suite", "suite_file", "plan", "environment",
         "store", "analysis", "run", "report",

@@ -1,4 +1,4 @@
-"""`lmn-bench list suites|models|metrics|runs`."""
+"""`lmn-bench list suites|models|modes|metrics|runs`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lmn_bench.cli.options import json_option, results_option
 _SHOWN = {
     "suites": ("name", "cases", "processes", "description"),
     "models": ("name", "description"),
+    "modes": ("name", "description", "not for"),
     "metrics": ("name", "unit", "better", "meaning"),
     "runs": ("name", "created", "records", "finished"),
 }
@@ -23,8 +24,8 @@ _SHOWN = {
 @results_option
 @json_option
 def command(what: str, results: Path, as_json: bool) -> None:
-    """List suites, models, metrics or runs."""
-    listing = {"suites": _suites, "models": _models, "metrics": _metrics}
+    """List suites, models, modes, metrics or runs."""
+    listing = {"suites": _suites, "models": _models, "modes": _modes, "metrics": _metrics}
     rows = _runs(results) if what == "runs" else listing[what]()
     if as_json:
         print_json(rows)
@@ -61,6 +62,17 @@ def _models() -> list[dict[str, Any]]:
     own = "your own: a factory that takes a ModelSpec, dtype and device"
     named = [{"name": name, "description": text} for name, text in BUILTIN.items()]
     return [*named, {"name": "package.module:factory", "description": own}]
+
+
+def _modes() -> list[dict[str, Any]]:
+    from lmn_bench.schema import MODES
+    from lmn_bench.subjects.names import LACKING
+
+    lacking = {mode: [name for name, of in LACKING if of == mode] for mode in MODES}
+    return [
+        {"name": mode, "description": text, "not for": ", ".join(lacking[mode]) or "–"}
+        for mode, text in MODES.items()
+    ]
 
 
 def _metrics() -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ _MODE_WORD = {
     "decode": "Decode",
     "prefill": "Prefill",
     "train": "Training",
+    "read": "Reading",
     "stream": "Streaming",
 }
 

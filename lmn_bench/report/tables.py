@@ -30,6 +30,7 @@ UNSURE_SPREAD = 0.10
 _LATENCY_OF = {
     "train": "Time of one training step",
     "prefill": "Time to read the whole sequence",
+    "read": "Time to read the whole sequence in segments",
     "decode": "Time per decoded token",
     "stream": "Time of the whole sequence, token by token",
 }

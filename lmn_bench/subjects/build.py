@@ -45,8 +45,17 @@ def build(
                 "subject", subject, BUILTIN, '; your own model is "package.module:factory"'
             )
         make = _block_maker(subject, spec)
-        stack = Stack([make() for _ in range(spec.layers)])
+        kind = _stack_kind(subject)
+        stack = kind([make() for _ in range(spec.layers)])
     return stack.to(device=device, dtype=dtype)
+
+
+def _stack_kind(subject: str) -> type[Stack]:
+    if subject == "lmn-published":
+        from lmn_bench.subjects.lmn import PublishedStack
+
+        return PublishedStack
+    return Stack
 
 
 def _block_maker(subject: str, spec: ModelSpec) -> Callable[[], Block]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor
 
+from lmn import tree
 from lmn.block import LMNBlock
+from lmn.config import LMNConfig
 from lmn.cost import slot_count
 from lmn.published import PublishedBlock, PublishedState
 from lmn.state import MemoryState
 from lmn_bench.schema import ModelSpec
 from lmn_bench.subjects.sizes import lmn_config
-from lmn_bench.subjects.stack import Block
+from lmn_bench.subjects.stack import Block, Stack
 
 
 class LogarithmicBlock(Block):
@@ -29,6 +33,16 @@ class LogarithmicBlock(Block):
         """As `forward`, and the newest node of every level; `capacity` makes no difference."""
         output, state = self.layer(x)
         return output, state
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether `resume` is there."""
+        return True
+
+    def resume(self, x: Tensor, state: MemoryState | None) -> tuple[Tensor, MemoryState]:
+        """As `prefill`, going on from `state`."""
+        output, after = self.layer(x, state)
+        return output, after
 
     def initial_state(self, batch: int, capacity: int) -> MemoryState:
         """The state of no tokens."""
@@ -52,10 +66,11 @@ class LogarithmicBlock(Block):
 
 
 class PublishedLogarithmicBlock(Block):
-    """One LMN layer in the published computation; it starts from nothing only."""
+    """One LMN layer in the published computation; many tokens start from nothing only."""
 
     def __init__(self, spec: ModelSpec, subject: str) -> None:
         super().__init__()
+        self.spec = spec
         self.layer = PublishedBlock(lmn_config(subject, spec))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,3 +103,36 @@ class PublishedLogarithmicBlock(Block):
     def slots(self, length: int) -> int:
         """The token itself and the newest node of every level."""
         return slot_count(self.layer.config, length)
+
+    def twin(self) -> LogarithmicBlock:
+        """A block of the same weights that computes the fast way."""
+        twin = LogarithmicBlock(self.spec, "lmn")
+        twin.layer.load_state_dict(self.layer.state_dict())
+        weight = next(self.parameters())
+        return twin.to(weight.device, weight.dtype)
+
+
+class PublishedStack(Stack):
+    """Layers in the published computation, but for contexts.
+
+    The published prefill of 2^20 tokens needs a hundred times the memory of anything that decoding
+    needs. Both computations keep the same nodes, so the state that decoding starts from is read by
+    fast layers of the same weights; what is timed after it is the published computation alone.
+    """
+
+    def context(self, x: Tensor, *, capacity: int) -> list[PublishedState]:
+        """The state after `x`: the nodes of fast layers of the same weights."""
+        blocks = cast("list[PublishedLogarithmicBlock]", list(self.blocks))
+        _, states = Stack([block.twin() for block in blocks]).read(x)
+        return [
+            _published(block.layer.config, state)
+            for block, state in zip(blocks, states, strict=True)
+        ]
+
+
+def _published(config: LMNConfig, state: MemoryState) -> PublishedState:
+    """The published form of a fast state: its nodes, level by level, without keys and values."""
+    levels = range(tree.level_count(state.tokens_seen) + 1)
+    rows = [tree.rows_per_node(level, config.banks, config.expansion) for level in levels]
+    nodes = state.nodes.split(rows, dim=1)
+    return PublishedState(tuple(level.clone() for level in nodes), state.tokens_seen)

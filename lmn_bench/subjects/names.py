@@ -12,6 +12,11 @@ BUILTIN: dict[str, str] = {
     "gru": "torch's GRU; one cell at a time when decoding",
     "rnn": "torch's tanh RNN; one cell at a time when decoding",
 }
+# What a builtin subject cannot be measured in, and why.
+LACKING: dict[tuple[str, str], str] = {
+    ("lmn-published", "read"): "its parallel form starts from nothing only",
+    ("transformer", "read"): "its cache grows with the length, and so does its memory",
+}
 LMN_FAMILY = frozenset({"lmn", "lmn-conv", "lmn-expander", "lmn-published"})
 
 

@@ -1,4 +1,4 @@
-"""What a subject offers to be measured: a step of training, prefill, and decoding token by token.
+"""What a subject offers to be measured: training, prefill, reading on and on, decoding.
 
 A subject works on vectors, (batch, tokens, width) in and out: embedding and vocabulary are the same
 for every family and would only dilute what is measured.
@@ -20,6 +20,7 @@ State = Any
 METHODS_OF_MODE: dict[str, tuple[str, ...]] = {
     "train": ("train_step",),
     "prefill": ("prefill", "state_bytes"),
+    "read": ("read", "state_bytes"),
     "decode": ("prefill", "decode", "copy_state", "state_bytes"),
     "stream": ("initial_state", "decode", "state_bytes"),
 }
@@ -51,6 +52,25 @@ class Subject(Protocol):
 
         Returns:
             The outputs (batch, tokens, width) and the state from which `decode` goes on.
+        """
+        ...
+
+    def read(self, x: Tensor) -> tuple[Tensor, State]:
+        """Read a whole sequence in memory that doesn't grow with it, whatever the state does.
+
+        Args:
+            x: (batch, tokens, width).
+
+        Returns:
+            The output of the last token (batch, width) and the state from which `decode` goes on:
+            those of `prefill`.
+        """
+        ...
+
+    def context(self, x: Tensor, *, capacity: int) -> State:
+        """The state after `x`, equal to that of `prefill`, made in the cheapest way there is.
+
+        Nobody times it: decode is measured after it.
         """
         ...
 

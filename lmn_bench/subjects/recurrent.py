@@ -47,20 +47,34 @@ class Recurrence(Mixer):
         self._folded: tuple[Tensor, Tensor] | None = None
         self._folded_from: tuple[object, ...] = ()
 
-    def _run(self, x: Tensor) -> tuple[Tensor, RecurrentState]:
+    def _run(self, x: Tensor, state: RecurrentState | None) -> tuple[Tensor, RecurrentState]:
         # Outside of training the kernels need no room for the backward pass.
         self.sequence.training = torch.is_grad_enabled()
-        output, last = self.sequence(x)
-        state = last if isinstance(last, tuple) else (last,)
-        return output, tuple(part[0] for part in state)
+        before = None
+        if state is not None:
+            # torch wants an axis for layers, and the LSTM's two vectors as a tuple.
+            layered = tuple(part.unsqueeze(0) for part in state)
+            before = layered if self.family == "lstm" else layered[0]
+        output, last = self.sequence(x, before)
+        after = last if isinstance(last, tuple) else (last,)
+        return output, tuple(part[0] for part in after)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, tokens, width) -> (batch, tokens, width)."""
-        return self._run(x)[0]
+        return self._run(x, None)[0]
 
     def prefill(self, x: Tensor, capacity: int) -> tuple[Tensor, RecurrentState]:
         """As `forward`, and the state after the last token; `capacity` makes no difference."""
-        return self._run(x)
+        return self._run(x, None)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether `resume` is there."""
+        return True
+
+    def resume(self, x: Tensor, state: RecurrentState | None) -> tuple[Tensor, RecurrentState]:
+        """As `prefill`, going on from `state`."""
+        return self._run(x, state)
 
     def initial_state(self, batch: int, capacity: int) -> RecurrentState:
         """Zeros."""

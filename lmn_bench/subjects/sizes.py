@@ -9,6 +9,7 @@ computed in full.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final
@@ -17,7 +18,7 @@ from lmn import cost, tree
 from lmn.config import LMNConfig
 from lmn_bench.errors import SubjectError, UnknownNameError
 from lmn_bench.schema import MODES, ModelSpec
-from lmn_bench.subjects.names import BUILTIN, LMN_FAMILY
+from lmn_bench.subjects.names import BUILTIN, LACKING, LMN_FAMILY
 
 # All subjects of a size have as many parameters as the reference, within this share.
 PARAMETER_TOLERANCE: Final = 0.01
@@ -25,6 +26,10 @@ REFERENCE: Final = "lmn"
 REFERENCE_WIDENING: Final = 4
 # Matrix kernels like widths in round multiples: the first one that keeps to the tolerance is taken.
 ROUND_WIDTHS: Final = (16, 8, 4, 2, 1)
+
+# Tokens that `read` takes at once. Longer segments need more working memory, shorter ones spend a
+# larger share of their time on what every call costs.
+SEGMENT_TOKENS: Final = 4096
 
 # Gates of a recurrent layer: each has an input and a hidden matrix, and a bias for both.
 GATES: Final = {"lstm": 4, "gru": 3, "rnn": 1}
@@ -145,12 +150,16 @@ def flops(subject: str, spec: ModelSpec, mode: str, length: int, batch: int = 1)
     Training counts 3 products for each forward one outside of fused attention. GRU and RNN are as
     on the CPU, where torch runs them step by step and leaves out one of the hidden products: the
     gradient of the zero state.
+
+    Raises:
+        SubjectError: the subject lacks the mode.
+        UnknownNameError: no builtin subject, or no mode, has this name.
     """
-    _require_builtin(subject)
-    if mode not in MODES:
-        raise UnknownNameError("mode", mode, MODES)
+    require_mode(subject, mode)
     if mode == "stream":
         return sum(flops(subject, spec, "decode", seen, batch) for seen in range(length))
+    if mode == "read":
+        return sum(segment_flops(subject, spec, *part, batch) for part in segments(length))
     if subject == "lmn-published":
         block = _published_flops(spec, mode, length)
     elif subject in LMN_FAMILY:
@@ -164,6 +173,23 @@ def flops(subject: str, spec: ModelSpec, mode: str, length: int, batch: int = 1)
     else:
         block = _baseline_flops(subject, spec, mode, length)
     return spec.layers * batch * block
+
+
+def segments(length: int) -> Iterator[tuple[int, int]]:
+    """What `read` takes at once: tokens before, and tokens."""
+    for before in range(0, length, SEGMENT_TOKENS):
+        yield before, min(SEGMENT_TOKENS, length - before)
+
+
+def segment_flops(
+    subject: str, spec: ModelSpec, tokens_before: int, tokens: int, batch: int = 1
+) -> int:
+    """FLOPs of one segment of `read`."""
+    if subject in LMN_FAMILY:
+        config = lmn_config(subject, spec)
+        return spec.layers * cost.prefill_flops(config, tokens, batch, tokens_before)
+    # A recurrence does the same for every token.
+    return flops(subject, spec, "prefill", tokens, batch)
 
 
 def window_flops(subject: str, spec: ModelSpec, length: int, window: int, batch: int = 1) -> float:
@@ -203,6 +229,20 @@ def _published_flops(spec: ModelSpec, mode: str, length: int) -> int:
 def _nodes_made(length: int) -> int:
     """Nodes above level 0 after `length` tokens."""
     return sum(tree.newest_node(length, level) for level in range(1, length.bit_length()))
+
+
+def require_mode(subject: str, mode: str) -> None:
+    """Make sure that a builtin subject can be measured in a mode.
+
+    Raises:
+        SubjectError: it can't, and why.
+        UnknownNameError: no builtin subject, or no mode, has this name.
+    """
+    _require_builtin(subject)
+    if mode not in MODES:
+        raise UnknownNameError("mode", mode, MODES)
+    if (subject, mode) in LACKING:
+        raise SubjectError(f"{subject} has no {mode}: {LACKING[subject, mode]}")
 
 
 def _require_builtin(subject: str) -> None:

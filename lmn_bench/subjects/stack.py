@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lmn_bench.schema import MODES
 from lmn_bench.subjects.protocol import State, sequence_loss
+from lmn_bench.subjects.sizes import SEGMENT_TOKENS
 
 
 class Block(nn.Module, ABC):
@@ -22,6 +24,15 @@ class Block(nn.Module, ABC):
     @abstractmethod
     def prefill(self, x: Tensor, capacity: int) -> tuple[Tensor, State]:
         """As `forward`, and the state after the last token, with room for `capacity` tokens."""
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether `resume` is there."""
+        return False
+
+    def resume(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """As `prefill`, going on from `state`; `None` is the start of a sequence."""
+        raise NotImplementedError
 
     @abstractmethod
     def initial_state(self, batch: int, capacity: int) -> State:
@@ -55,6 +66,12 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     @property
+    def modes(self) -> frozenset[str]:
+        """All modes, but for `read` where a block cannot go on from a state."""
+        can_read = all(block.can_resume for block in self._blocks)
+        return frozenset(MODES) - (frozenset() if can_read else {"read"})
+
+    @property
     def _blocks(self) -> list[Block]:
         return cast("list[Block]", list(self.blocks))
 
@@ -79,6 +96,25 @@ class Stack(nn.Module):
             x, state = block.prefill(x, room)
             states.append(state)
         return x, states
+
+    def read(self, x: Tensor, *, segment: int = SEGMENT_TOKENS) -> tuple[Tensor, list[State]]:
+        """Output of the last token (batch, width), and the state after it.
+
+        `x` (batch, tokens, width) goes through all layers segment by segment, so that no tensor is
+        longer than `segment` tokens.
+        """
+        states: list[State] = [None] * len(self.blocks)
+        for part in x.split(segment, dim=1):
+            for layer, block in enumerate(self._blocks):
+                part, states[layer] = block.resume(part, states[layer])
+        # A view would keep the last segment alive.
+        return part[:, -1].clone(), states
+
+    def context(self, x: Tensor, *, capacity: int) -> list[State]:
+        """The state after `x`, read in segments where that can be."""
+        if "read" in self.modes:
+            return self.read(x)[1]
+        return self.prefill(x, capacity=capacity)[1]
 
     def initial_state(self, batch: int, *, capacity: int) -> list[State]:
         """The state of no tokens."""
@@ -115,6 +151,15 @@ class Mixer(nn.Module, ABC):
     @abstractmethod
     def prefill(self, x: Tensor, capacity: int) -> tuple[Tensor, State]:
         """As `forward`, and the state after the last token."""
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether `resume` is there."""
+        return False
+
+    def resume(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """As `prefill`, going on from `state`; `None` is the start of a sequence."""
+        raise NotImplementedError
 
     @abstractmethod
     def initial_state(self, batch: int, capacity: int) -> State:
@@ -167,6 +212,16 @@ class ResidualBlock(Block):
     def prefill(self, x: Tensor, capacity: int) -> tuple[Tensor, State]:
         """As `forward`, and the mixer's state."""
         mixed, state = self.mixer.prefill(self.mixer_norm(x), capacity)
+        return self._feedforward(x + mixed), state
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the mixer can."""
+        return self.mixer.can_resume
+
+    def resume(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """As `prefill`, going on from the mixer's state."""
+        mixed, state = self.mixer.resume(self.mixer_norm(x), state)
         return self._feedforward(x + mixed), state
 
     def initial_state(self, batch: int, capacity: int) -> State:

@@ -32,7 +32,8 @@ PROBE_TOKENS = 5
 FACTORY_HINT = "a factory is called as factory(spec, dtype=..., device=...)"
 MODES_HINT = (
     "give it forward(x) for train and prefill; prefill(x) -> (y, state) with decode(x_t, state) -> "
-    "(y_t, state) for decode; and initial_state(batch, capacity=...) for stream"
+    "(y_t, state) for decode; initial_state(batch, capacity=...) for stream; and read(x) -> (last "
+    "y_t, state) for read"
 )
 
 
@@ -107,8 +108,8 @@ class UserModel:
         self.model = model
         own = frozenset(
             method
-            for method in ("train_step", "prefill", "decode", "initial_state", "copy_state",
-                           "state_bytes", "slots", "parameters")
+            for method in ("train_step", "prefill", "read", "decode", "initial_state",
+                           "copy_state", "state_bytes", "slots", "parameters")
             if callable(getattr(model, method, None))
         )  # fmt: skip
         self._own = own
@@ -125,6 +126,7 @@ class UserModel:
         can = {
             "train": whole or "train_step" in own,
             "prefill": whole or "prefill" in own,
+            "read": "read" in own,
             "decode": {"prefill", "decode"} <= own,
             "stream": {"initial_state", "decode"} <= own,
         }
@@ -132,7 +134,7 @@ class UserModel:
         if not self.modes:
             raise SubjectError(
                 f"{name} returned a {type(model).__name__} that can be measured in no mode: it "
-                "lacks forward, train_step, prefill and decode",
+                "lacks forward, train_step, prefill, read and decode",
                 MODES_HINT,
             )
         if "prefill" in own:
@@ -177,6 +179,16 @@ class UserModel:
         extra = {"capacity": capacity} if self._prefill_takes_capacity else {}
         result: tuple[Tensor, State] = self.model.prefill(x, **extra)
         return result
+
+    def read(self, x: Tensor) -> tuple[Tensor, State]:
+        """The model's own."""
+        self._need("read", "read")
+        result: tuple[Tensor, State] = self.model.read(x)
+        return result
+
+    def context(self, x: Tensor, *, capacity: int) -> State:
+        """The state of its prefill."""
+        return self.prefill(x, capacity=capacity)[1]
 
     def initial_state(self, batch: int, *, capacity: int) -> State:
         """The model's own."""
@@ -252,6 +264,9 @@ def _probe(
             if "decode" in subject.modes:
                 result = _attempt(name, "decode", subject.decode, tokens[:, 0], result[1])
                 _check_output(name, "decode", result[0], tokens[:, 0])
+        if "read" in subject.modes:
+            result = _attempt(name, "read", subject.read, tokens)
+            _check_output(name, "read", result[0], tokens[:, 0])
         if "stream" in subject.modes:
             state = _attempt(name, "initial_state", subject.initial_state, 1, capacity=1)
             result = _attempt(name, "decode", subject.decode, tokens[:, 0], state)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from lmn_bench.subjects.protocol import Subject
+from lmn_bench.subjects.sizes import SEGMENT_TOKENS
 
 # Enough tokens to cross several powers of two, and cheap for every subject.
 TOKENS = 21
 PARALLEL_TOKENS = 13
+# One whole segment, and a second one.
+READ_TOKENS = SEGMENT_TOKENS + PARALLEL_TOKENS
 # Relative to the largest output; float32 sums of a few hundred terms differ by about 1e-6.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 5e-2}
 
@@ -57,13 +61,39 @@ def check_subject(
             streamed = torch.stack(outputs, dim=1)
             sequential = torch.cat([sequential, streamed])
             parallel = torch.cat([parallel, parallel])
-    if not (parallel.isfinite().all() and sequential.isfinite().all()):
+    return compare("parallel and sequential", parallel, sequential)
+
+
+def check_read(subject: Subject, width: int, dtype: torch.dtype, device: torch.device) -> float:
+    """Run the subject over more than one segment in parallel and by `read`; compare the ends.
+
+    Returns:
+        Largest absolute difference relative to the largest output.
+
+    Raises:
+        IncorrectSubjectError: outputs that are not finite or differ by more than `TOLERANCE`.
+    """
+    inputs = torch.randn(1, READ_TOKENS, width, dtype=dtype, device=device)
+    with torch.inference_mode():
+        return compare(
+            "parallel and read", subject.prefill(inputs)[0][:, -1], subject.read(inputs)[0]
+        )
+
+
+def compare(ways: str, expected: Tensor, found: Tensor) -> float:
+    """Largest difference relative to the largest output expected.
+
+    Raises:
+        IncorrectSubjectError: outputs that are not finite or differ by more than `TOLERANCE`.
+    """
+    if not (expected.isfinite().all() and found.isfinite().all()):
         raise IncorrectSubjectError("outputs are not finite")
-    scale = parallel.abs().max().clamp_min(torch.finfo(dtype).tiny)
-    error = float((parallel - sequential).abs().max() / scale)
+    dtype = expected.dtype
+    scale = expected.abs().max().clamp_min(torch.finfo(dtype).tiny)
+    error = float((expected - found).abs().max() / scale)
     if error > TOLERANCE[dtype]:
         raise IncorrectSubjectError(
-            f"parallel and sequential outputs differ by {error:.2g} of the largest output "
+            f"{ways} outputs differ by {error:.2g} of the largest output "
             f"(allowed: {TOLERANCE[dtype]:g})"
         )
     return error

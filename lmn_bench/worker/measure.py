@@ -19,7 +19,7 @@ from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, supported_modes
 from lmn_bench.worker import counters, memory
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
-from lmn_bench.worker.checks import IncorrectSubjectError, check_subject
+from lmn_bench.worker.checks import IncorrectSubjectError, check_read, check_subject
 from lmn_bench.worker.clock import clock_for
 from lmn_bench.worker.contexts import ContextFile
 from lmn_bench.worker.reference import ReferenceLoop
@@ -125,6 +125,9 @@ def _measure(
         metrics["check_error"] = check_subject(
             subject, case.model.width, dtype, device, from_nothing="stream" in modes
         )
+    if case.mode == "read" and "prefill" in modes:
+        error = check_read(subject, case.model.width, dtype, device)
+        metrics["check_error"] = max(error, metrics.get("check_error", 0.0))
     _load_everything(case, subject, dtype, device)
     clock = clock_for(device)
     reference = ReferenceLoop(best_loop_s) if device.type == "cpu" else None
@@ -201,6 +204,8 @@ def _load_everything(
             subject.train_step(tiny)
         elif case.mode == "prefill":
             subject.prefill(tiny)
+        elif case.mode == "read":
+            subject.read(tiny)
         elif case.mode == "decode":
             half = _TINY_LENGTH // 2
             _, state = subject.prefill(tiny[:, :half], capacity=_TINY_LENGTH)

@@ -68,7 +68,7 @@ def build_workload(
     decode_window: int,
     context: ContextFile | None = None,
 ) -> Workload:
-    """The workload of `case`; allocates its inputs and, for decode, prefills the context."""
+    """The workload of `case`; allocates its inputs and, for decode, makes the context."""
     if case.mode == "decode":
         return _decode(case, subject, dtype, device, clock, decode_window, context)
     inputs = make_input(case, case.length, dtype, device)
@@ -81,6 +81,11 @@ def build_workload(
 
         def call(_: Any) -> Any:
             return subject.prefill(inputs)[1]
+
+    elif case.mode == "read":
+
+        def call(_: Any) -> Any:
+            return subject.read(inputs)[1]
 
     else:
         tokens = inputs.unbind(1)
@@ -106,17 +111,12 @@ def build_workload(
 
 
 @contextmanager
-def _all_cores(case: Case) -> Iterator[None]:
-    """Lend all cores to work that nobody times: a long context can take half a minute.
-
-    Not under a cap: another thread's stack would count against it.
-    """
-    lend = case.device == "cpu" and case.memory_cap_bytes is None
-    if lend:
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
+def _all_cores() -> Iterator[None]:
+    """Lend all cores to work that nobody times: a long context can take half a minute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     yield
-    if lend:
-        torch.set_num_threads(case.threads)
+    torch.set_num_threads(threads)
 
 
 def _decode(
@@ -128,7 +128,7 @@ def _decode(
     window: int,
     kept: ContextFile | None,
 ) -> Workload:
-    """Steps at a context: the state comes from a prefill of n - 1 tokens.
+    """Steps at a context: the state after n - 1 tokens, however the subject comes by it cheapest.
 
     A pass is the step to token n, then `window` steps after it. At a power of two the first one
     is where an LMN rebuilds every level; the window after it holds the usual share of merges.
@@ -136,14 +136,16 @@ def _decode(
     capacity = case.length + window
     if case.length > 1:
 
-        def prefill() -> Any:
+        def make_context() -> Any:
             context = make_input(case, case.length - 1, dtype, device)
-            with _all_cores(case):
+            if case.memory_cap_bytes is not None:
                 return subject.prefill(context, capacity=capacity)[1]
+            with _all_cores():
+                return subject.context(context, capacity=capacity)
 
-        # Under a cap every process shows for itself that the context fits.
+        # Under a cap every process shows for itself that the context fits its prefill.
         shared = kept if case.memory_cap_bytes is None else None
-        start = prefill() if shared is None else shared.state(prefill, device)
+        start = make_context() if shared is None else shared.state(make_context, device)
     else:
         start = subject.initial_state(case.batch, capacity=capacity)
     # The same tokens whether the context was prefilled here or handed on.

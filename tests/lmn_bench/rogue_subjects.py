@@ -145,6 +145,18 @@ class NotANumber(Mean):
         return output * float("nan"), state
 
 
+class Forgets(Mean):
+    """Reads on, but from nothing each time."""
+
+    def read(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        output, state = self.prefill(x.split(4096, dim=1)[-1])
+        return output[:, -1], state
+
+
+def forgets(spec, *, dtype, device):
+    return Forgets(spec.width)
+
+
 def wrong(spec, *, dtype, device):
     return Wrong(spec.width)
 

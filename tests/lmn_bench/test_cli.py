@@ -16,6 +16,7 @@ from bench_helpers import environment, run_info
 from lmn_bench.cli import run_command_line
 from lmn_bench.environment import read_gpus
 from lmn_bench.metrics import METRICS
+from lmn_bench.schema import MODES
 from lmn_bench.store import create_run, list_runs, read_run
 from lmn_bench.subjects.names import BUILTIN
 
@@ -278,6 +279,7 @@ def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
     [
         ("suites", {"smoke", "scaling", "memory", "paper"}),
         ("models", {*BUILTIN, "package.module:factory"}),
+        ("modes", set(MODES)),
         ("metrics", set(METRICS)),
         ("runs", set()),
     ],
@@ -288,7 +290,7 @@ def test_a_list_names_all_there_is(cli, what, names):
     assert {row["name"] for row in json.loads(out)} == names
 
 
-@pytest.mark.parametrize("what", ["suites", "models", "metrics", "runs"])
+@pytest.mark.parametrize("what", ["suites", "models", "modes", "metrics", "runs"])
 def test_a_list_fits_the_terminal(cli, what):
     code, out, _ = cli("list", what)
     assert code == 0

@@ -12,7 +12,8 @@ from lmn_bench.errors import SubjectError, UnknownNameError
 from lmn_bench.schema import MODES, Case, ModelSpec
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.flop_formulas import FORMULAS
-from lmn_bench.subjects.names import BUILTIN
+from lmn_bench.subjects.names import BUILTIN, LACKING
+from lmn_bench.subjects.sizes import SEGMENT_TOKENS
 
 SPECS = (
     ModelSpec(),
@@ -66,6 +67,29 @@ def test_a_stream_is_the_sum_of_its_steps_and_a_window_their_mean(name):
     steps = [costs.flops(name, spec, "decode", seen) for seen in range(16)]
     assert costs.flops(name, spec, "stream", 16) == sum(steps)
     assert costs.window_flops(name, spec, 8, window=8) == sum(steps[8:]) / 8
+
+
+@pytest.mark.parametrize("name", ["lmn", "lmn-expander", "gru"])
+def test_reading_does_the_work_of_its_segments(name):
+    spec, length = ModelSpec(width=8, heads=1), SEGMENT_TOKENS + 100
+    subject, x = on_cpu(name, spec), torch.randn(1, length, spec.width)
+    with torch.inference_mode():
+        assert costs.flops(name, spec, "read", length) == counted(lambda: subject.read(x))
+
+
+@pytest.mark.parametrize(("name", "mode"), list(LACKING))
+def test_what_a_subject_lacks_has_no_costs(name, mode):
+    for question in (costs.seconds, costs.memory_bytes):
+        with pytest.raises(SubjectError, match=f"{name} has no {mode}: its"):
+            question(Case(name, mode, 64))
+    with pytest.raises(SubjectError, match=LACKING[name, mode]):
+        costs.flops(name, ModelSpec(), mode, 64)
+
+
+def test_a_long_read_is_forecast_at_once_and_in_bounded_memory():
+    short, long = Case("lmn", "read", 2**16), Case("lmn", "read", 2**40)
+    assert costs.memory_bytes(long) < 1.1 * costs.memory_bytes(short)
+    assert costs.seconds(long) == pytest.approx(2**24 * costs.seconds(short), rel=0.5)
 
 
 def test_sizes_that_cannot_agree_are_refused_with_numbers():
@@ -128,8 +152,9 @@ def test_working_memory_is_within_twice_the_truth(name, mode, spec):
     assert 0.5 < predicted / allocator_peak(call) < 2
 
 
-@each_subject
-@pytest.mark.parametrize("mode", list(MODES))
+@pytest.mark.parametrize(
+    ("name", "mode"), [(n, m) for n in BUILTIN for m in MODES if (n, m) not in LACKING]
+)
 def test_a_case_is_forecast_and_longer_ones_take_more(name, mode):
     short = Case(name, mode, 1024, model=ModelSpec(expansion=1))
     long = Case(name, mode, 8192, model=ModelSpec(expansion=1))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lmn_bench.plan import all_cases, plan, runnable
 from lmn_bench.schema import DEVICES, DTYPES, MODES, Case, ModelSpec
-from lmn_bench.subjects.names import BUILTIN
+from lmn_bench.subjects.names import BUILTIN, LACKING
 
 sizes = st.integers(1, 64)
 cases = st.builds(
@@ -87,8 +87,9 @@ def test_more_threads_than_cores_are_skipped_with_the_reason():
     assert skipped == {4: None, 8: "8 threads asked for, 4 cores here"}
 
 
-@pytest.mark.parametrize("mode", list(MODES))
-@pytest.mark.parametrize("subject", list(BUILTIN))
+@pytest.mark.parametrize(
+    ("subject", "mode"), [(s, m) for s in BUILTIN for m in MODES if (s, m) not in LACKING]
+)
 def test_every_builtin_case_has_a_forecast_that_grows_with_length(subject, mode):
     of_two = plan(suite(sweep(subjects=(subject,), modes=(mode,), lengths=(64, 2**16))),
                   environment())  # fmt: skip
@@ -110,6 +111,12 @@ def test_a_model_that_cannot_be_built_in_these_sizes_is_skipped_with_the_reason(
     skips = {item.case.subject: item.skip for item in plan(suite(grid), environment())}
     assert skips["lmn"] is None
     assert "lmn-expander" in skips["lmn-expander"]
+
+
+@pytest.mark.parametrize(("subject", "mode"), list(LACKING))
+def test_a_mode_that_a_model_lacks_is_skipped_with_the_reason(subject, mode):
+    (item,) = plan(suite(sweep(subjects=(subject,), modes=(mode,), lengths=(64,))), environment())
+    assert item.skip == f"{subject} has no {mode}: {LACKING[subject, mode]}"
 
 
 def test_no_forecast_is_longer_than_its_time_limits():

@@ -14,7 +14,7 @@ from lmn_bench.errors import SubjectError
 from lmn_bench.metrics import METRICS
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import order_tasks, run_tasks
-from lmn_bench.schema import Measuring, ModelSpec, Outcome
+from lmn_bench.schema import MODES, Measuring, ModelSpec, Outcome
 
 QUICK = Measuring(
     processes=1, timeout_s=60, time_goal_s=0.001, max_samples=3, warmup_limit_s=0.001,
@@ -116,7 +116,7 @@ def test_an_incorrect_model_is_not_timed(measure):
     assert "latency_s" not in record.metrics
 
 
-@pytest.mark.parametrize("mode", ["decode", "stream"])
+@pytest.mark.parametrize("mode", ["read", "decode", "stream"])
 def test_a_mode_that_a_model_lacks_is_skipped_with_those_it_has(measure, mode):
     record = measure(rogue("no_decode"), mode)
     assert record.outcome is Outcome.SKIPPED
@@ -168,7 +168,7 @@ def test_64_mib_under_a_cap_of_72_fit(measure):
 # ------------------------------------------------------------------------------- what is measured
 
 
-@pytest.mark.parametrize("mode", ["train", "prefill", "decode", "stream"])
+@pytest.mark.parametrize("mode", list(MODES))
 def test_every_mode_gives_the_metrics_of_the_format(counted, mode):
     record = counted(mode)
     assert record.outcome is Outcome.OK
@@ -179,9 +179,37 @@ def test_every_mode_gives_the_metrics_of_the_format(counted, mode):
     assert promised <= set(record.metrics) <= set(METRICS)
 
 
-@pytest.mark.parametrize("mode", ["prefill", "decode", "stream"])
+@pytest.mark.parametrize("mode", ["prefill", "read", "decode", "stream"])
 def test_the_state_is_reported_where_there_is_one(counted, mode):
     assert counted(mode).metrics["state_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        pytest.param(
+            "lmn",
+            marks=pytest.mark.xfail(
+                strict=False,
+                reason="lmn.attention repeats a node for all chunks that it serves, also for those "
+                "outside of the segment: 2^(level - chunk exponent) copies",
+            ),
+        ),
+        "rnn",
+    ],
+)
+def test_reading_four_times_as_much_takes_no_more_working_memory(measure, subject):
+    short, long = (
+        measure(subject, "read", n, max_samples=1).metrics["working_memory_bytes"]
+        for n in (65_536, 262_144)
+    )
+    assert long == pytest.approx(short, rel=0.1)
+
+
+def test_a_read_that_forgets_what_came_before_its_last_segment_is_incorrect(measure):
+    record = measure(rogue("forgets"), "read")
+    assert record.outcome is Outcome.INCORRECT
+    assert "parallel and read outputs differ" in record.reason
 
 
 def test_decode_records_the_step_to_its_context_and_the_window_of_every_pass(measure):

@@ -8,13 +8,16 @@ from torch import nn
 
 from lmn_bench.errors import SubjectError, UnknownNameError
 from lmn_bench.schema import MODES, ModelSpec
-from lmn_bench.subjects.names import BUILTIN
+from lmn_bench.subjects.names import BUILTIN, LACKING
 from lmn_bench.subjects.protocol import Subject, supported_modes
 from lmn_bench.subjects.recurrent import Recurrence
 from lmn_bench.subjects.transformer import ROTARY_BASE, CausalAttention
 
 BATCH, TOKENS, WIDTH = 2, 41, 32
 each_subject = pytest.mark.parametrize("name", list(BUILTIN))
+each_reader = pytest.mark.parametrize(
+    "name", [name for name in BUILTIN if (name, "read") not in LACKING]
+)
 
 
 def tokens(count=TOKENS, dtype=torch.float32, batch=BATCH, width=WIDTH):
@@ -30,10 +33,11 @@ def decode_all(subject, x, state):
 
 
 @each_subject
-def test_it_offers_the_whole_protocol(make, name):
+def test_it_offers_the_whole_protocol_but_for_what_it_says_it_lacks(make, name):
     subject = make(name)
     assert isinstance(subject, Subject)
-    assert supported_modes(subject) == MODES.keys()
+    lacking = {mode for other, mode in LACKING if other == name}
+    assert supported_modes(subject) == MODES.keys() - lacking
 
 
 @each_subject
@@ -55,6 +59,40 @@ def test_decoding_from_nothing_equals_prefill(make, name):
         stepped, after_steps = decode_all(subject, x, subject.initial_state(BATCH, capacity=TOKENS))
     torch.testing.assert_close(stepped, whole, atol=1e-4, rtol=1e-4)
     assert subject.state_bytes(after_prefill) == subject.state_bytes(after_steps)
+
+
+@each_reader
+@pytest.mark.parametrize("segment", [1, 7, TOKENS, 100])
+def test_reading_in_segments_ends_as_prefill_does(make, name, segment):
+    subject, x = make(name), tokens()
+    with torch.inference_mode():
+        whole, state = subject.prefill(x[:, :-1])
+        last, state_read = subject.read(x[:, :-1], segment=segment)
+        after, _ = subject.decode(x[:, -1], state)
+        after_read, _ = subject.decode(x[:, -1], state_read)
+    torch.testing.assert_close(last, whole[:, -1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(after_read, after, atol=1e-4, rtol=1e-4)
+    assert subject.state_bytes(state_read) == subject.state_bytes(state)
+
+
+@each_subject
+@pytest.mark.parametrize("seen", [1, 31, 32])
+def test_a_context_is_the_state_of_prefill(make, name, seen):
+    subject, x = make(name), tokens()
+    with torch.inference_mode():
+        whole, _ = subject.prefill(x)
+        rest, _ = decode_all(subject, x[:, seen:], subject.context(x[:, :seen], capacity=TOKENS))
+    torch.testing.assert_close(rest, whole[:, seen:], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("seen", [1, 31, 32])
+def test_a_published_context_holds_the_nodes_of_the_published_prefill(make, seen):
+    subject, x = make("lmn-published"), tokens()
+    with torch.inference_mode():
+        _, states = subject.prefill(x[:, :seen])
+        for found, expected in zip(subject.context(x[:, :seen], capacity=0), states, strict=True):
+            assert found.tokens_seen == expected.tokens_seen
+            torch.testing.assert_close(found.levels, expected.levels, atol=1e-5, rtol=1e-5)
 
 
 @each_subject

@@ -111,6 +111,23 @@ def test_a_small_recurrent_model_gets_the_rest_filled_in(module):
         torch.testing.assert_close(started, whole[:, 0])
 
 
+def test_a_model_with_a_read_of_its_own_can_be_measured_in_it(module):
+    source = (
+        MEAN
+        + """
+        def read(self, x):
+            output, state = self.prefill(x)
+            return output[:, -1], state
+    """
+    )
+    subject = load(f"{module(source)}:Mean")
+    assert "read" in supported_modes(subject)
+    last, _ = subject.read(torch.ones(2, 3, 8))
+    assert last.shape == (2, 8)
+    whole = source.replace("output[:, -1], state", "output, state")
+    assert "read gave torch.float32 of shape (1, 5, 8)" in str(refused(f"{module(whole)}:Mean"))
+
+
 def test_methods_of_its_own_come_first(module):
     source = (
         MEAN
@@ -186,7 +203,7 @@ def test_missing_methods_are_named(module):
             return nn.Module()
     """)
     empty = refused(f"{empty_module}:make")
-    assert "lacks forward, train_step, prefill and decode" in str(empty)
+    assert "lacks forward, train_step, prefill, read and decode" in str(empty)
 
 
 def test_wrong_shapes_are_told_before_anything_is_measured(module):
