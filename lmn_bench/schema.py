@@ -232,6 +232,25 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class Ceiling:
+    """The most that a device was seen to do: what a model's own rates are held against.
+
+    Attributes:
+        device: cpu or cuda.
+        threads: CPU threads (0 on CUDA, where they make no difference).
+        dtype: of the numbers.
+        matrix_flops_per_s: of a product of two large square matrices.
+        copy_bytes_per_s: of a copy far larger than any cache, bytes read and written together.
+    """
+
+    device: str
+    threads: int
+    dtype: str
+    matrix_flops_per_s: float
+    copy_bytes_per_s: float
+
+
+@dataclass(frozen=True)
 class Record:
     """One outcome of one replicate: a line of `records.jsonl`.
 
@@ -299,7 +318,11 @@ class Record:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a run folder knows about itself: `run.json`."""
+    """What a run folder knows about itself: `run.json`.
+
+    Attributes:
+        ceilings: of the machine when the run began, where the suite asks for them.
+    """
 
     run_id: str
     created_at: str
@@ -308,4 +331,12 @@ class RunInfo:
     environment: Environment
     command: tuple[str, ...] = ()
     finished_at: str | None = None
+    ceilings: tuple[Ceiling, ...] = ()
     schema: int = SCHEMA
+
+    def ceiling(self, case: Case) -> Ceiling | None:
+        """The ceiling of a case's device, threads and dtype, if it was measured."""
+        threads = case.threads if case.device == "cpu" else 0
+        wanted = (case.device, threads, case.dtype)
+        found = (c for c in self.ceilings if (c.device, c.threads, c.dtype) == wanted)
+        return next(found, None)

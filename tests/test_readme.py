@@ -58,6 +58,15 @@ def test_the_make_targets_in_the_readme_exist():
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
+def test_the_speed_table_in_the_readme_is_that_of_its_run():
+    sys.path.insert(0, str(ROOT / "tests" / "scripts"))
+    try:
+        from speed_table import RUN, speed_table, with_speed
+    finally:
+        sys.path.pop(0)
+    assert with_speed(README, lambda: speed_table(ROOT / RUN)) == README
+
+
 def test_the_figures_in_the_readme_are_those_of_the_reference_run():
     sys.path.insert(0, str(ROOT / "tests" / "scripts"))
     try:

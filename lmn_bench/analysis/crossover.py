@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
+from lmn_bench.analysis.ratios import ratio
 from lmn_bench.analysis.results import CaseResult, Series
-from lmn_bench.analysis.stats import percentile_interval, resampled_medians
-from lmn_bench.disturbance import ENOUGH
 from lmn_bench.metrics import metric as metric_named
 from lmn_bench.schema import Outcome
 
@@ -72,16 +69,13 @@ def _compare(a: CaseResult, b: CaseResult, metric: str) -> Comparison | None:
     if of_a and of_b:
         lower_is_better = metric_named(metric).better != "higher"
         over, under = (b, a) if lower_is_better else (a, b)
-        top, bottom = over.values[metric], under.values[metric]
-        if min(min(top), min(bottom)) <= 0:
+        found = ratio(over, under, metric)
+        if found is None:
             return None
-        ratio = float(np.median(top) / np.median(bottom))
-        if min(len(top), len(bottom)) < ENOUGH:
-            return Comparison(length, ratio, None, None, "even")
-        ratios = resampled_medians(top, over.salt) / resampled_medians(bottom, under.salt)
-        low, high = percentile_interval(ratios)
-        standing: Standing = "ahead" if low > 1 else "behind" if high < 1 else "even"
-        return Comparison(length, ratio, low, high, standing)
+        standing: Standing = "even"
+        if found.low is not None and found.high is not None:
+            standing = "ahead" if found.low > 1 else "behind" if found.high < 1 else "even"
+        return Comparison(length, found.value, found.low, found.high, standing)
     if of_a and b.outcome is not Outcome.OK and _ran_out(b):
         return Comparison(length, None, None, None, "ahead")
     if of_b and a.outcome is not Outcome.OK and _ran_out(a):

@@ -277,7 +277,7 @@ def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("suites", {"smoke", "scaling", "memory", "paper"}),
+        ("suites", {"smoke", "scaling", "memory", "paper", "speed"}),
         ("models", {*BUILTIN, "package.module:factory"}),
         ("modes", set(MODES)),
         ("metrics", set(METRICS)),

@@ -35,11 +35,11 @@ def with_options(*options, processes=None, settings=()):
 # ------------------------------------------------------------------------------- what is shipped
 
 
-def test_the_four_suites_are_shipped():
-    assert set(builtin_suites()) == {"smoke", "scaling", "memory", "paper"}
+def test_all_suites_are_shipped():
+    assert set(builtin_suites()) == {"smoke", "scaling", "memory", "paper", "speed"}
 
 
-@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed"])
 def test_every_shipped_suite_loads_under_its_own_name(name):
     suite = load_suite(find_suite(name))
     assert suite.name == name
