@@ -1,11 +1,25 @@
-"""What a block costs, worked out from its configuration alone: parameters, FLOPs, slots, state
-bytes.
+"""What a block costs, worked out from its configuration alone: parameters, FLOPs, bytes moved,
+slots, state bytes.
 
 FLOPs are those of matrix products, 2 * m * n * k for every product that `LMNBlock` runs: linear
 maps, merges (a transposed convolution counts 2 * inputs * width * width * taps), and both products
 of attention over all pairs of a chunk's tokens and rows, masked ones and padding included. They
 equal what `torch.utils.flop_counter.FlopCounterMode` counts on the real block. Norms, activations,
 biases, softmax and copies are left out, as usual.
+
+Bytes moved are the least traffic that the computation can do with: each of the tensors named below
+is written once and read once from memory, and everything else (norms, queries, scores, hidden
+features) stays inside a fused operation. `prefill_bytes` counts, in vectors of `width`:
+
+| tensor | written | read |
+|---|---|---|
+| parameters | | once per call, whatever the batch |
+| input, output | output | input |
+| keys and values of the tokens | 2 a token | 2 a token |
+| new nodes, level 1 and up | 1 a row | 1 a row |
+| their keys and values | 2 a row | |
+| rows that a chunk's tokens see, level 1 and up | | 2 a row and chunk, new or of before |
+| state (node, key, value) | 3 a row after | 3 a row before |
 
 All functions are per block. Nothing here imports torch.
 """
@@ -27,17 +41,23 @@ ATTENTION_BACKWARD_PRODUCTS: Final = 5
 
 def parameter_count(config: LMNConfig) -> int:
     """Learned numbers of one block."""
-    width, banks, hidden = config.width, config.banks, config.hidden_width
+    width, hidden = config.width, config.hidden_width
     norms = 2 * width
     projections = 4 * (width * width + width)
     feedforward = 2 * width * hidden + hidden + width
+    return norms + projections + feedforward + summarizer_parameter_count(config)
+
+
+def summarizer_parameter_count(config: LMNConfig) -> int:
+    """Learned numbers of what merges two nodes."""
+    width, banks = config.width, config.banks
     if config.summarizer == "conv" and config.conv_groups == "mix":
         summarizer = 2 * (banks * width) ** 2 + banks * width
     else:
         summarizer = banks * (2 * width * width + width)
     if config.summarizer == "expander":
         summarizer += width * width * (1 + config.expansion) + width
-    return norms + projections + feedforward + summarizer
+    return summarizer
 
 
 def slot_count(config: LMNConfig, tokens: int) -> int:
@@ -83,6 +103,56 @@ def worst_decode_flops(config: LMNConfig, tokens_seen: int, batch: int = 1) -> i
     levels = tree.level_count(tokens_seen + 1)
     merges = sum(_merge_flops(config, level) for level in range(1, levels + 1))
     return batch * (_step_flops(config, tokens_seen + 1) + merges)
+
+
+def prefill_bytes(
+    config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4, tokens_before: int = 0
+) -> int:
+    """Bytes that one forward pass moves at least; from nothing or after `tokens_before` tokens."""
+    vectors = _prefill_vectors(config, tokens, tokens_before)
+    return itemsize * (parameter_count(config) + batch * vectors * config.width)
+
+
+def training_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4) -> int:
+    """Bytes that forward and backward over `tokens` tokens from nothing move at least.
+
+    Backward reads or makes again whatever forward moved, and moves as many gradients; parameters
+    are read twice and their gradients written once.
+    """
+    vectors = _prefill_vectors(config, tokens, 0)
+    return 3 * itemsize * (parameter_count(config) + batch * vectors * config.width)
+
+
+def decode_bytes(config: LMNConfig, tokens_seen: int, batch: int = 1, itemsize: int = 4) -> int:
+    """Bytes that the one step which reads token number `tokens_seen` + 1 moves at least.
+
+    Parameters are read once, the summarizer's only where something is merged. In vectors: the token
+    is read and its output written; the keys and values of all slots are read; of each merge the
+    node that waited is read; the rows that change (node, key, value) are written.
+    """
+    token = tokens_seen + 1
+    merges = tree.merges_at(token)
+    rows = [tree.rows_per_node(i, config.banks, config.expansion) for i in range(merges + 1)]
+    vectors = 2 + 2 * slot_count(config, token) + sum(rows[:-1]) + STATE_PARTS * sum(rows)
+    parameters = parameter_count(config) - (0 if merges else summarizer_parameter_count(config))
+    return itemsize * (parameters + batch * vectors * config.width)
+
+
+def _prefill_vectors(config: LMNConfig, tokens: int, tokens_before: int) -> int:
+    """Vectors of one sequence that a forward pass moves; the table above."""
+    last = tokens_before + tokens
+    chunk_exponent = tree.chunk_layout(tokens_before, tokens).exponent
+    made = seen = 0
+    for level in range(1, tree.level_count(last) + 1):
+        rows = tree.rows_per_node(level, config.banks, config.expansion)
+        before = tree.newest_node(tokens_before, level)
+        made += rows * (tree.newest_node(last, level) - before)
+        # a low node serves one chunk, a high one many: count nodes, or chunks
+        shift = min(level, chunk_exponent)
+        first = max(tokens_before + 1, 1 << level)
+        seen += rows * ((last >> shift) - (first >> shift) + 1)
+    state = slot_count(config, tokens_before) + slot_count(config, last)
+    return 6 * tokens + 4 * made + 2 * seen + STATE_PARTS * state
 
 
 def _linear_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:

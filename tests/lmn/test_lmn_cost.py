@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lmn_helpers import ONE_OF_EACH, configs, few, make_block, name_of, noise
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from lmn import LMNBlock, LMNConfig, cost
+from lmn import LMNBlock, LMNConfig, cost, tree
 
 aten = torch.ops.aten
 
@@ -81,6 +81,62 @@ def test_training_flops(config, tokens, batch):
     x = noise(batch, tokens, config.width)
     counted = counted_flops(lambda: block(x)[0].sum().backward())
     assert cost.training_flops(config, tokens, batch) == counted
+
+
+SMALL = LMNConfig(width=2)
+WEIGHTS = cost.parameter_count(SMALL)
+
+
+def test_bytes_of_a_prefill_of_one_token():
+    # input, output; its key and value written and read; its row of the state
+    assert cost.prefill_bytes(SMALL, 1) == 4 * (WEIGHTS + 2 * (2 + 4 + 3))
+
+
+def test_bytes_of_a_prefill_of_four_tokens():
+    # nodes (1, 1), (1, 2), (2, 1): each made, and seen from one chunk; three rows of state
+    vectors = 4 * (2 + 4) + 3 * (2 + 2) + 3 * 2 + 3 * 3
+    assert cost.prefill_bytes(SMALL, 4) == 4 * (WEIGHTS + 2 * vectors)
+    assert cost.prefill_bytes(SMALL, 4, batch=3, itemsize=2) == 2 * (WEIGHTS + 3 * 2 * vectors)
+
+
+def test_bytes_of_one_more_token_count_the_state_before_it():
+    # token 5 sees (1, 2) and (2, 1) and makes nothing; three rows of state before and after
+    vectors = (2 + 4) + 2 * 2 + 3 * (3 + 3)
+    assert cost.prefill_bytes(SMALL, 1, tokens_before=4) == 4 * (WEIGHTS + 2 * vectors)
+
+
+def test_bytes_of_a_training_step_are_three_times_those_of_prefill():
+    assert cost.training_bytes(SMALL, 9, batch=2) == 3 * cost.prefill_bytes(SMALL, 9, batch=2)
+
+
+def test_bytes_of_a_step_with_and_without_merges():
+    # token 8 sees itself and levels 1 to 3, reads three nodes that waited, writes four rows
+    assert cost.decode_bytes(SMALL, 7) == 4 * (WEIGHTS + 2 * (2 + 2 * 4 + 3 + 3 * 4))
+    # token 9 merges nothing: it sees as much, writes its own row, and needs no summarizer
+    fewer = WEIGHTS - cost.summarizer_parameter_count(SMALL)
+    assert cost.decode_bytes(SMALL, 8) == 4 * (fewer + 2 * (2 + 2 * 4 + 3))
+    assert cost.decode_bytes(SMALL, 8, batch=5, itemsize=8) == 8 * (fewer + 5 * 2 * 13)
+
+
+@few
+@given(configs(), st.integers(1, 200), st.integers(0, 100))
+def test_bytes_of_a_prefill_count_what_every_chunk_sees(config, tokens, before):
+    exponent = tree.chunk_layout(before, tokens).exponent
+    seen = {
+        (token >> exponent, level, number)
+        for token in range(before + 1, before + tokens + 1)
+        for level, number in tree.visible_nodes(token)
+        if level
+    }
+    rows = {level: tree.rows_per_node(level, config.banks, config.expansion) for level in range(12)}
+    made = sum(
+        rows[level] * (tree.newest_node(before + tokens, level) - tree.newest_node(before, level))
+        for level in range(1, 12)
+    )
+    state = cost.slot_count(config, before) + cost.slot_count(config, before + tokens)
+    vectors = 6 * tokens + 4 * made + 2 * sum(rows[level] for _, level, _ in seen) + 3 * state
+    moved = cost.prefill_bytes(config, tokens, 1, 1, before)
+    assert moved == cost.parameter_count(config) + vectors * config.width
 
 
 @pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)
