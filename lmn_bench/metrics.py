@@ -67,7 +67,12 @@ _ALL = (
     Metric("flops", "FLOPs", "FLOP", "lower", True,
            "floating-point operations of matrix products, convolutions and attention in one call "
            "(decode: mean step of the window)",
-           "counted on the dispatched operations"),
+           "counted on the dispatched operations; where that takes too long, by formulas that "
+           "tests hold against such counts"),
+    Metric("bytes_moved", "bytes moved", "B", "lower", True,
+           "the least that one call has to read and write in memory: parameters, inputs, outputs, "
+           "nodes, keys and values, state (decode: mean step of the window)",
+           "formulas of lmn.cost and lmn_bench.subjects.traffic; none for models of your own"),
     Metric("operations", "operations", "", "lower", True,
            "operations that torch dispatches in one call (decode: mean step of the window)",
            "counted by a dispatch mode"),

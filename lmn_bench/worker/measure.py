@@ -146,6 +146,7 @@ def _measure(
     slots = subject.slots(case.length) if hasattr(subject, "slots") else None
     if slots is not None:
         metrics["slots"] = int(slots)
+    metrics.update(counters.known_bytes(case, work.steps))
     try:
         _look_closer(job, work, device, fields)
     except Exception as error:
@@ -158,7 +159,7 @@ def _look_closer(job: Job, work: Workload, device: torch.device, fields: dict[st
     """Counters and the memory time line: calls of their own, after the timing."""
     if job.measuring.counters and job.replicate == 0:
         with counting_mode(job.case.mode):
-            _count(work, device, fields)
+            _count(job.case, work, device, fields)
     if job.measuring.memory_timeline and device.type == "cpu":
         with grad_mode(job.case.mode):
             prepared = work.prepare()
@@ -277,10 +278,11 @@ def _rounded(seconds: float) -> float:
     return float(f"{seconds:.4g}")
 
 
-def _count(work: Workload, device: torch.device, fields: dict[str, Any]) -> None:
+def _count(case: Case, work: Workload, device: torch.device, fields: dict[str, Any]) -> None:
     metrics = fields["metrics"]
     estimate_s = metrics["latency_s"] * work.steps * _COUNTING_SLOWDOWN
     if estimate_s > _COUNTING_LIMIT_S:
+        metrics.update(counters.known_flops(case, work.steps))
         fields["warnings"].append(
             f"not counted: operations and allocator peak would take about {estimate_s:.0f} s"
         )

@@ -8,13 +8,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from bench_helpers import case
+from bench_helpers import SMALL, case
 
 from lmn_bench.errors import SubjectError
 from lmn_bench.metrics import METRICS
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import order_tasks, run_tasks
 from lmn_bench.schema import MODES, Measuring, ModelSpec, Outcome
+from lmn_bench.subjects.sizes import flops, window_flops
+from lmn_bench.subjects.traffic import bytes_moved
 
 QUICK = Measuring(
     processes=1, timeout_s=60, time_goal_s=0.001, max_samples=3, warmup_limit_s=0.001,
@@ -244,6 +246,33 @@ def test_a_case_is_measured_in_its_own_dtype(measure, dtype, itemsize):
     found = measure("lmn", dtype=dtype)
     assert found.outcome is Outcome.OK
     assert found.metrics["parameter_bytes"] == itemsize * found.metrics["parameters"]
+
+
+def test_flops_come_from_a_formula_where_counting_would_take_too_long(measure):
+    found = measure("lmn", "read", 65_536, counters=True, max_samples=1)
+    assert any("not counted" in warning for warning in found.warnings)
+    assert "operations" not in found.metrics
+    assert found.metrics["flops"] == flops("lmn", SMALL, "read", 65_536)
+
+
+@pytest.mark.parametrize("mode", ["train", "prefill", "decode"])
+def test_counted_flops_are_those_of_the_formulas(counted, mode):
+    of = case("lmn", mode)
+    steps = QUICK.decode_window + 1
+    expected = (
+        window_flops("lmn", SMALL, of.length - 1, steps)
+        if mode == "decode"
+        else flops("lmn", SMALL, mode, of.length)
+    )
+    assert counted(mode).metrics["flops"] == expected
+
+
+def test_the_bytes_that_a_call_moves_are_told_for_every_process(measure):
+    for replicate in (0, 1):
+        assert measure("gru", replicate=replicate).metrics["bytes_moved"] == bytes_moved(
+            "gru", SMALL, "prefill", 64
+        )
+    assert "bytes_moved" not in measure(rogue("good")).metrics
 
 
 def test_counters_can_be_left_out(measure):
