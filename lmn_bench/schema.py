@@ -132,6 +132,7 @@ class Measuring:
         decode_window: tokens decoded one by one in each timed pass of decode.
         counters: count FLOPs, operations and allocator events (first process of a case only).
         memory_timeline: sample resident memory over time in a pass of its own.
+        ceilings: measure the machine's ceilings before the first case (see `Ceiling`).
     """
 
     processes: int = 5
@@ -146,6 +147,7 @@ class Measuring:
     decode_window: int = 32
     counters: bool = True
     memory_timeline: bool = False
+    ceilings: bool = False
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ class _MeasuringTable(_Table):
     decode_window: Annotated[StrictInt, Field(ge=1, le=4096)] | None = None
     counters: bool | None = None
     memory_timeline: bool | None = None
+    ceilings: bool | None = None
 
 
 def _suite_name(name: str) -> str:

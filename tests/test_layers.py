@@ -46,8 +46,12 @@ ALLOWED = {
 }  # fmt: skip
 WITH_TORCH = {"worker", "subjects"}
 # What the rest may know of subjects: names and sizes, which need no torch.
-PLAIN_SUBJECTS = {"subjects": "subjects.names", "subjects.names": "subjects.names",
-                  "subjects.sizes": "subjects.sizes", "subjects.traffic": "subjects.sizes"}  # fmt: skip
+PLAIN_SUBJECTS = {
+    "subjects": "subjects.names",
+    "subjects.names": "subjects.names",
+    "subjects.sizes": "subjects.sizes",
+    "subjects.traffic": "subjects.sizes",
+}
 # Parts of lmn that know no torch.
 PLAIN_LMN = {"lmn.config", "lmn.tree", "lmn.cost"}
 

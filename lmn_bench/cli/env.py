@@ -1,4 +1,4 @@
-"""`lmn-bench env`: facts of the machine, and what would disturb a measurement."""
+"""`lmn-bench env`: facts of the machine, what would disturb a measurement, and its ceilings."""
 
 from __future__ import annotations
 
@@ -8,21 +8,43 @@ import click
 
 from lmn_bench.cli.console import print_json, stdout_console
 from lmn_bench.cli.options import json_option
+from lmn_bench.errors import UsageError
+from lmn_bench.schema import DTYPES, Ceiling, Environment
 
 
 @click.command(name="env", short_help="Show the machine and what disturbs it.")
+@click.option("--ceilings", is_flag=True,
+              help="Measure what it can do: matrix product and copy, per dtype.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=1), metavar="N",
+              help="CPU threads for --ceilings.  [default: all cores]")  # fmt: skip
 @json_option
-def command(as_json: bool) -> None:
+def command(ceilings: bool, threads: int | None, as_json: bool) -> None:
     """Show the machine's facts and what would disturb a measurement."""
     from lmn_bench.environment import read_environment
-    from lmn_bench.report.facts import environment_rows, warning_lines
+    from lmn_bench.report.facts import ceiling_rows, environment_rows, warning_lines
 
+    if threads is not None and not ceilings:
+        raise UsageError("--threads is for --ceilings", "lmn-bench env --ceilings --threads 1")
     environment = read_environment()
+    found = _measured(environment, threads or environment.logical_cores) if ceilings else ()
     if as_json:
-        print_json(asdict(environment))
+        measured = {"ceilings": [asdict(ceiling) for ceiling in found]} if ceilings else {}
+        print_json({**asdict(environment), **measured})
         return
     console = stdout_console()
-    for name, value in environment_rows(environment):
+    for name, value in [*environment_rows(environment), *ceiling_rows(found)]:
         console.print(f"{name:<16} {value}", markup=False, soft_wrap=True)
     for line in warning_lines(environment) or ["quiet: nothing found that would disturb"]:
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _measured(environment: Environment, threads: int) -> tuple[Ceiling, ...]:
+    from lmn_bench.run.process import ForkServer
+
+    if threads > environment.logical_cores:
+        raise UsageError(f"{threads} threads asked for, {environment.logical_cores} cores here")
+    with ForkServer() as server:
+        found = server.ceilings("cpu", threads, DTYPES)
+        if environment.gpus and server.has_cuda():
+            found += server.ceilings("cuda", 0, DTYPES)
+    return found

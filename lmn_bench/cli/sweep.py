@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lmn_bench.analysis.results import result_set
+from lmn_bench.cli.ceilings import ceilings_of
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.progress import Progress
 from lmn_bench.environment import is_supported, read_environment
@@ -72,6 +73,7 @@ def new_sweep(
     with ForkServer() as server:
         planned = _plan_here(suite, environment, server)
         _probe_user_subjects(server, planned)
+        ceilings = ceilings_of(server, runnable(planned)) if suite.measuring.ceilings else ()
         moment = datetime.now(UTC)
         info = RunInfo(
             run_id=new_run_id(suite.name, results, moment),
@@ -80,6 +82,7 @@ def new_sweep(
             seed=seed,
             environment=environment,
             command=("lmn-bench", *map(shlex.quote, sys.argv[1:])),
+            ceilings=ceilings,
         )
         folder = create_run(results, info)
         return _measure(StoredRun(folder, info, ()), planned, server, quiet=quiet, as_json=as_json)

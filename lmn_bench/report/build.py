@@ -29,7 +29,7 @@ def build_report(
         records: its records, for warnings and counts.
         planned: replicates that the suite asks for.
     """
-    sections = [*mode_sections(results)]
+    sections = [*mode_sections(results, info)]
     for section in (limits_section(results), models_section(results), failures_section(results)):
         if section is not None:
             sections.append(section)

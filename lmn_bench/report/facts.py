@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from lmn_bench.schema import Environment
-from lmn_bench.units import format_bytes
+from collections.abc import Sequence
+
+from lmn_bench.schema import Ceiling, Environment
+from lmn_bench.units import format_bytes, format_value
 
 
 def environment_rows(environment: Environment) -> list[tuple[str, str]]:
@@ -32,6 +34,20 @@ def environment_rows(environment: Environment) -> list[tuple[str, str]]:
         rows.append(("GPU", f"{gpu.name}, {memory}, driver {gpu.driver}{power}"))
     if not environment.gpus:
         rows.append(("GPU", "none (no NVIDIA driver answers)"))
+    return rows
+
+
+def ceiling_rows(ceilings: Sequence[Ceiling]) -> list[tuple[str, str]]:
+    """Name and value of every ceiling."""
+    rows = []
+    for ceiling in ceilings:
+        threads = f", {ceiling.threads} thread{'s' * (ceiling.threads > 1)}"
+        where = ceiling.device + (threads if ceiling.device == "cpu" else "")
+        rates = (
+            f"matrix product {format_value(ceiling.matrix_flops_per_s, 'FLOP/s')}, copy "
+            f"{format_value(ceiling.copy_bytes_per_s, 'B/s')} read and written"
+        )
+        rows.append((f"{ceiling.dtype}", f"{where}: {rates}"))
     return rows
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from lmn_bench.analysis.results import result_set
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Document, Section, Table
-from lmn_bench.report.facts import environment_rows, warning_lines
+from lmn_bench.report.facts import ceiling_rows, environment_rows, warning_lines
 from lmn_bench.report.tables import failures_section
 from lmn_bench.schema import Outcome, Record, RunInfo
 from lmn_bench.store import BadLine
@@ -39,8 +39,8 @@ def inspect_run(
         Section(
             "Machine",
             sentences=tuple(warning_lines(info.environment)),
-            tables=(Table("", ("what", "value"), tuple(environment_rows(info.environment)),
-                          wraps=True),),
+            tables=(Table("", ("what", "value"), (*environment_rows(info.environment),
+                          *ceiling_rows(info.ceilings)), wraps=True),),
         ),
     ]  # fmt: skip
     failures = failures_section(result_set(records))

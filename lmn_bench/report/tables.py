@@ -10,6 +10,7 @@ from lmn_bench.analysis.growth import TOP_LENGTHS, Growth, growth
 from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Section, Table
+from lmn_bench.report.rates import achieved_table
 from lmn_bench.report.words import (
     OWN_SUBJECT,
     SHORT_OUTCOME,
@@ -22,7 +23,7 @@ from lmn_bench.report.words import (
     times,
     without_cap,
 )
-from lmn_bench.schema import Case, Outcome
+from lmn_bench.schema import Case, Outcome, RunInfo
 from lmn_bench.units import format_bytes, format_cap, format_length, format_value
 
 # A value whose interval is wider than this (relative half-width) is marked as unsure.
@@ -36,8 +37,8 @@ _LATENCY_OF = {
 }
 
 
-def mode_sections(results: ResultSet) -> Iterator[Section]:
-    """A section per mode and setting: time, memory or state, growth, and who is ahead."""
+def mode_sections(results: ResultSet, info: RunInfo) -> Iterator[Section]:
+    """A section per mode and setting: time, memory or state, growth, who is ahead, and rates."""
     for setting in free_settings(results):
         tables = [_value_table(results, setting, "latency_s", _LATENCY_OF[setting.mode])]
         if setting.mode == "decode":
@@ -56,7 +57,8 @@ def mode_sections(results: ResultSet) -> Iterator[Section]:
                     METRICS["working_memory_bytes"].meaning.capitalize() + ".",
                 )
             )  # fmt: skip
-        tables += [_growth_table(results, setting), _standing_table(results, setting)]
+        tables += [_growth_table(results, setting), _standing_table(results, setting),
+                   achieved_table(results, setting, info.ceiling(setting))]  # fmt: skip
         kept = tuple(table for table in tables if table is not None and table.rows)
         yield Section(setting_title(setting), tables=kept)
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from lmn_bench.errors import SubjectError, WorkerError
+from lmn_bench.schema import Ceiling
 
 # Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
 _START_TIMEOUT_S = 120.0
 _PROBE_TIMEOUT_S = 60.0
+# About 2 s per dtype; a dtype that the CPU has no units for takes several times that.
+_CEILINGS_TIMEOUT_S = 120.0
 # Where lmn and lmn_bench lie, also in a checkout that isn't installed.
 _PACKAGES = Path(__file__).resolve().parents[2]
 _END_TIMEOUT_S = 5.0
@@ -90,6 +93,19 @@ class ForkServer:
         """Whether torch can use a GPU here; a driver alone (NVML) doesn't say so."""
         reply = self._run({"cuda": {}}, _PROBE_TIMEOUT_S)
         return bool(reply.result and reply.result["available"])
+
+    def ceilings(self, device: str, threads: int, dtypes: Sequence[str]) -> tuple[Ceiling, ...]:
+        """Measure what the machine can do, one ceiling per dtype.
+
+        Raises:
+            WorkerError: the process that measured it died.
+        """
+        job = {"device": device, "threads": threads, "dtypes": list(dtypes)}
+        reply = self._run({"ceilings": job}, _CEILINGS_TIMEOUT_S)
+        if reply.result is None:
+            last = reply.output.strip().splitlines()[-1:] or ["no output"]
+            raise WorkerError(f"the ceilings of {device} could not be measured: {last[0]}")
+        return tuple(Ceiling(**ceiling) for ceiling in reply.result["ceilings"])
 
     def close(self) -> None:
         """End the server; a child that still runs is killed by the kernel with it."""

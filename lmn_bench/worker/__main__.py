@@ -1,6 +1,6 @@
 """The fork server: reads jobs as JSON lines, forks a child for each, answers in JSON lines.
 
-In:   {"measure": {...}} or {"probe": {...}}
+In:   {"measure": {...}}, {"probe": {...}}, {"cuda": {}} or {"ceilings": {...}}
 Out:  {"ready": true} once, then for each job {"pid": n} and {"result": ..., "exit": code}.
 The parent kills a child that overstays; the server only ever waits, blocked.
 """
@@ -124,6 +124,10 @@ def _child(
                 import torch
 
                 result = {"available": torch.cuda.is_available()}
+            elif "ceilings" in job:
+                from lmn_bench.worker.ceilings import measure_ceilings
+
+                result = {"ceilings": measure_ceilings(**job["ceilings"])}
             elif "probe" in job:
                 result = probe(**job["probe"])
             else:

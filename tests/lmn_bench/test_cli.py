@@ -16,7 +16,7 @@ from bench_helpers import environment, run_info
 from lmn_bench.cli import run_command_line
 from lmn_bench.environment import read_gpus
 from lmn_bench.metrics import METRICS
-from lmn_bench.schema import MODES
+from lmn_bench.schema import DTYPES, MODES
 from lmn_bench.store import create_run, list_runs, read_run
 from lmn_bench.subjects.names import BUILTIN
 
@@ -306,7 +306,42 @@ def test_env_tells_the_machine_as_json_too(cli):
     assert facts["logical_cores"] >= 1
 
 
+def test_env_measures_ceilings_when_asked(cli):
+    code, out, _ = cli("env", "--ceilings", "--threads", 1, "--json")
+    found = json.loads(out)["ceilings"]
+    assert code == 0
+    assert {(c["device"], c["threads"], c["dtype"]) for c in found} >= {
+        ("cpu", 1, dtype) for dtype in DTYPES
+    }
+    assert all(c["matrix_flops_per_s"] > 1e8 and c["copy_bytes_per_s"] > 1e7 for c in found)
+
+
+def test_env_without_ceilings_says_nothing_of_them(cli):
+    assert "ceilings" not in json.loads(cli("env", "--json")[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--threads", 1], "--threads is for --ceilings"),
+     (["--ceilings", "--threads", 4096], "4096 threads asked for")],
+)  # fmt: skip
+def test_threads_that_ceilings_cannot_have_are_told(cli, arguments, words):
+    code, _, err = cli("env", *arguments)
+    assert code == 2
+    assert words in err
+
+
 # ------------------------------------------------------------------------------- a real run
+
+
+def test_a_run_keeps_the_ceilings_that_its_suite_asks_for(cli, tmp_path):
+    code, _, _ = cli("run", "--models", "lmn", "--modes", "prefill", *TINY, "--lengths", 64,
+                     "--set", "ceilings=true", "--results", tmp_path)  # fmt: skip
+    assert code == 0
+    (ceiling,) = read_run(list_runs(tmp_path)[0]).info.ceilings
+    assert (ceiling.device, ceiling.threads, ceiling.dtype) == ("cpu", 1, "float32")
+    assert "of ceiling" in cli("report", "--results", tmp_path)[1]
+    assert "matrix product" in cli("show", "--results", tmp_path)[1]
 
 
 def test_a_run_writes_one_folder_with_run_records_and_report(results):

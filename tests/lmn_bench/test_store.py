@@ -88,6 +88,15 @@ def test_a_run_reads_back_as_it_was_written(tmp_path):
     assert read_run(create_run(tmp_path, info)).info == info
 
 
+def test_a_run_from_before_a_new_field_reads_with_its_default(folder):
+    data = json.loads((folder / "run.json").read_text())
+    del data["ceilings"], data["suite"]["measuring"]["ceilings"]
+    (folder / "run.json").write_text(json.dumps(data))
+    info = read_run(folder).info
+    assert info.ceilings == ()
+    assert info.suite.measuring.ceilings is False
+
+
 def test_a_line_holds_the_fields_that_the_format_promises(folder):
     write(folder, failed(case(memory_cap_bytes=2**24), Outcome.OUT_OF_MEMORY))
     line = json.loads((folder / RECORDS_FILE).read_text())
