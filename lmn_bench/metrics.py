@@ -90,6 +90,13 @@ _ALL = (
            "how fast the machine itself was beside the samples that count: a fixed loop of "
            "arithmetic, the same for every model",
            "timed between rounds on the cores in use; median"),
+    Metric("compile_s", "compiling", "s", "lower", False,
+           "compiled cases: time until everything is compiled; never part of a latency",
+           "the first call after torch.compile; torch keeps what it compiles on disk, so that the "
+           "first process of a case takes longest"),
+    Metric("compiled_graphs", "compiled graphs", "", "lower", True,
+           "compiled cases: graphs that torch.compile made; one per length or position is many",
+           "torch's own counter after all passes"),
     Metric("check_error", "check error", "", "lower", False,
            "largest difference between parallel and sequential outputs, relative to their size",
            "prefill against one token at a time, before any timing"),

@@ -17,6 +17,9 @@ from lmn_bench.subjects.names import BUILTIN
 
 # Fork, build, check and load kernels in every process (measured: 0.1 to 0.25 s at small widths).
 OVERHEAD_PER_PROCESS_S = 0.15
+# Load torch's compiler and compile a block (measured: 5 to 40 s; later processes find what the
+# first one compiled in torch's cache on disk).
+COMPILE_S = 15.0
 # The memory pass, one warm-up and one sample at least.
 MIN_CALLS_PER_PROCESS = 2
 
@@ -57,14 +60,17 @@ def _grid(sweep: Sweep) -> Iterator[Case]:
     sizes = itertools.product(sweep.width, sweep.heads, sweep.layers, sweep.banks, sweep.expansion)
     models = [ModelSpec(*size) for size in sizes]
     settings = itertools.product(
-        sweep.device, sweep.dtype, sweep.threads, sweep.memory_cap, sweep.batch
+        sweep.device, sweep.dtype, sweep.threads, sweep.memory_cap, sweep.batch, sweep.compile
     )
-    for (device, dtype, threads, cap, batch), model in itertools.product(settings, models):
+    for (device, dtype, threads, cap, batch, compiled), model in itertools.product(
+        settings, models
+    ):
         points = itertools.product(sweep.modes, sweep.subjects, sweep.lengths)
         for mode, subject, length in points:
             yield Case(
                 subject=subject, mode=mode, length=length, device=device, batch=batch,
                 dtype=dtype, threads=threads, memory_cap_bytes=cap, model=model,
+                compile=compiled,
             )  # fmt: skip
 
 
@@ -85,6 +91,8 @@ def _skip_reason(case: Case, environment: Environment) -> str | None:
         return "no NVIDIA GPU on this machine"
     if case.device == "cpu" and case.threads > environment.logical_cores:
         return f"{case.threads} threads asked for, {environment.logical_cores} cores here"
+    if case.compile and case.memory_cap_bytes is not None:
+        return "a compiler needs memory of its own: compiled cases are measured without a cap"
     return None
 
 
@@ -92,5 +100,5 @@ def _case_seconds(case: Case, call_s: float, measuring: Measuring) -> float:
     # A context is prefilled once; its steps are short.
     calls = 1 if case.mode == "decode" else MIN_CALLS_PER_PROCESS
     timed_s = max(calls * call_s, measuring.time_goal_s)
-    process_s = OVERHEAD_PER_PROCESS_S + timed_s
+    process_s = OVERHEAD_PER_PROCESS_S + timed_s + (COMPILE_S if case.compile else 0.0)
     return min(process_s, measuring.timeout_s) * measuring.processes

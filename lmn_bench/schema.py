@@ -69,7 +69,10 @@ class ModelSpec:
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """One point of a suite's grid. `length` is tokens; for decode it is the context."""
+    """One point of a suite's grid. `length` is tokens; for decode it is the context.
+
+    `compile`: the computation goes through torch.compile.
+    """
 
     subject: str
     mode: str
@@ -80,6 +83,7 @@ class Case:
     threads: int = 1
     memory_cap_bytes: int | None = None
     model: ModelSpec = ModelSpec()
+    compile: bool = False
 
     @property
     def id(self) -> str:
@@ -94,6 +98,8 @@ class Case:
                 f"b{self.batch}",
                 self.model.label,
                 f"cap-{format_cap(self.memory_cap_bytes)}",
+                # Ids from before there was this axis stay as they are.
+                *(("compiled",) if self.compile else ()),
             )
         )
 
@@ -167,6 +173,7 @@ class Sweep:
     layers: tuple[int, ...] = (1,)
     banks: tuple[int, ...] = (1,)
     expansion: tuple[int, ...] = (1,)
+    compile: tuple[bool, ...] = (False,)
 
 
 @dataclass(frozen=True)
@@ -277,6 +284,7 @@ class Record:
     model: ModelSpec
     replicate: int
     outcome: Outcome
+    compile: bool = False
     reason: str | None = None
     metrics: dict[str, float | int] = field(default_factory=dict)
     samples_s: tuple[float, ...] = ()
@@ -314,7 +322,8 @@ class Record:
         """Plain data for JSON, schema first and empty optional fields left out."""
         data = asdict(self)
         data = {"schema": data.pop("schema"), **data}
-        optional = ("warmup_samples_s", "disturbed_samples_s", "memory_timeline", "warnings")
+        optional = ("compile", "warmup_samples_s", "disturbed_samples_s", "memory_timeline",
+                    "warnings")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictInt,
 )
 from pydantic_core import PydanticCustomError
@@ -113,6 +114,7 @@ class _SweepTable(_Table):
     layers: Annotated[tuple[_Positive, ...] | None, _List] = None
     banks: Annotated[tuple[_Positive, ...] | None, _List] = None
     expansion: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...] | None, _List] = None
+    compile: Annotated[tuple[StrictBool, ...] | None, _List] = None
 
     def given(self) -> dict[str, Any]:
         """The axes that the table gives."""

@@ -119,4 +119,5 @@ class Progress:
 
 
 def _words(case: Case) -> str:
-    return f"{case.subject} {case.mode} {format_length(case.length)} on {case.device}"
+    compiled = ", compiled" if case.compile else ""
+    return f"{case.subject} {case.mode} {format_length(case.length)} on {case.device}{compiled}"

@@ -57,6 +57,11 @@ def mode_sections(results: ResultSet, info: RunInfo) -> Iterator[Section]:
                     METRICS["working_memory_bytes"].meaning.capitalize() + ".",
                 )
             )  # fmt: skip
+        if setting.compile:
+            tables += [
+                _value_table(results, setting, metric, METRICS[metric].title.capitalize())
+                for metric in ("compile_s", "compiled_graphs")
+            ]
         tables += [_growth_table(results, setting), _standing_table(results, setting),
                    achieved_table(results, setting, info.ceiling(setting))]  # fmt: skip
         kept = tuple(table for table in tables if table is not None and table.rows)
@@ -239,7 +244,8 @@ def failures_section(results: ResultSet) -> Section | None:
     for result in results.cases:
         if result.outcome is not Outcome.OK or result.reason:
             case = result.case
-            where = f"{case.device}, cap {format_cap(case.memory_cap_bytes)}"
+            compiled = ", compiled" if case.compile else ""
+            where = f"{case.device}, cap {format_cap(case.memory_cap_bytes)}{compiled}"
             key = (result.outcome.value, result.reason or "", where)
             grouped.setdefault(key, []).append(case)
     rows = [

@@ -46,7 +46,8 @@ def setting_title(setting: Case) -> str:
     batch = f", batch {setting.batch}" if setting.batch > 1 else ""
     device = setting.device + (threads if setting.device == "cpu" else "")
     model = model_words(setting.model)
-    return f"{setting.mode.capitalize()} on {device}, {setting.dtype}{batch}, {model}"
+    compiled = ", compiled" if setting.compile else ""
+    return f"{setting.mode.capitalize()} on {device}, {setting.dtype}{batch}{compiled}, {model}"
 
 
 def where(results: ResultSet, setting: Case) -> str:
@@ -62,6 +63,8 @@ def where_short(setting: Case) -> str:
     words = [setting.device, threads, setting.dtype, model_words(setting.model)]
     if setting.batch > 1:
         words.append(f"batch {setting.batch}")
+    if setting.compile:
+        words.append("compiled")
     return ", ".join(words + ([f"cap {format_cap(cap)}"] if cap is not None else []))
 
 

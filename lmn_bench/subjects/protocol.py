@@ -93,6 +93,15 @@ class Subject(Protocol):
         """Bytes that must be kept to decode on: of the tokens read, without unused capacity."""
         ...
 
+    @property
+    def can_compile(self) -> bool:
+        """Whether `compile_for` is there."""
+        ...
+
+    def compile_for(self, mode: str) -> None:
+        """From here on, what `mode` computes goes through torch.compile."""
+        ...
+
     def parameters(self) -> Iterable[nn.Parameter]:
         """The trainable numbers."""
         ...

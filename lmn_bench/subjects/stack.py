@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,13 @@ from torch.nn import functional as F
 from lmn_bench.schema import MODES
 from lmn_bench.subjects.protocol import State, sequence_loss
 from lmn_bench.subjects.sizes import SEGMENT_TOKENS
+
+# What a stack calls of its blocks.
+METHOD_OF_MODE: Final = {
+    "train": "forward", "prefill": "prefill", "read": "resume", "decode": "decode",
+    "stream": "decode",
+}  # fmt: skip
+assert METHOD_OF_MODE.keys() == MODES.keys()
 
 
 class Block(nn.Module, ABC):
@@ -70,6 +77,17 @@ class Stack(nn.Module):
         """All modes, but for `read` where a block cannot go on from a state."""
         can_read = all(block.can_resume for block in self._blocks)
         return frozenset(MODES) - (frozenset() if can_read else {"read"})
+
+    @property
+    def can_compile(self) -> bool:
+        """Whether `compile_for` is there."""
+        return True
+
+    def compile_for(self, mode: str) -> None:
+        """Hand the method of every block that `mode` calls to torch.compile."""
+        for block in self._blocks:
+            method = METHOD_OF_MODE[mode]
+            setattr(block, method, torch.compile(getattr(block, method)))
 
     @property
     def _blocks(self) -> list[Block]:

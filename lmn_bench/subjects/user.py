@@ -29,6 +29,11 @@ from lmn_bench.subjects.protocol import State, Subject, sequence_loss
 
 # Tokens in the trial call of a new model: enough for a wrong axis order to show.
 PROBE_TOKENS = 5
+# What a mode calls of a model; where it lacks that, `forward`.
+_METHOD_OF_MODE = {
+    "train": "train_step", "prefill": "prefill", "read": "read", "decode": "decode",
+    "stream": "decode",
+}  # fmt: skip
 FACTORY_HINT = "a factory is called as factory(spec, dtype=..., device=...)"
 MODES_HINT = (
     "give it forward(x) for train and prefill; prefill(x) -> (y, state) with decode(x_t, state) -> "
@@ -139,6 +144,17 @@ class UserModel:
             )
         if "prefill" in own:
             self._prefill_takes_capacity = _takes(model.prefill, "capacity")
+
+    @property
+    def can_compile(self) -> bool:
+        """Whether the model is something that torch.compile takes."""
+        return isinstance(self.model, nn.Module)
+
+    def compile_for(self, mode: str) -> None:
+        """Hand the model's own method that `mode` calls to torch.compile."""
+        method = _METHOD_OF_MODE[mode]
+        method = method if method in self._own else "forward"
+        setattr(self.model, method, torch.compile(getattr(self.model, method)))
 
     def _need(self, mode: str, method: str) -> None:
         if method not in self._own:

@@ -17,7 +17,7 @@ from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.schema import Case, Measuring, ModelSpec, Outcome
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, supported_modes
-from lmn_bench.worker import counters, memory
+from lmn_bench.worker import compiling, counters, memory
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import IncorrectSubjectError, check_read, check_subject
 from lmn_bench.worker.clock import clock_for
@@ -95,7 +95,8 @@ def run_job(
         if is_out_of_memory(error):
             reason = allocation_that_failed(str(error))
             return {"outcome": Outcome.OUT_OF_MEMORY, **fields, "reason": reason}
-        message = f"{type(error).__name__}: {error}"
+        ours = isinstance(error, compiling.CompilationError)
+        message = str(error) if ours else f"{type(error).__name__}: {error}"
         return {"outcome": Outcome.ERROR, **fields, "reason": message}
 
 
@@ -119,6 +120,12 @@ def _measure(
         fields["reason"] = f"{case.subject} has no {case.mode}; it has {', '.join(sorted(modes))}"
         return Outcome.SKIPPED
 
+    if case.compile:
+        reason = compiling.why_not(subject)
+        if reason is not None:
+            fields["reason"] = reason
+            return Outcome.SKIPPED
+
     # The same inputs in every replicate: what varies is the process, not the data.
     torch.manual_seed(0)
     if "decode" in modes:
@@ -136,6 +143,8 @@ def _measure(
             case, subject, dtype=dtype, device=device, clock=clock,
             decode_window=job.measuring.decode_window, context=context,
         )  # fmt: skip
+        if case.compile:
+            metrics.update(compiling.compile_subject(subject, case.mode, work))
         first_call_s = _memory_pass(work, case, subject, device, metrics)
         with _watched(device) as seen:
             timing = sample(
@@ -147,6 +156,9 @@ def _measure(
     if slots is not None:
         metrics["slots"] = int(slots)
     metrics.update(counters.known_bytes(case, work.steps))
+    if case.compile:
+        metrics["compiled_graphs"] = compiling.compiled_graphs()
+        fields["warnings"] += compiling.warnings()
     try:
         _look_closer(job, work, device, fields)
     except Exception as error:
@@ -158,7 +170,9 @@ def _measure(
 def _look_closer(job: Job, work: Workload, device: torch.device, fields: dict[str, Any]) -> None:
     """Counters and the memory time line: calls of their own, after the timing."""
     if job.measuring.counters and job.replicate == 0:
-        with counting_mode(job.case.mode):
+        # Compiled for inference mode, it would be compiled anew for another one.
+        mode = grad_mode if job.case.compile else counting_mode
+        with mode(job.case.mode):
             _count(job.case, work, device, fields)
     if job.measuring.memory_timeline and device.type == "cpu":
         with grad_mode(job.case.mode):
@@ -287,10 +301,14 @@ def _count(case: Case, work: Workload, device: torch.device, fields: dict[str, A
             f"not counted: operations and allocator peak would take about {estimate_s:.0f} s"
         )
         return
-    prepared = work.prepare()
-    counted = counters.count(lambda: work.call(prepared))
-    metrics["operations"] = _per_step(counted.operations, work.steps)
-    metrics["flops"] = _per_step(counted.flops, work.steps)
+    if case.compile:
+        # Inside a dispatch mode nothing runs compiled.
+        metrics.update(counters.known_flops(case, work.steps))
+    else:
+        prepared = work.prepare()
+        counted = counters.count(lambda: work.call(prepared))
+        metrics["operations"] = _per_step(counted.operations, work.steps)
+        metrics["flops"] = _per_step(counted.flops, work.steps)
     prepared = work.prepare()
     metrics["allocator_peak_bytes"] = memory.allocator_peak(lambda: work.call(prepared), device)
     kernel, allocator = metrics["working_memory_bytes"], metrics["allocator_peak_bytes"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class Workload:
 
     Attributes:
         prepare: makes what `call` consumes (a copy of the state); never timed, never counted.
-        call: the work whose memory and operations are measured; returns the state, if any.
+        run: the work: the last output (the loss, in training), and the state, if any.
         take: one timed round: its samples in seconds.
         steps: operations and FLOPs of `call` are divided by this to give those of one unit.
         first_step: how many leading samples of a round stand apart from the window (decode: 1).
@@ -32,11 +32,19 @@ class Workload:
     """
 
     prepare: Callable[[], Any]
-    call: Callable[[Any], Any]
+    run: Callable[[Any], tuple[Tensor, Any]]
     take: Callable[[], tuple[float, ...]]
     steps: int = 1
     first_step: int = 0
     state_bytes: int | None = None
+
+    def call(self, prepared: Any) -> Any:
+        """The work whose memory and operations are measured; the state, if any."""
+        return self.run(prepared)[1]
+
+    def output(self, prepared: Any) -> Tensor:
+        """What the work gives, for comparing ways of computing it."""
+        return self.run(prepared)[0]
 
 
 def grad_mode(mode: str) -> AbstractContextManager[object]:
@@ -74,40 +82,47 @@ def build_workload(
     inputs = make_input(case, case.length, dtype, device)
     if case.mode == "train":
 
-        def call(_: Any) -> Any:
-            subject.train_step(inputs)
+        def run(_: Any) -> tuple[Tensor, Any]:
+            return subject.train_step(inputs), None
 
     elif case.mode == "prefill":
 
-        def call(_: Any) -> Any:
-            return subject.prefill(inputs)[1]
+        def run(_: Any) -> tuple[Tensor, Any]:
+            return subject.prefill(inputs)
 
     elif case.mode == "read":
 
-        def call(_: Any) -> Any:
-            return subject.read(inputs)[1]
+        def run(_: Any) -> tuple[Tensor, Any]:
+            return subject.read(inputs)
 
     else:
-        tokens = inputs.unbind(1)
 
-        def call(_: Any) -> Any:
+        def run(_: Any) -> tuple[Tensor, Any]:
             state = subject.initial_state(case.batch, capacity=case.length)
-            for token in tokens:
-                _, state = subject.decode(token, state)
-            return state
+            return _steps(subject, tokens, state)
+
+        tokens = inputs.unbind(1)
 
     repeats = 0
 
     def take() -> tuple[float, ...]:
         nonlocal repeats
         if not repeats:
-            one_call_s = clock.time(lambda: call(None))
+            one_call_s = clock.time(lambda: run(None))
             repeats = block_size(one_call_s)
             if repeats == 1:
                 return (one_call_s,)
-        return (clock.time(lambda: call(None), repeats) / repeats,)
+        return (clock.time(lambda: run(None), repeats) / repeats,)
 
-    return Workload(prepare=lambda: None, call=call, take=take)
+    return Workload(prepare=lambda: None, run=run, take=take)
+
+
+def _steps(subject: Subject, tokens: Sequence[Tensor], state: Any) -> tuple[Tensor, Any]:
+    """Read the tokens one by one: the last output, and the state after it."""
+    output = tokens[0]
+    for token in tokens:
+        output, state = subject.decode(token, state)
+    return output, state
 
 
 @contextmanager
@@ -155,11 +170,6 @@ def _decode(
     state_bytes = subject.state_bytes(at_length)
     del at_length
 
-    def steps(state: Any) -> Any:
-        for token in tokens:
-            _, state = subject.decode(token, state)
-        return state
-
     def take() -> tuple[float, ...]:
         state = subject.copy_state(start)
         samples = []
@@ -174,7 +184,7 @@ def _decode(
 
     return Workload(
         prepare=lambda: subject.copy_state(start),
-        call=steps,
+        run=lambda state: _steps(subject, tokens, state),
         take=take,
         steps=window + 1,
         first_step=1,

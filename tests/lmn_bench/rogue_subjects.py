@@ -157,6 +157,34 @@ def forgets(spec, *, dtype, device):
     return Forgets(spec.width)
 
 
+class WrongWhenCompiled(OnlyParallel):
+    """Computes something else once it is compiled."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.map(x) * (2 if torch.compiler.is_compiling() else 1)
+
+
+class NoModule:
+    """Not a torch.nn.Module, and nothing that torch.compile takes."""
+
+    def __init__(self, width: int) -> None:
+        self.map = nn.Linear(width, width)
+
+    def parameters(self):
+        return self.map.parameters()
+
+    def prefill(self, x: Tensor) -> tuple[Tensor, None]:
+        return self.map(x), None
+
+
+def wrong_when_compiled(spec, *, dtype, device):
+    return WrongWhenCompiled(spec.width)
+
+
+def no_module(spec, *, dtype, device):
+    return NoModule(spec.width)
+
+
 def wrong(spec, *, dtype, device):
     return Wrong(spec.width)
 

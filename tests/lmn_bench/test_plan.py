@@ -23,6 +23,7 @@ cases = st.builds(
     threads=sizes,
     memory_cap_bytes=st.none() | st.integers(2**20, 2**40),
     model=st.builds(ModelSpec, sizes, sizes, sizes, sizes, st.integers(0, 8)),
+    compile=st.booleans(),
 )
 
 
@@ -43,6 +44,23 @@ def test_an_id_says_all_that_makes_a_case_and_never_changes():
         model=ModelSpec(64, 4, 1, 2, 1),
     )  # fmt: skip
     assert full.id == "lmn-conv/decode/4096/cpu-t2/float32/b1/w64-h4-l1-k2-v1/cap-64MiB"
+
+
+def test_only_a_compiled_case_says_so_in_its_id():
+    assert case(compile=True).id == f"{case().id}/compiled"
+    assert "compile" not in case().id
+    assert case(compile=True).setting != case().setting
+
+
+def test_compiled_cases_are_planned_without_a_cap_and_take_longer():
+    grid = sweep(subjects=("lmn",), lengths=(64,), compile=(False, True),
+                 memory_cap=(None, 64 * 2**20))  # fmt: skip
+    planned = {
+        (i.case.compile, i.case.memory_cap_bytes): i for i in plan(suite(grid), environment())
+    }
+    assert [item.skip is None for item in planned.values()].count(False) == 1
+    assert "without a cap" in planned[True, 64 * 2**20].skip
+    assert planned[True, None].seconds > planned[False, None].seconds + 1
 
 
 @given(cases, cases)

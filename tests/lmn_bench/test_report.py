@@ -103,6 +103,23 @@ def test_every_row_has_a_cell_for_every_column(name):
             assert {len(row) for row in table.rows} <= {len(table.columns)}
 
 
+def test_compiled_settings_say_so_and_how_many_graphs_there_are():
+    records = [
+        *series("lmn", flat),
+        *(
+            ok(case(length=n, compile=True), r, 1e-3, compile_s=9.0, compiled_graphs=2)
+            for n in (64, 128)
+            for r in range(5)
+        ),
+    ]
+    said = words_of(document_of(records))
+    assert "float32, compiled, width 32" in said
+    assert "**Compiled graphs**" in said
+    assert said.count("**Compiling**") == 1
+    rows = list(csv.DictReader(io.StringIO(render_csv(result_set(records)))))
+    assert {row["compile"] for row in rows} == {"True", "False"}
+
+
 # ------------------------------------------------------------------------------- answers
 
 

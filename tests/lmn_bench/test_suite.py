@@ -329,6 +329,13 @@ def test_set_reaches_measuring_too(setting, key, value):
     assert getattr(with_options(settings=[setting]).measuring, key) == value
 
 
+def test_compile_is_an_axis_of_true_and_false():
+    suite = parse_suite(with_sweep(compile=[False, True]), "x")
+    assert suite.sweeps[0].compile == (False, True)
+    assert parse_suite(GOOD, "x").sweeps[0].compile == (False,)
+    assert "sweep[0].compile[0]" in problems_of(with_sweep(compile=["yes"]))
+
+
 def test_modes_narrow_every_sweep_and_drop_those_left_empty():
     data = {"name": "mine", "sweep": [GOOD_SWEEP, {**GOOD_SWEEP, "modes": ["train"]}]}
     suite = parse_suite(data, "x", [Override("--modes", "modes", ["decode"])])

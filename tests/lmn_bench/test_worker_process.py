@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -45,9 +46,10 @@ def measure(server):
     """Run one case through a real child; its record."""
 
     def one(
-        subject, mode="prefill", length=64, *, cap=None, dtype="float32", replicate=0, **measuring
-    ):
-        of = case(subject, mode, length, memory_cap_bytes=cap, dtype=dtype)
+        subject, mode="prefill", length=64, *, cap=None, dtype="float32", replicate=0,
+        compiled=False, **measuring,
+    ):  # fmt: skip
+        of = case(subject, mode, length, memory_cap_bytes=cap, dtype=dtype, compile=compiled)
         tasks = [replace(order_tasks([of], 1, 0)[0], replicate=replicate)]
         events = list(run_tasks(tasks, replace(QUICK, **measuring), 0, server))
         return events[-1].record
@@ -295,6 +297,56 @@ def test_a_memory_timeline_is_recorded_when_asked_for(measure):
     assert record.outcome is Outcome.OK
     assert all(moment >= 0 and size > 0 for moment, size in record.memory_timeline)
     assert record.memory_timeline
+
+
+# ------------------------------------------------------------------------------- compiled
+
+
+@pytest.fixture
+def compiler():
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        pytest.skip("no C++ compiler on this machine")
+
+
+def test_a_compiled_case_tells_how_long_compiling_took_and_how_many_graphs_it_made(
+    measure, compiler
+):
+    record = measure(rogue("no_decode"), compiled=True, counters=True)
+    assert record.outcome is Outcome.OK, record.reason
+    assert record.case_id.endswith("/cap-none/compiled")
+    assert record.metrics["compiled_graphs"] == 1
+    assert record.metrics["compile_s"] > record.metrics["latency_s"]
+    assert "operations" not in record.metrics
+    assert "allocator_peak_bytes" in record.metrics
+    assert record.warnings == ()
+
+
+def test_a_model_that_compiling_changes_is_incorrect(measure, compiler):
+    record = measure(rogue("wrong_when_compiled"), compiled=True)
+    assert record.outcome is Outcome.INCORRECT
+    assert "plain and compiled outputs differ" in record.reason
+    assert "latency_s" not in record.metrics
+
+
+def test_what_torch_cannot_compile_is_skipped_with_the_reason(measure):
+    record = measure(rogue("no_module"), compiled=True)
+    assert record.outcome is Outcome.SKIPPED
+    assert "torch.nn.Module" in record.reason
+
+
+def test_without_a_compiler_a_compiled_case_is_skipped_with_the_reason():
+    here = str(Path(__file__).parent)
+    of = case(rogue("no_decode"), compile=True)
+    with ForkServer({**os.environ, "PYTHONPATH": here, "CXX": "no-such-compiler"}) as server:
+        record = list(run_tasks(order_tasks([of], 1, 0), QUICK, 0, server))[-1].record
+    assert record.outcome is Outcome.SKIPPED
+    assert record.reason == (
+        "torch.compile needs a C++ compiler, and there is no no-such-compiler here"
+    )
+
+
+def test_a_plain_case_says_nothing_of_compiling(counted):
+    assert not {"compile_s", "compiled_graphs"} & set(counted("prefill").metrics)
 
 
 # ------------------------------------------------------------------------------- CUDA

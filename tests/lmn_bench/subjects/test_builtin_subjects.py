@@ -11,6 +11,7 @@ from lmn_bench.schema import MODES, ModelSpec
 from lmn_bench.subjects.names import BUILTIN, LACKING
 from lmn_bench.subjects.protocol import Subject, supported_modes
 from lmn_bench.subjects.recurrent import Recurrence
+from lmn_bench.subjects.stack import METHOD_OF_MODE
 from lmn_bench.subjects.transformer import ROTARY_BASE, CausalAttention
 
 BATCH, TOKENS, WIDTH = 2, 41, 32
@@ -219,6 +220,18 @@ def test_the_seed_decides_the_weights_and_nothing_else(make, name):
     assert torch.equal(torch.get_rng_state(), random_state)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+# torch's compiler, on import, uses parts of torch that torch has deprecated.
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@each_subject
+@pytest.mark.parametrize("mode", list(MODES))
+def test_compiling_hands_over_what_the_mode_calls_of_every_block(make, name, mode):
+    subject = make(name)
+    before = [vars(block).copy() for block in subject.blocks]
+    subject.compile_for(mode)
+    added = [set(vars(b)) - set(old) for b, old in zip(subject.blocks, before, strict=True)]
+    assert added == [{METHOD_OF_MODE[mode]}] * 2
 
 
 def test_an_unknown_name_gets_the_nearest():
