@@ -199,7 +199,7 @@ def test_the_state_is_reported_where_there_is_one(counted, mode):
                 "outside of the segment: 2^(level - chunk exponent) copies",
             ),
         ),
-        "rnn",
+        "lstm",
     ],
 )
 def test_reading_four_times_as_much_takes_no_more_working_memory(measure, subject):
@@ -207,7 +207,8 @@ def test_reading_four_times_as_much_takes_no_more_working_memory(measure, subjec
         measure(subject, "read", n, max_samples=1).metrics["working_memory_bytes"]
         for n in (65_536, 262_144)
     )
-    assert long == pytest.approx(short, rel=0.1)
+    # Not equal: how a heap's free room is cut up varies by some percent, down as well as up.
+    assert long < 1.1 * short
 
 
 def test_a_read_that_forgets_what_came_before_its_last_segment_is_incorrect(measure):
