@@ -10,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from lmn_bench.schema import ModelSpec  # noqa: E402
+from lmn_bench.subjects.build import build  # noqa: E402
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget  # noqa: E402
 from lmn_bench.worker.memory import allocator_peak, peak_of  # noqa: E402
 
@@ -42,6 +44,30 @@ def test_the_allocators_peak_is_the_highest_sum_of_live_bytes():
         return second, third
 
     assert allocator_peak(call, CPU) == 2 * 4 * MIB
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            "lmn",
+            marks=pytest.mark.xfail(
+                strict=False,
+                reason="lmn.attention repeats a node for all chunks that it serves, also for those "
+                "outside of the segment: 2^(level - chunk exponent) copies",
+            ),
+        ),
+        "lstm",
+    ],
+)
+def test_what_a_read_holds_at_once_does_not_grow_with_its_length(name):
+    subject = build(name, ModelSpec(width=32, heads=2), dtype=torch.float32, device=CPU, seed=0)
+    peaks = []
+    with torch.inference_mode():
+        for length in (65_536, 262_144):
+            x = torch.randn(1, length, 32)
+            peaks.append(allocator_peak(lambda x=x: subject.read(x), CPU))
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.1)
 
 
 def test_a_budget_allows_less_than_it_and_refuses_more():
