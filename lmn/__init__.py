@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from lmn.block import LMNBlock
     from lmn.checkpoint import load_public_block
     from lmn.config import LMNConfig
+    from lmn.decode import Decoder
+    from lmn.decode_state import DecodeState
     from lmn.memory import LogarithmicMemory
     from lmn.published import PublishedBlock
     from lmn.state import MemoryState
 
 _HOMES = {
+    "DecodeState": "lmn.decode_state",
+    "Decoder": "lmn.decode",
     "LMNBlock": "lmn.block",
     "LMNConfig": "lmn.config",
     "LogarithmicMemory": "lmn.memory",
@@ -27,6 +31,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "DecodeState",
+    "Decoder",
     "LMNBlock",
     "LMNConfig",
     "LogarithmicMemory",

@@ -1,11 +1,11 @@
 """What a block costs, worked out from its configuration alone: parameters, FLOPs, bytes moved,
 slots, state bytes.
 
-FLOPs are those of matrix products, 2 * m * n * k for every product that `LMNBlock` runs: linear
-maps, merges (a transposed convolution counts 2 * inputs * width * width * taps), and both products
-of attention over all pairs of a chunk's tokens and rows, masked ones and padding included. They
-equal what `torch.utils.flop_counter.FlopCounterMode` counts on the real block. Norms, activations,
-biases, softmax and copies are left out, as usual.
+FLOPs are those of matrix products, 2 * m * n * k for every product that `LMNBlock.forward` and
+`Decoder.step` run: linear maps, merges (a transposed convolution counts 2 * inputs * width * width
+* taps), and both products of attention over all pairs of a chunk's tokens and rows, masked ones and
+padding included. They equal what `torch.utils.flop_counter.FlopCounterMode` counts on the real
+ones. Norms, activations, biases, softmax and copies are left out, as usual.
 
 Bytes moved are the least traffic that the computation can do with: each of the tensors named below
 is written once and read once from memory, and everything else (norms, queries, scores, hidden
@@ -26,6 +26,7 @@ All functions are per block. Nothing here imports torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from lmn import tree
@@ -37,6 +38,8 @@ STATE_PARTS: Final = 3
 # and the gradients of scores, queries, keys and values
 LINEAR_TRAINING_FACTOR: Final = 3
 ATTENTION_BACKWARD_PRODUCTS: Final = 5
+# hidden features of the feed-forward part are not kept: one product more
+HIDDEN_AGAIN: Final = 2
 
 
 def parameter_count(config: LMNConfig) -> int:
@@ -72,37 +75,41 @@ def state_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 
 
 def prefill_flops(config: LMNConfig, tokens: int, batch: int = 1, tokens_before: int = 0) -> int:
     """FLOPs of one forward pass over `tokens` tokens, from nothing or after `tokens_before`."""
-    layout = tree.chunk_layout(tokens_before, tokens)
-    return batch * (_linear_flops(config, layout) + 2 * _attention_product_flops(config, layout))
+    return batch * sum(
+        _linear_flops(config, layout) + 2 * _attention_product_flops(config, layout)
+        for layout in _layouts(config, tokens, batch, tokens_before)
+    )
 
 
 def training_flops(config: LMNConfig, tokens: int, batch: int = 1) -> int:
     """FLOPs of forward and backward over `tokens` tokens from nothing, for all gradients."""
-    layout = tree.chunk_layout(0, tokens)
-    linear = LINEAR_TRAINING_FACTOR * _linear_flops(config, layout)
     products = 2 + ATTENTION_BACKWARD_PRODUCTS
-    return batch * (linear + products * _attention_product_flops(config, layout))
+    flops = tokens * HIDDEN_AGAIN * config.width * config.hidden_width
+    for layout in _layouts(config, tokens, batch, 0):
+        flops += LINEAR_TRAINING_FACTOR * _linear_flops(config, layout)
+        flops += products * _attention_product_flops(config, layout)
+    return batch * flops
 
 
 def decode_flops(config: LMNConfig, tokens_seen: int, batch: int = 1) -> int:
-    """FLOPs of the one step that reads token number `tokens_seen` + 1, merges included."""
-    levels = tree.merges_at(tokens_seen + 1)
-    merges = sum(_merge_flops(config, level) for level in range(1, levels + 1))
-    return batch * (_step_flops(config, tokens_seen + 1) + merges)
+    """FLOPs of the `Decoder.step` that reads token number `tokens_seen` + 1, merges included."""
+    return _decode_flops(config, tokens_seen + 1, tree.merges_at(tokens_seen + 1), batch)
 
 
 def mean_decode_flops(config: LMNConfig, tokens_seen: int, batch: int = 1) -> float:
     """FLOPs of a step at this many slots, merges averaged: level i is rebuilt every 2^i tokens."""
-    levels = tree.level_count(tokens_seen + 1)
-    merges = sum(_merge_flops(config, level) / (1 << level) for level in range(1, levels + 1))
-    return batch * (_step_flops(config, tokens_seen + 1) + merges)
+    token = tokens_seen + 1
+    flops = [
+        _decode_flops(config, token, merges, batch) for merges in range(tree.level_count(token) + 1)
+    ]
+    rarer = zip(flops[1:], flops[:-1], strict=True)
+    return flops[0] + sum((more - less) / (1 << i) for i, (more, less) in enumerate(rarer, start=1))
 
 
 def worst_decode_flops(config: LMNConfig, tokens_seen: int, batch: int = 1) -> int:
     """FLOPs of a step at this many slots when all levels are rebuilt, as at powers of two."""
-    levels = tree.level_count(tokens_seen + 1)
-    merges = sum(_merge_flops(config, level) for level in range(1, levels + 1))
-    return batch * (_step_flops(config, tokens_seen + 1) + merges)
+    token = tokens_seen + 1
+    return _decode_flops(config, token, tree.level_count(token), batch)
 
 
 def prefill_bytes(
@@ -167,29 +174,43 @@ def _linear_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
 
 
 def _attention_product_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
-    """One of attention's two products, over all chunks: every token of a chunk with every row."""
-    rows = sum(
-        group.chunks * layout.rows_per_chunk(group.levels, config.banks, config.expansion)
-        for group in layout.groups()
-    )
+    """One of attention's two products, over all chunks: every token of a chunk with every row, and
+    with one of zeros that keeps the place of the token's own score.
+    """
+    rows = layout.chunks * (layout.rows_per_chunk(config.banks, config.expansion) + 1)
     return 2 * rows * layout.chunk_size * config.width
 
 
-def _step_flops(config: LMNConfig, token: int) -> int:
-    """A step without its merges: projections, attention over the slots, feed-forward."""
-    attention = 4 * slot_count(config, token) * config.width
-    return 6 * config.width**2 + attention + _after_attention_flops(config)
+def _layouts(
+    config: LMNConfig, tokens: int, batch: int, tokens_before: int
+) -> Iterator[tree.ChunkLayout]:
+    """The layouts of the segments that a block works on one after the other."""
+    size = tree.segment_tokens(batch * config.width)
+    for first, last in tree.segments(tokens_before, tokens, size):
+        yield tree.chunk_layout(tokens_before + first, last - first)
+
+
+def _decode_flops(config: LMNConfig, token: int, merges: int, batch: int) -> int:
+    """One step of a `Decoder`: a feature of ones carries biases, and the first product hands the
+    token on. With one head the output projection is part of the values.
+    """
+    width, hidden = config.width, config.hidden_width
+    flops = 8 * (width + 1) * width + 4 * slot_count(config, token) * width
+    if config.heads > 1:
+        flops += 2 * (width + 1) * width
+    flops += 2 * (width + 1) * hidden + 2 * (hidden + 1) * width
+    for level in range(1, merges + 1):
+        rows = tree.rows_per_node(level, config.banks, config.expansion)
+        inputs = 2 * (1 + config.expansion) * width
+        if config.conv_groups == "mix":
+            inputs *= config.banks
+        flops += 2 * rows * (inputs + 2 * width) * width
+    return batch * flops
 
 
 def _after_attention_flops(config: LMNConfig) -> int:
     """Output projection and feed-forward of one token."""
     return 2 * config.width**2 + 4 * config.width * config.hidden_width
-
-
-def _merge_flops(config: LMNConfig, level: int) -> int:
-    """One merge while decoding: a node, and a query too, as one product serves token and nodes."""
-    rows = tree.rows_per_node(level, config.banks, config.expansion)
-    return _node_flops(config, level) + 2 * rows * config.width**2
 
 
 def _node_flops(config: LMNConfig, level: int) -> int:

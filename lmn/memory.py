@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmn import tree
-from lmn.attention import attend_chunks, attend_slots
+from lmn.attention import ChunkPlan, attend_chunks, attend_slots, chunk_plan
 from lmn.config import LMNConfig
 from lmn.state import MemoryState
 from lmn.summarizers import Summarizer, make_summarizer
+
+Implementation = Literal["chunked", "triton"]
+IMPLEMENTATIONS: Final[tuple[str, ...]] = ("chunked", "triton")
 
 __all__ = ["LogarithmicMemory", "MemoryState", "check_input"]
 
@@ -20,11 +25,25 @@ class LogarithmicMemory(nn.Module):
 
     Its input has been normalised already; its output is what a block adds to the residual stream.
     `forward` reads many tokens at once and `step` one; any mixture of both gives the same numbers.
+
+    Args:
+        config: sizes.
+        implementation: of attention in `forward`: `chunked` runs everywhere; `triton` is one fused
+            kernel, needs the package triton and an NVIDIA GPU, and says so where it cannot run.
+
+    Raises:
+        ValueError: `implementation` is unknown.
     """
 
-    def __init__(self, config: LMNConfig) -> None:
+    def __init__(self, config: LMNConfig, *, implementation: Implementation = "chunked") -> None:
         super().__init__()
+        if implementation not in IMPLEMENTATIONS:
+            raise ValueError(
+                f"implementation must be one of {', '.join(IMPLEMENTATIONS)}, "
+                f"got {implementation!r}"
+            )
         self.config = config
+        self.implementation = implementation
         # one product for all three; published names: query = sva.k, key = sva.q, value = sva.v
         self.query_key_value = nn.Linear(config.width, 3 * config.width)
         self.summarizer: Summarizer = make_summarizer(config)
@@ -67,30 +86,18 @@ class LogarithmicMemory(nn.Module):
             TypeError: `tokens` and `state` differ in type.
         """
         check_input(tokens, self.config.width, ("batch", "tokens", "width"))
-        state = self._usable_state(tokens, state)
-        count, width = tokens.shape[1], self.config.width
-        layout = tree.chunk_layout(state.tokens_seen, count)
-        before, after = layout.token_padding
-        projected = self.query_key_value(F.pad(tokens, (0, 0, before, after)))
-        query, key, value = torch.unflatten(projected, -1, (3, width)).unbind(-2)
-        nodes = self._grow(tokens, state)
-        projections = [self._key_value(level) for level in nodes]
+        state = self.usable_state(tokens, state)
+        made = self._grow(tokens, state)
+        key_values = [self._key_value(level.flatten(1, 2)) for level in made]
+        mixed, last_key_value = self._attend(tokens, key_values, state)
+        output: Tensor = self.output(mixed)
 
-        keys, values = [key.unsqueeze(2)], [value.unsqueeze(2)]
-        for level in range(1, layout.levels + 1):
-            entries = _entries(level, projections, state, layout)
-            level_key, level_value = torch.unflatten(entries, -1, (2, width)).unbind(-2)
-            keys.append(level_key)
-            values.append(level_value)
-        mixed = attend_chunks(query, keys, values, layout, self.config.heads)
-        last = projected[:, before + count - 1 : before + count, width:]
-        newest = [torch.cat([tokens[:, -1:], last], dim=-1)]
-        newest += [
-            torch.cat([level[:, -1], projection[:, -1]], dim=-1)
-            for level, projection in zip(nodes, projections, strict=True)
-        ]
-        output: Tensor = self.output(mixed.narrow(1, before, count))
-        return output, self._next_state(state, newest, count)
+        newest = [tokens[:, -1:], *(level[:, -1] for level in made)]
+        newest_key_value = [last_key_value]
+        for level, projection in zip(made, key_values, strict=True):
+            newest_key_value.append(projection[:, -level.shape[2] :])
+        rows = torch.cat([torch.cat(newest, dim=1), torch.cat(newest_key_value, dim=1)], dim=-1)
+        return output, self._next_state(state, rows, tokens.shape[1], len(made))
 
     def step(self, token: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
         """Read one token.
@@ -112,19 +119,48 @@ class LogarithmicMemory(nn.Module):
         """
         width = self.config.width
         check_input(token, width, ("batch", "width"))
-        state = self._usable_state(token, state)
+        state = self.usable_state(token, state)
         merges = tree.merges_at(state.tokens_seen + 1)
         nodes = token.unsqueeze(1)
         if merges:
-            nodes = torch.cat([nodes, *(new.squeeze(1) for new in self._grow(nodes, state))], dim=1)
+            merged = self._grow(nodes, state)
+            nodes = torch.cat([nodes, *(new.squeeze(1) for new in merged)], dim=1)
         # merged nodes ask nothing, but one product for all is faster than two
         projected = self.query_key_value(nodes)
         newest = torch.cat([nodes, projected[..., width:]], dim=-1)
-        state = self._next_state(state, [newest], 1, levels=merges)
+        state = self._next_state(state, newest, 1, merges)
         _, keys, values = state.rows.chunk(3, dim=-1)
         mixed = attend_slots(projected[:, 0, :width], keys, values, self.config.heads)
         output: Tensor = self.output(mixed)
         return output, state
+
+    def _attend(
+        self, tokens: Tensor, key_values: list[Tensor], state: MemoryState
+    ) -> tuple[Tensor, Tensor]:
+        """What the tokens read, (batch, tokens, width), and the last one's key and value."""
+        config, count = self.config, tokens.shape[1]
+        if self.implementation == "triton":
+            from lmn.triton_attention import attend_triton
+
+            projected = self.query_key_value(tokens)
+            mixed = attend_triton(
+                projected,
+                _listed_rows(key_values, state),
+                tokens_before=state.tokens_seen,
+                heads=config.heads,
+                banks=config.banks,
+                expansion=config.expansion,
+            )
+            return mixed, projected[:, -1:, config.width :]
+        layout = tree.chunk_layout(state.tokens_seen, count)
+        plan = chunk_plan(layout, config.banks, config.expansion)
+        before, after = layout.token_padding
+        padded = F.pad(tokens, (0, 0, before, after)) if before or after else tokens
+        projected = self.query_key_value(padded)
+        mixed = attend_chunks(
+            projected, _seen_rows(key_values, state, plan), plan, config.heads
+        ).narrow(1, before, count)
+        return mixed, projected[:, before + count - 1, None, config.width :]
 
     def _grow(self, tokens: Tensor, state: MemoryState) -> list[Tensor]:
         """New nodes of each level from 1 on that gains any: (batch, new, rows per node, width)."""
@@ -153,19 +189,23 @@ class LogarithmicMemory(nn.Module):
         return F.linear(nodes, projection.weight[width:], projection.bias[width:])
 
     def _next_state(
-        self, state: MemoryState, newest: list[Tensor], tokens: int, levels: int | None = None
+        self, state: MemoryState, newest: Tensor, tokens: int, levels: int
     ) -> MemoryState:
         """State whose levels up to `levels` are `newest`; higher ones stay as they are."""
-        kept = state.above(len(newest) - 1 if levels is None else levels)
         return MemoryState(
-            rows=torch.cat([*newest, kept], dim=1),
+            rows=torch.cat([newest, state.above(levels)], dim=1),
             tokens_seen=state.tokens_seen + tokens,
             banks=state.banks,
             expansion=state.expansion,
         )
 
-    def _usable_state(self, tokens: Tensor, state: MemoryState | None) -> MemoryState:
-        """`state`, or the start of a sequence; told apart from states that fit something else."""
+    def usable_state(self, tokens: Tensor, state: MemoryState | None) -> MemoryState:
+        """`state`, or the start of a sequence for `None`.
+
+        Raises:
+            ValueError: it belongs to another configuration or batch than `tokens`.
+            TypeError: it is no `MemoryState`, or of another type than `tokens`.
+        """
         config = self.config
         if state is None:
             return self.initial_state(tokens.shape[0], tokens.dtype, tokens.device)
@@ -204,14 +244,38 @@ def check_input(tensor: Tensor, width: int, axes: tuple[str, ...]) -> None:
         raise ValueError(f"expected at least one entry along {empty!r}, got shape {shape}")
 
 
-def _entries(
-    level: int, projections: list[Tensor], state: MemoryState, layout: tree.ChunkLayout
-) -> Tensor:
-    """Keys and values of `level` in the order of the chunks: (batch, entries, rows, 2 * width)."""
-    parts = []
-    if tree.newest_node(state.tokens_seen, level):
-        parts.append(state.level(level)[..., state.width :].unsqueeze(1))
-    if level <= len(projections):
-        parts.append(projections[level - 1])
-    entries = torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-    return F.pad(entries, (0, 0, 0, 0, *layout.node_padding(level)))
+def _listed_rows(key_values: list[Tensor], state: MemoryState) -> Tensor:
+    """Keys and values per level from 1 on: of the newest node of before, then of the new ones."""
+    parts = [state.rows.new_empty(state.batch, 0, 2 * state.width)]
+    before = tree.level_count(state.tokens_seen)
+    for level in range(1, max(before, len(key_values)) + 1):
+        if level <= before:
+            parts.append(state.level(level)[..., state.width :])
+        parts += key_values[level - 1 : level]
+    return torch.cat(parts, dim=1)
+
+
+def _seen_rows(key_values: list[Tensor], state: MemoryState, plan: ChunkPlan) -> Tensor:
+    """Keys and values of all nodes that the chunks see, as `plan` lists them.
+
+    Args:
+        key_values: of the new nodes, per level from 1 on that has any, (batch, rows, 2 * width).
+        state: what came before; its newest nodes have keys and values already.
+        plan: the nodes that are seen.
+    """
+    features = 2 * state.width
+    parts = [state.rows.new_empty(state.batch, 0, features)]
+    for level, (first, nodes, rows, _) in enumerate(plan.levels, start=1):
+        kept = tree.newest_node(state.tokens_seen, level)
+        begin, end = kept + 1, tree.newest_node(plan.layout.last_token, level)
+        last = first + nodes - 1
+        listed = key_values[level - 1 : level]
+        if kept and first <= kept:
+            begin, listed = kept, [state.level(level)[..., state.width :], *listed]
+        # node 0, older nodes that only padding would see, and nodes that come later
+        for place, missing in ((0, begin - first), (len(listed) + 1, last - end)):
+            if missing > 0:
+                none = state.rows.new_zeros(state.batch, missing * rows, features)
+                listed.insert(place, none)
+        parts += listed
+    return torch.cat(parts, dim=1)

@@ -122,6 +122,16 @@ class PublishedMemory(nn.Module):
         return output
 
 
+class PublishedFeedForward(FeedForward):
+    """The same map, whose hidden features autograd keeps."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., width) to (..., width)."""
+        hidden = F.silu(self.up(x), inplace=not torch.is_grad_enabled())
+        output: Tensor = self.down(hidden)
+        return output
+
+
 class PublishedBlock(nn.Module):
     """`LMNBlock` computed as published; weights load from one into the other, both ways."""
 
@@ -131,7 +141,7 @@ class PublishedBlock(nn.Module):
         self.norm1 = nn.RMSNorm(config.width, eps=config.norm_eps)
         self.memory = PublishedMemory(config)
         self.norm2 = nn.RMSNorm(config.width, eps=config.norm_eps)
-        self.feedforward = FeedForward(config)
+        self.feedforward = PublishedFeedForward(config)
 
     def initial_state(
         self,

@@ -9,12 +9,25 @@ level 0 is the same for every bank and so is kept once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-# Inside a chunk of 2^c tokens an attention row is computed for every pair of a token and a visible
-# node, wanted or not, while smaller chunks gather more rows per token.
-CHUNK_EXPONENT: Final = 5
+# Tokens per chunk, as a power of two. Inside a chunk of 2^c tokens a score is computed for every
+# pair of a token and a visible node, wanted or not; smaller chunks gather more rows per token.
+# Attention and its gathering, µs per 1,000 tokens, 2 threads of an AMD EPYC, float32, N = 2,048:
+#     c                                    3      4      5      6
+#     width 32, 1 head, 1 bank           168    141    154    183
+#     width 32, 4 heads, 2 banks         598    497    721  3,130
+#     width 256, 4 heads, 1 bank         970    946    923  1,220
+CHUNK_EXPONENT: Final = 4
+
+
+# Features (batch x tokens x width) that a block works on at a time. On a CPU, what it makes of them
+# should stay in the cache, and every segment reuses the memory of the one before; on a GPU, a
+# segment should fill the machine (a guess, not measured).
+SEGMENT_FEATURES: Final = {"cpu": 1 << 18, "cuda": 1 << 24}
+MINIMUM_SEGMENT: Final = 64
 
 
 def level_count(tokens: int) -> int:
@@ -78,22 +91,6 @@ def slot_count(tokens: int, banks: int, expansion: int) -> int:
 
 
 @dataclass(frozen=True)
-class ChunkGroup:
-    """Neighbouring chunks whose tokens see nodes of the same levels, and so the same mask.
-
-    Attributes:
-        chunks: how many chunks there are in the group.
-        levels: the highest level that they see.
-        has_dummy: whether the group is the very first chunk, in which token 0 and the nodes
-            numbered 0 do not exist.
-    """
-
-    chunks: int
-    levels: int
-    has_dummy: bool
-
-
-@dataclass(frozen=True)
 class ChunkLayout:
     """Tokens `tokens_before + 1 .. tokens_before + tokens` cut into aligned chunks of 2^exponent.
 
@@ -136,35 +133,27 @@ class ChunkLayout:
         before = self.tokens_before + 1 - (self.first_chunk << self.exponent)
         return before, self.chunks * self.chunk_size - before - self.tokens
 
-    def node_padding(self, level: int) -> tuple[int, int]:
-        """Entries to add before and after the list of nodes at `level` so that it fits the chunks.
-
-        The list holds the newest node of before, if there is one, and then the new nodes. The first
-        number is -1 where the newest node of before is not seen by any of the tokens.
+    def seen_nodes(self, level: int) -> tuple[int, int]:
+        """Numbers of the first and the last node at `level` that the chunks' places see, padding
+        included; number 0 stands for none.
         """
-        have_first = max(newest_node(self.tokens_before, level), 1)
-        have_last = newest_node(self.last_token, level)
-        want_first = newest_node(self.first_chunk << self.exponent, level)
         end = (self.first_chunk + self.chunks) << self.exponent
-        return have_first - want_first, newest_node(end - 1, level) - have_last
+        return newest_node(self.first_chunk << self.exponent, level), newest_node(end - 1, level)
 
-    def groups(self) -> tuple[ChunkGroup, ...]:
-        """The chunks in order, put together where they see the same levels."""
-        groups: list[ChunkGroup] = []
-        chunk, end = self.first_chunk, self.first_chunk + self.chunks
-        while chunk < end:
-            # chunks 2^p .. 2^(p + 1) - 1 see levels up to c + p; chunk 0 ends before level c
-            stop = min(1 << chunk.bit_length(), end)
-            levels = self.exponent + chunk.bit_length() - 1
-            groups.append(ChunkGroup(stop - chunk, max(levels, 0), has_dummy=chunk == 0))
-            chunk = stop
-        return tuple(groups)
+    @property
+    def is_uniform(self) -> bool:
+        """Whether every token sees a node of every level, as all but early tokens do."""
+        return bool(newest_node(self.first_chunk << self.exponent, self.levels))
 
-    def rows_per_chunk(self, levels: int, banks: int, expansion: int) -> int:
-        """Rows that the tokens of one chunk see between them, up to level `levels`."""
+    def nodes_per_chunk(self, level: int) -> int:
+        """Different nodes of `level` that the tokens of one chunk see."""
+        return max(self.chunk_size >> level, 1)
+
+    def rows_per_chunk(self, banks: int, expansion: int) -> int:
+        """Rows that the tokens of one chunk see between them, their own left out."""
         return sum(
-            max(self.chunk_size >> level, 1) * rows_per_node(level, banks, expansion)
-            for level in range(levels + 1)
+            self.nodes_per_chunk(level) * rows_per_node(level, banks, expansion)
+            for level in range(1, self.levels + 1)
         )
 
 
@@ -173,6 +162,26 @@ def chunk_layout(tokens_before: int, tokens: int) -> ChunkLayout:
     _require_tokens(tokens_before)
     _require_tokens(tokens - 1)
     return ChunkLayout(tokens_before, tokens, min(CHUNK_EXPONENT, (tokens - 1).bit_length()))
+
+
+def segment_tokens(features_per_token: int, device: str = "cpu") -> int:
+    """Tokens of a segment: the power of two that comes nearest to `SEGMENT_FEATURES` from below."""
+    features = SEGMENT_FEATURES.get(device, SEGMENT_FEATURES["cpu"])
+    tokens = max(features // features_per_token, MINIMUM_SEGMENT)
+    return 1 << (tokens.bit_length() - 1)
+
+
+def segments(tokens_before: int, tokens: int, size: int) -> Iterator[tuple[int, int]]:
+    """Cut `tokens` tokens that follow `tokens_before` into segments of at most `size`.
+
+    Gives (first, last) as in a slice. Cuts lie before the token numbers that `size` divides, so
+    that segments hold whole chunks, counted from a dummy token 0.
+    """
+    first = 0
+    while first < tokens:
+        last = min(first + size - (tokens_before + first + 1) % size, tokens)
+        yield first, last
+        first = last
 
 
 def _require_tokens(tokens: int) -> None:

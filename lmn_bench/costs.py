@@ -66,7 +66,7 @@ GPU_SEQUENCE_STEP_S: Final = 10e-6
 # Time that one layer takes for one token apart from its products: dispatching some 20 to 60
 # operations.
 TOKEN_S: Final = {
-    "lmn": 170e-6, "lmn-conv": 170e-6, "lmn-expander": 300e-6, "lmn-published": 180e-6,
+    "lmn": 35e-6, "lmn-conv": 35e-6, "lmn-expander": 45e-6, "lmn-published": 180e-6,
     "transformer": 120e-6, "lstm": 80e-6, "gru": 75e-6, "rnn": 65e-6,
 }  # fmt: skip
 GPU_TOKEN_FACTOR: Final = 3

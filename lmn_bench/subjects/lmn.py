@@ -10,6 +10,7 @@ from lmn import tree
 from lmn.block import LMNBlock
 from lmn.config import LMNConfig
 from lmn.cost import slot_count
+from lmn.decode import Decoder, DecodeState
 from lmn.published import PublishedBlock, PublishedState
 from lmn.state import MemoryState
 from lmn_bench.schema import ModelSpec
@@ -23,6 +24,7 @@ class LogarithmicBlock(Block):
     def __init__(self, spec: ModelSpec, subject: str) -> None:
         super().__init__()
         self.layer = LMNBlock(lmn_config(subject, spec))
+        self._made_decoder: Decoder | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, tokens, width) -> (batch, tokens, width)."""
@@ -44,21 +46,31 @@ class LogarithmicBlock(Block):
         output, after = self.layer(x, state)
         return output, after
 
-    def initial_state(self, batch: int, capacity: int) -> MemoryState:
-        """The state of no tokens."""
-        return self.layer.initial_state(batch)
+    def initial_state(self, batch: int, capacity: int) -> DecodeState:
+        """The state of no tokens, with room for the levels of `capacity`."""
+        return self._decoder.initial_state(batch, max_tokens=capacity)
 
-    def decode(self, x_t: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
-        """(batch, width) -> (batch, width), and the state after this token."""
-        return self.layer.step(x_t, state)
+    def decode(self, x_t: Tensor, state: MemoryState | DecodeState) -> tuple[Tensor, DecodeState]:
+        """(batch, width) -> (batch, width), and the state after this token, changed in place."""
+        ready = state if isinstance(state, DecodeState) else self.copy_state(state)
+        return self._decoder.step(x_t, ready), ready
 
-    def copy_state(self, state: MemoryState) -> MemoryState:
-        """A copy with memory of its own."""
-        return state.clone()
+    def copy_state(self, state: MemoryState | DecodeState) -> DecodeState:
+        """A copy with memory of its own, ready for `decode`."""
+        if isinstance(state, DecodeState):
+            return state.clone()
+        return self._decoder.from_memory_state(state)
 
-    def state_bytes(self, state: MemoryState) -> int:
+    def state_bytes(self, state: MemoryState | DecodeState) -> int:
         """Bytes of all rows: the newest node of every level, its key and its value."""
         return state.nbytes
+
+    @property
+    def _decoder(self) -> Decoder:
+        """The layer made ready for single tokens; a benchmark never changes its weights."""
+        if self._made_decoder is None:
+            self._made_decoder = Decoder(self.layer)
+        return self._made_decoder
 
     def slots(self, length: int) -> int:
         """The token itself and the newest node of every level."""

@@ -22,7 +22,6 @@ from lmn_helpers import (
 )
 
 from lmn import LMNConfig
-from lmn.attention import MAXIMUM_BATCH
 
 
 @some
@@ -115,19 +114,6 @@ def test_long_sequence_across_many_powers_of_two(config):
         pieces, state = run_pieces(block, x, [1000, 23, 1, 1, 1022, 53])
     assert_close(pieces, whole)
     assert_close(state.rows, after_whole.rows)
-
-
-def test_a_batch_too_large_for_one_attention_call_is_cut():
-    # tokens 10 .. 13 lie in two chunks of one group, 80,000 rows with this batch
-    block = make_block(LMNConfig(width=2), torch.float32)
-    batch = 40_000
-    assert 2 * batch > MAXIMUM_BATCH > batch
-    x = noise(batch, 13, 2, dtype=torch.float32)
-    with torch.inference_mode():
-        _, state = block(x[:, :9])
-        y, _ = block(x[:, 9:], state)
-        alone, _ = block(x[700:702, 9:], state[700:702])
-    assert_close(y[700:702], alone, 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -81,19 +81,12 @@ def test_chunks_hold_every_token_and_every_node_it_sees(before, tokens, exponent
     assert 0 <= front <= size
     assert 0 <= back < size
     assert front + tokens + back == layout.chunks * size
-    chunks = range(layout.first_chunk, layout.first_chunk + layout.chunks)
-    levels = [group.levels for group in layout.groups() for _ in range(group.chunks)]
-    for chunk, highest in zip(chunks, levels, strict=True):
-        seen = [t for t in range(chunk * size, (chunk + 1) * size) if before < t <= before + tokens]
-        assert all(tree.level_count(t) <= highest for t in seen)
-        # above the chunk's own levels there is one node for all of its tokens
-        for level in range(exponent, highest + 1):
-            assert len({tree.newest_node(t, level) for t in seen}) <= 1
+    places = range(layout.first_chunk * size, (layout.first_chunk + layout.chunks) * size)
     for level in range(1, layout.levels + 1):
-        have = (
-            tree.newest_node(before + tokens, level) - max(tree.newest_node(before, level), 1) + 1
-        )
-        first, last = layout.node_padding(level)
-        end = (chunks[-1] + 1) * size - 1
-        entries = (end >> level) - (chunks[0] * size >> level) + 1
-        assert first + have + last == entries
+        first, last = layout.seen_nodes(level)
+        assert (first, last) == (places[0] >> level, places[-1] >> level)
+        # every chunk sees as many neighbouring nodes as the layout says
+        for start in places[::size]:
+            seen = {place >> level for place in range(start, start + size)}
+            assert len(seen) == layout.nodes_per_chunk(level)
+    assert layout.is_uniform == all(place >> layout.levels for place in places)

@@ -46,20 +46,7 @@ def test_the_allocators_peak_is_the_highest_sum_of_live_bytes():
     assert allocator_peak(call, CPU) == 2 * 4 * MIB
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            "lmn",
-            marks=pytest.mark.xfail(
-                strict=False,
-                reason="lmn.attention repeats a node for all chunks that it serves, also for those "
-                "outside of the segment: 2^(level - chunk exponent) copies",
-            ),
-        ),
-        "lstm",
-    ],
-)
+@pytest.mark.parametrize("name", ["lmn", "lstm"])
 def test_what_a_read_holds_at_once_does_not_grow_with_its_length(name):
     subject = build(name, ModelSpec(width=32, heads=2), dtype=torch.float32, device=CPU, seed=0)
     peaks = []
