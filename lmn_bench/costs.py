@@ -113,7 +113,12 @@ def working_memory_bytes(
         graph = spec.layers * length * GRAPH_BYTES_PER_STEP.get(subject, 0)
         kept = spec.layers * (2 * inner + mixer) + OUTSIDE_VECTORS
         return int(kept * tokens) + gradients + graph
-    return int((max(2 * inner, mixer) + OUTSIDE_VECTORS) * tokens) + state
+    held = max(2 * inner, mixer) + OUTSIDE_VECTORS
+    if subject not in LMN_FAMILY or subject == "lmn-published":
+        return int(held * tokens) + state
+    # Worked on in segments: whole are only the outputs of this layer and of the one before.
+    segment = min(length, tree.segment_tokens(batch * spec.width)) * vector
+    return int(held * segment) + min(spec.layers, 2) * tokens + state
 
 
 def _mixer_vectors(subject: str, spec: ModelSpec, mode: str, length: int) -> float:

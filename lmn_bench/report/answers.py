@@ -46,10 +46,12 @@ def _limit_answers(results: ResultSet) -> Iterator[str]:
         for subject in dict.fromkeys((own_subject(results.subjects(setting)), RIVAL)):
             series = results.series(setting, subject)
             fitting = [n for n, result in series.items() if result.outcome is Outcome.OK]
-            if series:
+            if any(result.outcome is not Outcome.SKIPPED for result in series.values()):
                 most = f"{format_length(max(fitting))} tokens" if fitting else "none of the lengths"
                 more = " or more" if fitting and max(fitting) == max(series) else ""
                 said.append(f"{most}{more} with {subject}")
+        if not said:
+            continue
         cap = format_cap(setting.memory_cap_bytes)
         yield f"{_MODE_WORD[setting.mode]} under a cap of {cap} takes {', '.join(said)}."
 

@@ -243,6 +243,14 @@ def test_under_a_cap_the_longest_length_that_fits_is_told():
     }  # fmt: skip
 
 
+def test_what_was_not_tried_under_a_cap_is_not_told():
+    records = [
+        *series("lmn", flat, lengths=(64, 128)),
+        failed(case("lmn", length=64, memory_cap_bytes=CAP), Outcome.SKIPPED),
+    ]
+    assert not any("cap" in answer for answer in document_of(records).answers)
+
+
 def test_times_of_capped_cases_are_left_out_of_the_tables_of_times():
     records = [*series("lmn", flat, lengths=(64,)),
                *series("lmn", linear, lengths=(64,), memory_cap_bytes=CAP)]  # fmt: skip
