@@ -110,7 +110,7 @@ class LMNBlock(nn.Module):
         outputs: list[Tensor] = []
         whole = None if torch.is_grad_enabled() else torch.empty_like(x)
         for first, last in segments(
-            state.tokens_seen, count, segment_tokens(batch * width, x.device.type)
+            state.tokens_seen, count, segment_tokens(batch, width, x.device.type)
         ):
             output, state = self._segment(x[:, first:last], state)
             if whole is None:

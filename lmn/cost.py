@@ -185,7 +185,7 @@ def _layouts(
     config: LMNConfig, tokens: int, batch: int, tokens_before: int
 ) -> Iterator[tree.ChunkLayout]:
     """The layouts of the segments that a block works on one after the other."""
-    size = tree.segment_tokens(batch * config.width)
+    size = tree.segment_tokens(batch, config.width)
     for first, last in tree.segments(tokens_before, tokens, size):
         yield tree.chunk_layout(tokens_before + first, last - first)
 

@@ -117,7 +117,7 @@ def working_memory_bytes(
     if subject not in LMN_FAMILY or subject == "lmn-published":
         return int(held * tokens) + state
     # Worked on in segments: whole are only the outputs of this layer and of the one before.
-    segment = min(length, tree.segment_tokens(batch * spec.width)) * vector
+    segment = min(length, tree.segment_tokens(batch, spec.width)) * vector
     return int(held * segment) + min(spec.layers, 2) * tokens + state
 
 

@@ -21,7 +21,7 @@ from lmn_helpers import (
     splits,
 )
 
-from lmn import LMNConfig
+from lmn import LMNConfig, tree
 
 
 @some
@@ -92,6 +92,27 @@ def test_gradients_through_a_detached_state_agree(config, before, after):
     stepwise = gradients(block, run_steps(block, rest, state)[0], rest)
     for one, other in zip(together, stepwise, strict=True):
         assert_close(one, other)
+
+
+@pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)
+def test_segments_change_no_number(config, monkeypatch):
+    block = make_block(config)
+    x = noise(2, 150, config.width).requires_grad_()
+    _, before = block(noise(2, 13, config.width))
+    whole, after = block(x, before.detach())
+    expected = gradients(block, whole, x)
+    with torch.no_grad():
+        whole_without_gradients, _ = block(x, before)
+    monkeypatch.setattr(tree, "SEGMENT_ROWS", 2)
+    monkeypatch.setattr(tree, "SEGMENT_FEATURES", {"cpu": 1})
+    monkeypatch.setattr(tree, "MINIMUM_SEGMENT", 32)
+    pieces, end = block(x, before.detach())
+    assert_close(pieces, whole)
+    assert_close(end.rows, after.rows)
+    for one, other in zip(gradients(block, pieces, x), expected, strict=True):
+        assert_close(one, other)
+    with torch.no_grad():
+        assert_close(block(x, before)[0], whole_without_gradients)
 
 
 @few

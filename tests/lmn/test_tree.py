@@ -90,3 +90,23 @@ def test_chunks_hold_every_token_and_every_node_it_sees(before, tokens, exponent
             seen = {place >> level for place in range(start, start + size)}
             assert len(seen) == layout.nodes_per_chunk(level)
     assert layout.is_uniform == all(place >> layout.levels for place in places)
+
+
+@some
+@given(st.integers(0, 3000), st.integers(1, 600), st.integers(0, 9))
+def test_segments_are_the_tokens_in_order_cut_before_multiples_of_their_size(
+    before, tokens, exponent
+):
+    cuts = list(tree.segments(before, tokens, 1 << exponent))
+    assert [token for first, last in cuts for token in range(first, last)] == list(range(tokens))
+    for first, last in cuts:
+        assert 1 <= last - first <= 1 << exponent
+        assert first == 0 or (before + first + 1) % (1 << exponent) == 0
+
+
+def test_a_segment_shrinks_with_the_batch_and_with_the_width_down_to_what_products_need():
+    assert tree.segment_tokens(1, 32) == 8192
+    assert tree.segment_tokens(4, 32) == 2048
+    assert tree.segment_tokens(1, 256) == tree.segment_tokens(1, 1024) == tree.SEGMENT_ROWS
+    assert tree.segment_tokens(5, 1024) == 256
+    assert tree.segment_tokens(1000, 1024) == tree.MINIMUM_SEGMENT
