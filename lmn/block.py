@@ -37,8 +37,8 @@ class FeedForward(nn.Module):
 class _FeedForward(torch.autograd.Function):
     """The feed-forward map, keeping none of its hidden features for backward.
 
-    They are 8 of the 23 vectors per token that training would keep; working them out again costs a
-    twelfth of the products of a training step.
+    Autograd would keep 8 vectors per token of them, more than of anything else; working them
+    out again costs a twelfth of the products of a training step.
     """
 
     @staticmethod

@@ -15,11 +15,12 @@ from typing import Final
 
 # Tokens per chunk, as a power of two. Inside a chunk of 2^c tokens a score is computed for every
 # pair of a token and a visible node, wanted or not; smaller chunks gather more rows per token.
-# Attention and its gathering, µs per 1,000 tokens, 2 threads of an AMD EPYC, float32, N = 2,048:
+# Attention without its gathering, µs per 1,000 of 2,048 tokens, 2 threads of an AMD EPYC, float32:
 #     c                                    3      4      5      6
-#     width 32, 1 head, 1 bank           168    141    154    183
+#     width 32, 1 head, 1 bank           175    164    177    183
 #     width 32, 4 heads, 2 banks         598    497    721  3,130
 #     width 256, 4 heads, 1 bank         970    946    923  1,220
+# A prefill as a whole takes as long with c = 5, training at width 32 a tenth longer.
 CHUNK_EXPONENT: Final = 4
 
 
