@@ -7,7 +7,7 @@ is known from the token's number alone, never read off the values.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,29 +17,39 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from lmn.state import state_type
 from lmn.tree import ChunkLayout, rows_per_node
 
 
-def attend_slots(query: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:
-    """Attention of one token per batch row over all of its slots.
+def attend_nodes(
+    query: Tensor, nodes: Tensor, key_weight: Tensor, value_weight: Tensor, heads: int
+) -> Tensor:
+    """Attention of one token per batch row over all of its slots, none of which is projected.
+
+    q . (Wk s) = (Wk^T q) . s, and a sum of Wv s is Wv of the sum: each head asks the nodes
+    themselves. Keys and values come without their biases, see `attend_chunks`.
 
     Args:
         query: (batch, width).
-        keys: (batch, slots, width).
-        values: (batch, slots, width).
+        nodes: (batch, slots, width), of the type to compute in.
+        key_weight: Wk, (width, width).
+        value_weight: Wv, (width, width).
         heads: attention heads; divides width.
 
     Returns:
-        (batch, width), before the output projection.
+        (batch, width), of the query's type, before the output projection.
     """
-    batch, slots, width = keys.shape
-    split = (batch, slots, heads, width // heads)
-    mixed = F.scaled_dot_product_attention(
-        query.reshape(batch, heads, 1, width // heads),
-        keys.view(split).transpose(1, 2),  # (batch, heads, slots, head width)
-        values.view(split).transpose(1, 2),
+    by_head = (heads, query.shape[-1] // heads)
+    key, value = (
+        weight.to(nodes.dtype).unflatten(0, by_head) for weight in (key_weight, value_weight)
     )
-    return mixed.flatten(1)
+    asked = query.to(nodes.dtype).unflatten(1, by_head).transpose(0, 1).bmm(key)
+    # (batch, heads, width): to the slots, heads are so many queries
+    mixed = F.scaled_dot_product_attention(
+        asked.transpose(0, 1), nodes, nodes, scale=1 / math.sqrt(by_head[1])
+    )
+    mixed = mixed.transpose(0, 1).bmm(value.transpose(1, 2))  # (heads, batch, head width)
+    return mixed.transpose(0, 1).flatten(1).to(query.dtype)
 
 
 class SeenLevel(NamedTuple):
@@ -60,63 +70,77 @@ class SeenLevel(NamedTuple):
 
 @dataclass(frozen=True)
 class ChunkPlan:
-    """Which rows each chunk of a layout sees, and where they lie.
+    """Which nodes each chunk of a layout sees, and in which order their rows lie in it.
 
-    Nodes come as one list of rows, level by level from 1 on: each level holds the nodes that the
-    chunks see, from the first to the last, those that do not exist included.
+    The nodes of a level come as a tensor (banks, batch, nodes, vectors, width) that holds all that
+    the chunks see, from the first to the last, those that do not exist included.
 
     Attributes:
         layout: the chunks.
         levels: what they see of each level from 1 on.
-        sizes: rows in the list, per level.
-        sizes_in_chunk: rows that one chunk sees, per level.
+        rows: rows that one chunk sees, per level.
     """
 
     layout: ChunkLayout
     levels: tuple[SeenLevel, ...]
-    sizes: list[int]
-    sizes_in_chunk: list[int]
+    rows: list[int]
 
-    def gather(self, nodes: Tensor, dtype: torch.dtype) -> Tensor:
+    def gather(self, nodes: Sequence[Tensor], like: Tensor, dtype: torch.dtype) -> Tensor:
         """Lay the rows that each chunk sees side by side, and one row of zeros after them.
 
-        (batch, rows of the list, features) -> (batch * chunks, rows per chunk + 1, features).
+        Args:
+            nodes: of each level from 1 on.
+            like: (batch, tokens, width), for batch, width and device.
+            dtype: of what comes out.
+
+        Returns:
+            (batch * chunks, rows per chunk + 1, width).
         """
-        batch, _, features = nodes.shape
-        chunks, sizes = self.layout.chunks, self.sizes_in_chunk
-        gathered = nodes.new_empty(batch, chunks, sum(sizes) + 1, features, dtype=dtype)
-        *places, last = gathered.split([*sizes, 1], dim=2)
+        batch, _, width = like.shape
+        gathered = like.new_empty(batch, self.layout.chunks, sum(self.rows) + 1, width, dtype=dtype)
+        *places, last = gathered.split([*self.rows, 1], dim=2)
         last.zero_()
-        parts = nodes.split(self.sizes, dim=1)
-        for level, part, place in zip(self.levels, parts, places, strict=True):
-            if level.sharing == 1:
-                place.copy_(part.view(place.shape))
-                continue
-            by_node = part.view(batch, level.nodes, level.rows, features)
-            if self._is_even(level):
-                place.unflatten(1, (level.nodes, -1)).copy_(by_node.unsqueeze(2))
-            else:
-                place.copy_(by_node[:, self._node_of_chunk(level, nodes.device)])
+        for level, part, place in zip(self.levels, nodes, places, strict=True):
+            self._by_chunk(level, place, part).copy_(self._seen(level, part))
         return gathered.flatten(0, 1)
 
-    def scatter(self, gathered: Tensor, batch: int, dtype: torch.dtype) -> Tensor:
-        """The gradient of `gather`: add up what went to several chunks."""
-        _, _, features = gathered.shape
-        by_chunk = gathered.view(batch, self.layout.chunks, -1, features)
-        nodes = gathered.new_empty(batch, sum(self.sizes), features, dtype=dtype)
-        *parts, _ = by_chunk.split([*self.sizes_in_chunk, 1], dim=2)
-        places = nodes.split(self.sizes, dim=1)
-        for level, part, place in zip(self.levels, parts, places, strict=True):
+    def scatter(self, gathered: Tensor, nodes: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients of `nodes` under `gather`: add up what went to several chunks."""
+        by_chunk = gathered.unflatten(0, (-1, self.layout.chunks))
+        *parts, _ = by_chunk.split([*self.rows, 1], dim=2)
+        gradients = []
+        for level, part, like in zip(self.levels, parts, nodes, strict=True):
+            part = self._by_chunk(level, part, like)
+            gradient = torch.empty_like(like, memory_format=torch.contiguous_format)
+            by_node = gradient.permute(1, 2, 3, 0, 4)
             if level.sharing == 1:
-                place.copy_(part.reshape(place.shape))
-                continue
-            by_node = place.view(batch, level.nodes, level.rows, features)
-            if self._is_even(level):
-                by_node.copy_(part.unflatten(1, (level.nodes, -1)).sum(2))
+                by_node.unflatten(1, (self.layout.chunks, -1)).copy_(part)
+            elif self._is_even(level):
+                by_node.copy_(part.sum(2))
             else:
-                node_of_chunk = self._node_of_chunk(level, nodes.device)
-                by_node.zero_().index_add_(1, node_of_chunk, part.to(dtype))
-        return nodes
+                node_of_chunk = self._node_of_chunk(level, like.device)
+                by_node.zero_().index_add_(1, node_of_chunk, part.to(like.dtype))
+            gradients.append(gradient)
+        return gradients
+
+    def _by_chunk(self, level: SeenLevel, place: Tensor, nodes: Tensor) -> Tensor:
+        """View the rows of a level in all chunks as `_seen` orders them."""
+        banks, vectors = nodes.shape[0], nodes.shape[3]
+        if level.sharing == 1:
+            return torch.unflatten(place, 2, (-1, vectors, banks))
+        place = torch.unflatten(place, 2, (vectors, banks))
+        return torch.unflatten(place, 1, (level.nodes, -1)) if self._is_even(level) else place
+
+    def _seen(self, level: SeenLevel, nodes: Tensor) -> Tensor:
+        """What the chunks see of a level: (batch, chunks, nodes per chunk, vectors, banks, width);
+        or, where chunks share nodes, (batch, nodes, 1, ...), or (batch, chunks, ...).
+        """
+        nodes = nodes.permute(1, 2, 3, 0, 4)  # (batch, nodes, vectors, banks, width)
+        if level.sharing == 1:
+            return torch.unflatten(nodes, 1, (self.layout.chunks, -1))
+        if self._is_even(level):
+            return nodes.unsqueeze(2)
+        return nodes[:, self._node_of_chunk(level, nodes.device)]
 
     def _is_even(self, level: SeenLevel) -> bool:
         """Whether each node of a level serves as many chunks of this layout."""
@@ -141,22 +165,33 @@ def chunk_plan(layout: ChunkLayout, banks: int, expansion: int) -> ChunkPlan:
     return ChunkPlan(
         layout,
         tuple(levels),
-        [level.nodes * level.rows for level in levels],
         [count * level.rows for count, level in zip(in_chunk, levels, strict=True)],
     )
 
 
-def attend_chunks(projected: Tensor, nodes: Tensor, plan: ChunkPlan, heads: int) -> Tensor:
+def attend_chunks(
+    query: Tensor,
+    own: Tensor,
+    weight: Tensor | None,
+    nodes: Sequence[Tensor],
+    plan: ChunkPlan,
+    heads: int,
+) -> Tensor:
     """Attention of many tokens at once, one small dense attention per chunk.
 
     Inside a chunk the tokens see few different nodes, so their rows are laid side by side once, and
     a fixed mask says who sees what. Each token's own key and value need no such place. Backward
-    gathers and scores again: nothing of size tokens x slots is kept.
+    gathers, projects and scores again: nothing that was made of the nodes is kept.
+
+    Keys and values come without their biases. A key's would add the same to all scores of a token,
+    which the softmax takes away again; a value's is for the caller to add, once, to what comes out.
 
     Args:
-        projected: queries, keys and values of the tokens, (batch, chunks * chunk size, 3 * width),
-            padded to whole chunks.
-        nodes: keys and values of the nodes, (batch, rows, 2 * width), as `plan` lists them.
+        query: (batch, chunks * chunk size, width), padded to whole chunks.
+        own: the tokens' own keys and values, (batch, chunks * chunk size, 2 * width).
+        weight: makes keys and values of nodes, (2 * width, width). With `None`, only for a single
+            head, every node and every token is its own key and value, and `own` is of one width.
+        nodes: of each level from 1 on, as `plan` wants them.
         plan: who sees what.
         heads: attention heads; divides width.
 
@@ -164,7 +199,7 @@ def attend_chunks(projected: Tensor, nodes: Tensor, plan: ChunkPlan, heads: int)
         (batch, chunks * chunk size, width), before the output projection; padded places hold
         finite numbers without meaning.
     """
-    mixed: Tensor = _ChunkAttention.apply(projected, nodes, plan, heads)  # type: ignore[no-untyped-call]
+    mixed: Tensor = _ChunkAttention.apply(query, own, weight, plan, heads, *nodes)  # type: ignore[no-untyped-call]
     return mixed
 
 
@@ -175,43 +210,65 @@ class _ChunkAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, projected: Tensor, nodes: Tensor, plan: ChunkPlan, heads: int) -> Tensor:
-        ctx.save_for_backward(projected, nodes)
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        own: Tensor,
+        weight: Tensor | None,
+        plan: ChunkPlan,
+        heads: int,
+        *nodes: Tensor,
+    ) -> Tensor:
+        ctx.save_for_backward(query, own, weight, *nodes)
         ctx.plan, ctx.heads = plan, heads
         mixed = []
-        for head in _heads(projected, nodes, plan, heads):
-            own = head.weights[..., -1:] * head.value
-            mixed.append(torch.baddbmm(own, head.weights, head.row_values, out=own))
+        rows = plan.gather(nodes, query, _row_type(query, weight))
+        for head in _heads(query, own, _project(rows, weight), plan, heads):
+            part = head.weights[..., -1:] * head.value
+            mixed.append(torch.baddbmm(part, head.weights, head.row_values, out=part))
         whole = torch.cat(mixed, dim=-1) if heads > 1 else mixed[0]
-        return whole.view(projected.shape[0], -1, whole.shape[-1]).to(projected.dtype)
+        return whole.view(query.shape).to(query.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        projected, nodes = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query, own, weight, *nodes = ctx.saved_tensors
         plan, heads = ctx.plan, ctx.heads
-        batch, _, width = gradients[0].shape
-        dtype = _accumulation_type(projected.dtype)
+        batch, _, width = query.shape
+        dtype = state_type(query.dtype)
         scale = 1 / math.sqrt(width // heads)
         chunks = batch * plan.layout.chunks
         by_head = gradients[0].to(dtype).reshape(chunks, -1, heads, width // heads).unbind(2)
+        rows = plan.gather(nodes, query, _row_type(query, weight))
         queries, keys, values, row_keys, row_values = [], [], [], [], []
-        for gradient, head in zip(by_head, _heads(projected, nodes, plan, heads), strict=True):
+        shares = _heads(query, own, _project(rows, weight), plan, heads)
+        for gradient, head in zip(by_head, shares, strict=True):
             weights = head.weights
             to_weights = torch.bmm(gradient, head.row_values.transpose(1, 2))
             # the row of zeros gave nothing there
             to_weights[..., -1] = (gradient * head.value).sum(-1)
             to_scores = torch._softmax_backward_data(to_weights, weights, -1, dtype).mul_(scale)
-            own = to_scores[..., -1:]
-            to_query = own * head.key
+            to_own = to_scores[..., -1:]
+            to_query = to_own * head.key
             queries.append(torch.baddbmm(to_query, to_scores, head.row_keys, out=to_query))
-            keys.append(own * head.query)
+            keys.append(to_own * head.query)
             values.append(weights[..., -1:] * gradient)
             row_keys.append(torch.bmm(to_scores.transpose(1, 2), head.query))
             row_values.append(torch.bmm(weights.transpose(1, 2), gradient))
-        to_projected = torch.cat([*queries, *keys, *values], dim=-1).view(projected.shape)
-        to_nodes = plan.scatter(torch.cat([*row_keys, *row_values], dim=-1), batch, nodes.dtype)
-        return to_projected.to(projected.dtype), to_nodes, None, None
+        to_query = torch.cat(queries, dim=-1).view(query.shape).to(query.dtype)
+        if weight is None:
+            to_own, to_rows, to_weight = (
+                keys[0].add_(values[0]),
+                row_keys[0].add_(row_values[0]),
+                None,
+            )
+        else:
+            to_own = torch.cat([*keys, *values], dim=-1)
+            to_key_values = torch.cat([*row_keys, *row_values], dim=-1).flatten(0, 1).to(rows.dtype)
+            to_weight = to_key_values.t().mm(rows.flatten(0, 1))
+            to_rows = to_key_values.mm(weight).view(rows.shape)
+        to_own = to_own.view(own.shape).to(own.dtype)
+        return to_query, to_own, to_weight, None, None, *plan.scatter(to_rows, nodes)
 
 
 class _Head(NamedTuple):
@@ -231,28 +288,38 @@ class _Head(NamedTuple):
     weights: Tensor
 
 
-def _heads(projected: Tensor, nodes: Tensor, plan: ChunkPlan, heads: int) -> Iterator[_Head]:
-    dtype = _accumulation_type(projected.dtype)
-    batch, _, features = projected.shape
-    head_width = features // 3 // heads
-    chunks = projected.to(dtype).reshape(
-        batch * plan.layout.chunks, plan.layout.chunk_size, 3, heads, head_width
-    )
-    rows = plan.gather(nodes, dtype)
-    rows = rows.view(*rows.shape[:2], 2, heads, head_width)
-    mask, scale = _mask(plan, dtype, projected.device), 1 / math.sqrt(head_width)
+def _row_type(query: Tensor, weight: Tensor | None) -> torch.dtype:
+    """Nodes are projected in the type of the weights, and taken as exact as can be where not."""
+    return state_type(query.dtype) if weight is None else query.dtype
+
+
+def _project(rows: Tensor, weight: Tensor | None) -> Tensor:
+    """Keys and values of gathered rows: (chunks, rows, 2 * width), or of one width for both."""
+    if weight is None:
+        return rows
+    return torch.unflatten(rows.flatten(0, 1).mm(weight.t()), 0, rows.shape[:2])
+
+
+def _heads(
+    query: Tensor, own: Tensor, rows: Tensor, plan: ChunkPlan, heads: int
+) -> Iterator[_Head]:
+    """Each head's share; `own` and `rows` hold keys and values side by side, or one for both."""
+    dtype = state_type(query.dtype)
+    width = query.shape[-1]
+    chunks, kinds = len(rows), own.shape[-1] // width
+    queries = query.to(dtype).reshape(chunks, -1, heads, width // heads)
+    own = own.to(dtype).reshape(chunks, -1, kinds, heads, width // heads)
+    rows = rows.to(dtype).view(chunks, -1, kinds, heads, width // heads)
+    mask, scale = _mask(plan, dtype, query.device), 1 / math.sqrt(width // heads)
     for head in range(heads):
-        query, key, value = chunks[..., head, :].unbind(2)
-        row_keys, row_values = rows[..., head, :].unbind(2)
-        scores = mask.repeat(len(rows) // len(mask), 1, 1)
+        head_query = queries[..., head, :]
+        key, value = own[..., 0, head, :], own[..., -1, head, :]
+        row_keys, row_values = rows[..., 0, head, :], rows[..., -1, head, :]
+        scores = mask.repeat(chunks // len(mask), 1, 1)
         # the row of zeros leaves its column to the token's own score
-        scores[..., -1] = (query * key).sum(-1).mul_(scale)
-        torch.baddbmm(scores, query, row_keys.transpose(1, 2), alpha=scale, out=scores)
-        yield _Head(query, key, value, row_keys, row_values, scores.softmax(-1))
-
-
-def _accumulation_type(dtype: torch.dtype) -> torch.dtype:
-    return torch.float32 if dtype in (torch.bfloat16, torch.float16) else dtype
+        scores[..., -1] = (head_query * key).sum(-1).mul_(scale)
+        torch.baddbmm(scores, head_query, row_keys.transpose(1, 2), alpha=scale, out=scores)
+        yield _Head(head_query, key, value, row_keys, row_values, scores.softmax(-1))
 
 
 def _mask(plan: ChunkPlan, dtype: torch.dtype, device: torch.device) -> Tensor:

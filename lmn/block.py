@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,18 @@ from lmn.memory import Implementation, LogarithmicMemory, check_input
 from lmn.state import MemoryState
 from lmn.tree import segment_tokens, segments
 
+# Hidden features that the feed-forward part works on at a time: they should stay in a core's cache,
+# and their memory is used again and again.
+HIDDEN_FEATURES: Final = 1 << 19
+
 
 class FeedForward(nn.Module):
-    """down(SiLU(up(x))), position by position: width -> hidden_width -> width, both with a bias."""
+    """down(SiLU(up(x))), position by position: width -> hidden_width -> width, both with a bias.
+
+    None of the hidden features, 4 vectors per token, is kept: they come and go a few rows at a
+    time, and backward works them out again, which costs a twelfth of the products of a training
+    step.
+    """
 
     def __init__(self, config: LMNConfig) -> None:
         super().__init__()
@@ -26,38 +36,49 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., width) to (..., width)."""
         up, down = self.up, self.down
-        if torch.is_grad_enabled():
-            output: Tensor = _FeedForward.apply(x, up.weight, up.bias, down.weight, down.bias)  # type: ignore[no-untyped-call]
-        else:
-            # the hidden features are the largest tensor of all: nobody else needs their memory
-            output = down(F.silu(up(x), inplace=True))
+        output: Tensor = _FeedForward.apply(x, up.weight, up.bias, down.weight, down.bias)  # type: ignore[no-untyped-call]
         return output
 
 
 class _FeedForward(torch.autograd.Function):
-    """The feed-forward map, keeping none of its hidden features for backward.
-
-    Autograd would keep 8 vectors per token of them, more than of anything else; working them
-    out again costs a twelfth of the products of a training step.
-    """
-
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor
     ) -> Tensor:
         ctx.save_for_backward(x, up, up_bias, down)
-        return F.linear(F.silu(F.linear(x, up, up_bias), inplace=True), down, down_bias)
+        output = torch.empty_like(x, memory_format=torch.contiguous_format)
+        rows, places = _blocks(up, x, output)
+        hidden = x.new_empty(rows[0].shape[0], up.shape[0])
+        for part, place in zip(rows, places, strict=True):
+            part_hidden = hidden[: len(part)]
+            torch.addmm(up_bias, part, up.t(), out=part_hidden)
+            F.silu(part_hidden, inplace=True)
+            torch.addmm(down_bias, part_hidden, down.t(), out=place)
+        return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
         x, up, up_bias, down = ctx.saved_tensors
-        gradient, rows = gradients[0].flatten(0, -2), x.flatten(0, -2)
-        hidden = F.linear(rows, up, up_bias)
-        to_down = gradient.t() @ F.silu(hidden)
-        to_hidden = torch.ops.aten.silu_backward(gradient @ down, hidden)
-        to_x = (to_hidden @ up).view(x.shape)
-        return to_x, to_hidden.t() @ rows, to_hidden.sum(0), to_down, gradient.sum(0)
+        to_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+        to_up, to_down = torch.zeros_like(up), torch.zeros_like(down)
+        to_up_bias = torch.zeros_like(up_bias)
+        for part, gradient, place in zip(*_blocks(up, x, gradients[0], to_x), strict=True):
+            hidden = F.linear(part, up, up_bias)
+            active = F.silu(hidden)
+            torch.addmm(to_down, gradient.t(), active, out=to_down)
+            to_hidden = torch.mm(gradient, down, out=active)
+            to_hidden = torch.ops.aten.silu_backward(to_hidden, hidden)
+            torch.mm(to_hidden, up, out=place)
+            torch.addmm(to_up, to_hidden.t(), part, out=to_up)
+            to_up_bias += to_hidden.sum(0)
+        return to_x, to_up, to_up_bias, to_down, gradients[0].flatten(0, -2).sum(0)
+
+
+def _blocks(up: Tensor, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """Cut each tensor (..., width) into blocks of rows that have `HIDDEN_FEATURES` together."""
+    rows = max(HIDDEN_FEATURES // len(up), 1)
+    return [tensor.flatten(0, -2).split(rows) for tensor in tensors]
 
 
 class LMNBlock(nn.Module):
@@ -107,16 +128,17 @@ class LMNBlock(nn.Module):
         check_input(x, self.config.width, ("batch", "tokens", "width"))
         batch, count, width = x.shape
         state = self.memory.usable_state(x, state)
+        size = segment_tokens(batch, width, x.device.type)
+        sizes = [last - first for first, last in segments(state.tokens_seen, count, size)]
         outputs: list[Tensor] = []
         whole = None if torch.is_grad_enabled() else torch.empty_like(x)
-        for first, last in segments(
-            state.tokens_seen, count, segment_tokens(batch, width, x.device.type)
-        ):
-            output, state = self._segment(x[:, first:last], state)
-            if whole is None:
+        # the gradient of a split is one concatenation, that of a slice as large as all of x
+        for part, place in zip(x.split(sizes, 1), _places(whole, sizes), strict=True):
+            output, state = self._segment(part, state)
+            if place is None:
                 outputs.append(output)
             else:
-                whole[:, first:last] = output
+                place.copy_(output)
         return torch.cat(outputs, dim=1) if whole is None else whole, state
 
     def _segment(self, x: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
@@ -138,3 +160,7 @@ class LMNBlock(nn.Module):
         remembered, state = self.memory.step(self.norm1(x), state)
         x = x + remembered
         return x + self.feedforward(self.norm2(x)), state
+
+
+def _places(whole: Tensor | None, sizes: list[int]) -> Sequence[Tensor | None]:
+    return [None] * len(sizes) if whole is None else whole.split(sizes, 1)

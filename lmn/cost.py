@@ -3,23 +3,23 @@ slots, state bytes.
 
 FLOPs are those of matrix products, 2 * m * n * k for every product that `LMNBlock.forward` and
 `Decoder.step` run: linear maps, merges (a transposed convolution counts 2 * inputs * width * width
-* taps), and both products of attention over all pairs of a chunk's tokens and rows, masked ones and
-padding included. They equal what `torch.utils.flop_counter.FlopCounterMode` counts on the real
-ones. Norms, activations, biases, softmax and copies are left out, as usual.
+* taps), keys and values of each row that a chunk sees, and both products of attention over all
+pairs of a chunk's tokens and rows, masked ones and padding included. They equal what
+`torch.utils.flop_counter.FlopCounterMode` counts on the real ones. Norms, activations, biases,
+softmax and copies are left out, as usual.
 
 Bytes moved are the least traffic that the computation can do with: each of the tensors named below
-is written once and read once from memory, and everything else (norms, queries, scores, hidden
-features) stays inside a fused operation. `prefill_bytes` counts, in vectors of `width`:
+is written once and read once from memory, and everything else (norms, queries, keys, values,
+scores, hidden features) stays inside a fused operation. `prefill_bytes` counts, in vectors of
+`width`:
 
 | tensor | written | read |
 |---|---|---|
 | parameters | | once per call, whatever the batch |
 | input, output | output | input |
-| keys and values of the tokens | 2 a token | 2 a token |
 | new nodes, level 1 and up | 1 a row | 1 a row |
-| their keys and values | 2 a row | |
-| rows that a chunk's tokens see, level 1 and up | | 2 a row and chunk, new or of before |
-| state (node, key, value) | 3 a row after | 3 a row before |
+| rows that a chunk's tokens see, level 1 and up | | 1 a row and chunk, new or of before |
+| state | 1 a row after | 1 a row before |
 
 All functions are per block. Nothing here imports torch.
 """
@@ -32,14 +32,15 @@ from typing import Final
 from lmn import tree
 from lmn.config import LMNConfig
 
-# a node's own features, its key and its value, as in `lmn.state`
-STATE_PARTS: Final = 3
+# a decoder keeps a node's own features, its key and its value, as in `lmn.decode_state`
+DECODE_STATE_PARTS: Final = 3
 # backward runs two products for each linear one, and five for attention's two: the scores again,
 # and the gradients of scores, queries, keys and values
 LINEAR_TRAINING_FACTOR: Final = 3
 ATTENTION_BACKWARD_PRODUCTS: Final = 5
-# hidden features of the feed-forward part are not kept: one product more
-HIDDEN_AGAIN: Final = 2
+# hidden features of the feed-forward part, and keys and values of nodes, are not kept: one product
+# more for each
+AGAIN: Final = 1
 
 
 def parameter_count(config: LMNConfig) -> int:
@@ -63,32 +64,54 @@ def summarizer_parameter_count(config: LMNConfig) -> int:
     return summarizer
 
 
+def is_folded(config: LMNConfig, tokens: int) -> bool:
+    """Whether a forward pass over `tokens` tokens folds key into query and value into output.
+
+    With one head, (Wq x) . (Wk s) = (Wk^T Wq x) . s: no node needs a key or a value. It takes two
+    products of weights with weights, which pays from about `width` tokens on.
+    """
+    return config.heads == 1 and tokens >= config.width
+
+
 def slot_count(config: LMNConfig, tokens: int) -> int:
     """Slots that token number `tokens` sees, and rows of the state after it."""
     return tree.slot_count(tokens, config.banks, config.expansion)
 
 
 def state_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4) -> int:
-    """Bytes of the state after `tokens` tokens; `itemsize` is 4 for float32, 2 for bfloat16."""
-    return STATE_PARTS * slot_count(config, tokens) * config.width * batch * itemsize
+    """Bytes of a `MemoryState` after `tokens` tokens.
+
+    `itemsize` is that of the state: 4 under float32 weights, and under bfloat16 ones too.
+    """
+    return slot_count(config, tokens) * config.width * batch * itemsize
+
+
+def decode_state_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4) -> int:
+    """Bytes of a `DecodeState` after `tokens` tokens, which holds keys and values too."""
+    return DECODE_STATE_PARTS * state_bytes(config, tokens, batch, itemsize)
 
 
 def prefill_flops(config: LMNConfig, tokens: int, batch: int = 1, tokens_before: int = 0) -> int:
     """FLOPs of one forward pass over `tokens` tokens, from nothing or after `tokens_before`."""
-    return batch * sum(
-        _linear_flops(config, layout) + 2 * _attention_product_flops(config, layout)
-        for layout in _layouts(config, tokens, batch, tokens_before)
-    )
+    flops = 0
+    for layout in _layouts(config, tokens, batch, tokens_before):
+        flops += batch * _linear_flops(config, layout) + _folding_flops(config, layout)
+        flops += batch * _key_value_flops(config, layout)
+        flops += batch * 2 * _attention_product_flops(config, layout)
+    return flops
 
 
 def training_flops(config: LMNConfig, tokens: int, batch: int = 1) -> int:
     """FLOPs of forward and backward over `tokens` tokens from nothing, for all gradients."""
-    products = 2 + ATTENTION_BACKWARD_PRODUCTS
-    flops = tokens * HIDDEN_AGAIN * config.width * config.hidden_width
+    flops = AGAIN * batch * tokens * 2 * config.width * config.hidden_width
     for layout in _layouts(config, tokens, batch, 0):
-        flops += LINEAR_TRAINING_FACTOR * _linear_flops(config, layout)
-        flops += products * _attention_product_flops(config, layout)
-    return batch * flops
+        linear = batch * _linear_flops(config, layout) + _folding_flops(config, layout)
+        flops += LINEAR_TRAINING_FACTOR * linear
+        key_value = batch * _key_value_flops(config, layout)
+        flops += (LINEAR_TRAINING_FACTOR + AGAIN) * key_value
+        products = 2 + ATTENTION_BACKWARD_PRODUCTS
+        flops += products * batch * _attention_product_flops(config, layout)
+    return flops
 
 
 def decode_flops(config: LMNConfig, tokens_seen: int, batch: int = 1) -> int:
@@ -140,7 +163,7 @@ def decode_bytes(config: LMNConfig, tokens_seen: int, batch: int = 1, itemsize: 
     token = tokens_seen + 1
     merges = tree.merges_at(token)
     rows = [tree.rows_per_node(i, config.banks, config.expansion) for i in range(merges + 1)]
-    vectors = 2 + 2 * slot_count(config, token) + sum(rows[:-1]) + STATE_PARTS * sum(rows)
+    vectors = 2 + 2 * slot_count(config, token) + sum(rows[:-1]) + DECODE_STATE_PARTS * sum(rows)
     parameters = parameter_count(config) - (0 if merges else summarizer_parameter_count(config))
     return itemsize * (parameters + batch * vectors * config.width)
 
@@ -148,7 +171,7 @@ def decode_bytes(config: LMNConfig, tokens_seen: int, batch: int = 1, itemsize: 
 def _prefill_vectors(config: LMNConfig, tokens: int, tokens_before: int) -> int:
     """Vectors of one sequence that a forward pass moves; the table above."""
     last = tokens_before + tokens
-    chunk_exponent = tree.chunk_layout(tokens_before, tokens).exponent
+    chunk_exponent = tree.chunk_layout(tokens_before, tokens, config.width).exponent
     made = seen = 0
     for level in range(1, tree.level_count(last) + 1):
         rows = tree.rows_per_node(level, config.banks, config.expansion)
@@ -159,18 +182,36 @@ def _prefill_vectors(config: LMNConfig, tokens: int, tokens_before: int) -> int:
         first = max(tokens_before + 1, 1 << level)
         seen += rows * ((last >> shift) - (first >> shift) + 1)
     state = slot_count(config, tokens_before) + slot_count(config, last)
-    return 6 * tokens + 4 * made + 2 * seen + STATE_PARTS * state
+    return 2 * tokens + 2 * made + seen + state
 
 
 def _linear_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
-    """Products outside attention in one forward pass; tokens are padded to whole chunks."""
+    """Products outside attention in one forward pass over one sequence, without its rows' keys and
+    values; tokens are padded to whole chunks.
+    """
     padded = layout.chunks * layout.chunk_size
-    flops = padded * 6 * config.width**2 + layout.tokens * _after_attention_flops(config)
+    # folded, one product makes the query and nothing else is needed
+    projections = 1 if is_folded(config, layout.tokens) else 3
+    flops = padded * projections * 2 * config.width**2
+    flops += layout.tokens * _after_attention_flops(config)
     for level in range(1, layout.levels + 1):
         before = tree.newest_node(layout.tokens_before, level)
         made = tree.newest_node(layout.last_token, level) - before
-        flops += made * _node_flops(config, level)
+        flops += made * _merge_flops(config, level)
     return flops
+
+
+def _folding_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
+    """Two products of weights with weights, whatever the batch."""
+    return 4 * config.width**3 if is_folded(config, layout.tokens) else 0
+
+
+def _key_value_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
+    """Keys and values of the rows that the chunks see, and of one of zeros in each."""
+    if is_folded(config, layout.tokens):
+        return 0
+    rows = layout.chunks * (layout.rows_per_chunk(config.banks, config.expansion) + 1)
+    return rows * 4 * config.width**2
 
 
 def _attention_product_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
@@ -187,7 +228,7 @@ def _layouts(
     """The layouts of the segments that a block works on one after the other."""
     size = tree.segment_tokens(batch, config.width)
     for first, last in tree.segments(tokens_before, tokens, size):
-        yield tree.chunk_layout(tokens_before + first, last - first)
+        yield tree.chunk_layout(tokens_before + first, last - first, config.width)
 
 
 def _decode_flops(config: LMNConfig, token: int, merges: int, batch: int) -> int:
@@ -213,15 +254,13 @@ def _after_attention_flops(config: LMNConfig) -> int:
     return 2 * config.width**2 + 4 * config.width * config.hidden_width
 
 
-def _node_flops(config: LMNConfig, level: int) -> int:
-    """Making one node at `level` out of its children, and its keys and values."""
+def _merge_flops(config: LMNConfig, level: int) -> int:
+    """Making one node at `level` out of its children."""
     width, banks = config.width, config.banks
-    rows = tree.rows_per_node(level, banks, config.expansion)
-    key_value = 4 * rows * width**2
     if config.summarizer == "conv" and config.conv_groups == "mix":
-        return key_value + 4 * (banks * width) ** 2
-    merge = 4 * rows * width**2
+        return 4 * (banks * width) ** 2
+    merge = 4 * tree.rows_per_node(level, banks, config.expansion) * width**2
     if config.summarizer == "expander":
         child_rows = tree.rows_per_node(level - 1, banks, config.expansion)
         merge += 4 * child_rows * (1 + config.expansion) * width**2
-    return key_value + merge
+    return merge

@@ -54,8 +54,6 @@ class Decoder:
 
         query, key, value = _exact(memory.query_key_value.weight).t().chunk(3, dim=1)
         query_bias, key_bias, value_bias = _exact(memory.query_key_value.bias)[None].chunk(3, dim=1)
-        self._plain_key_value = self._stored(torch.cat([key, value], dim=1))
-        self._plain_key_value_bias = self._stored(torch.cat([key_bias, value_bias], dim=1))
         output, output_bias = _exact(memory.output.weight).t(), _exact(memory.output.bias)[None]
         if self.config.heads == 1:
             # the shares of attention sum to 1, so even the bias can go into the values
@@ -137,10 +135,8 @@ class Decoder:
     @torch.no_grad()
     def to_memory_state(self, state: DecodeState) -> MemoryState:
         """The same memory for `LMNBlock.forward` or `LMNBlock.step`; `state` stays as it is."""
-        nodes = state.nodes
-        key_value = nodes @ self._plain_key_value + self._plain_key_value_bias
-        rows = torch.cat([nodes, key_value], dim=-1)
-        return MemoryState(rows, state.tokens_seen, self.config.banks, self.config.expansion)
+        nodes = state.nodes.clone()
+        return MemoryState(nodes, state.tokens_seen, self.config.banks, self.config.expansion)
 
     def step(self, x: Tensor, state: DecodeState) -> Tensor:
         """Read one token, and change `state` to the one after it.
@@ -238,10 +234,10 @@ class Decoder:
                 "the state belongs to another configuration: it has width, banks, expansion = "
                 f"{made_for}, this decoder {(config.width, config.banks, config.expansion)}"
             )
-        if memory_state.rows.dtype != self.dtype:
+        if memory_state.nodes.dtype != self.dtype:
             raise TypeError(
-                f"the state is {memory_state.rows.dtype} and the decoder {self.dtype}; convert the "
-                "state with state.to(decoder.dtype)"
+                f"the state is {memory_state.nodes.dtype} and the decoder {self.dtype}; convert "
+                "the state with state.to(decoder.dtype)"
             )
 
     def _check_step(self, x: Tensor, state: DecodeState) -> None:

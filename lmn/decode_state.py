@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lmn import tree
 from lmn.config import LMNConfig
-from lmn.state import PARTS
+from lmn.cost import DECODE_STATE_PARTS
 
 
 class DecodeState:
@@ -60,7 +60,7 @@ class DecodeState:
         """Bytes to keep for the tokens seen: a node, its key and its value per slot."""
         config = self.config
         slots = tree.slot_count(self.tokens_seen, config.banks, config.expansion)
-        return PARTS * slots * self.batch * config.width * self.dtype.itemsize
+        return DECODE_STATE_PARTS * slots * self.batch * config.width * self.dtype.itemsize
 
     @property
     def allocated_bytes(self) -> int:

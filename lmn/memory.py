@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmn import tree
-from lmn.attention import ChunkPlan, attend_chunks, attend_slots, chunk_plan
+from lmn.attention import ChunkPlan, attend_chunks, attend_nodes, chunk_plan
 from lmn.config import LMNConfig
-from lmn.state import MemoryState
+from lmn.cost import is_folded
+from lmn.state import MemoryState, state_type
 from lmn.summarizers import Summarizer, make_summarizer
 
 Implementation = Literal["chunked", "triton"]
@@ -57,7 +58,7 @@ class LogarithmicMemory(nn.Module):
     ) -> MemoryState:
         """State before the first token of `batch` sequences.
 
-        Type and device are those of the weights unless given.
+        Type (of the tokens) and device are those of the weights unless given.
         """
         weight = self.output.weight
         return MemoryState.empty(
@@ -65,7 +66,7 @@ class LogarithmicMemory(nn.Module):
             self.config.width,
             banks=self.config.banks,
             expansion=self.config.expansion,
-            dtype=weight.dtype if dtype is None else dtype,
+            dtype=state_type(weight.dtype if dtype is None else dtype),
             device=weight.device if device is None else device,
         )
 
@@ -88,16 +89,9 @@ class LogarithmicMemory(nn.Module):
         check_input(tokens, self.config.width, ("batch", "tokens", "width"))
         state = self.usable_state(tokens, state)
         made = self._grow(tokens, state)
-        key_values = [self._key_value(level.flatten(1, 2)) for level in made]
-        mixed, last_key_value = self._attend(tokens, key_values, state)
-        output: Tensor = self.output(mixed)
-
-        newest = [tokens[:, -1:], *(level[:, -1] for level in made)]
-        newest_key_value = [last_key_value]
-        for level, projection in zip(made, key_values, strict=True):
-            newest_key_value.append(projection[:, -level.shape[2] :])
-        rows = torch.cat([torch.cat(newest, dim=1), torch.cat(newest_key_value, dim=1)], dim=-1)
-        return output, self._next_state(state, rows, tokens.shape[1], len(made))
+        output = self._attend(tokens, made, state)
+        newest = [_rows(nodes[:, :, -1:]) for nodes in made]
+        return output, _next_state(state, tokens[:, -1:], newest, tokens.shape[1])
 
     def step(self, token: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
         """Read one token.
@@ -117,87 +111,93 @@ class LogarithmicMemory(nn.Module):
             ValueError: `token` has the wrong shape, or `state` does not fit it or this layer.
             TypeError: `token` and `state` differ in type.
         """
-        width = self.config.width
-        check_input(token, width, ("batch", "width"))
+        check_input(token, self.config.width, ("batch", "width"))
         state = self.usable_state(token, state)
-        merges = tree.merges_at(state.tokens_seen + 1)
-        nodes = token.unsqueeze(1)
-        if merges:
-            merged = self._grow(nodes, state)
-            nodes = torch.cat([nodes, *(new.squeeze(1) for new in merged)], dim=1)
-        # merged nodes ask nothing, but one product for all is faster than two
-        projected = self.query_key_value(nodes)
-        newest = torch.cat([nodes, projected[..., width:]], dim=-1)
-        state = self._next_state(state, newest, 1, merges)
-        _, keys, values = state.rows.chunk(3, dim=-1)
-        mixed = attend_slots(projected[:, 0, :width], keys, values, self.config.heads)
-        output: Tensor = self.output(mixed)
+        grown = [_rows(nodes) for nodes in self._grow(token.unsqueeze(1), state)]
+        state = _next_state(state, token.unsqueeze(1), grown, 1)
+        query, key, value = self.query_key_value.weight.chunk(3)
+        query_bias, _, value_bias = self.query_key_value.bias.chunk(3)
+        query = F.linear(token, query, query_bias)
+        mixed = attend_nodes(query, state.nodes, key, value, self.config.heads)
+        output: Tensor = self.output(mixed + value_bias)
         return output, state
 
-    def _attend(
-        self, tokens: Tensor, key_values: list[Tensor], state: MemoryState
-    ) -> tuple[Tensor, Tensor]:
-        """What the tokens read, (batch, tokens, width), and the last one's key and value."""
-        config, count = self.config, tokens.shape[1]
+    def _attend(self, tokens: Tensor, made: list[Tensor], state: MemoryState) -> Tensor:
+        """What the tokens read, (batch, tokens, width), after the output projection."""
         if self.implementation == "triton":
-            from lmn.triton_attention import attend_triton
-
-            projected = self.query_key_value(tokens)
-            mixed = attend_triton(
-                projected,
-                _listed_rows(key_values, state),
-                tokens_before=state.tokens_seen,
-                heads=config.heads,
-                banks=config.banks,
-                expansion=config.expansion,
-            )
-            return mixed, projected[:, -1:, config.width :]
-        layout = tree.chunk_layout(state.tokens_seen, count)
+            return self._attend_triton(tokens, made, state)
+        config, count = self.config, tokens.shape[1]
+        layout = tree.chunk_layout(state.tokens_seen, count, config.width)
         plan = chunk_plan(layout, config.banks, config.expansion)
         before, after = layout.token_padding
         padded = F.pad(tokens, (0, 0, before, after)) if before or after else tokens
-        projected = self.query_key_value(padded)
-        mixed = attend_chunks(
-            projected, _seen_rows(key_values, state, plan), plan, config.heads
-        ).narrow(1, before, count)
-        return mixed, projected[:, before + count - 1, None, config.width :]
+        nodes = _seen_nodes(made, state, plan)
+        weight, bias = self.query_key_value.weight, self.query_key_value.bias
+        to_query, to_key, to_value = weight.chunk(3)
+        query_bias, _, value_bias = bias.chunk(3)
+        output = self.output.weight
+        # shares of attention sum to 1, so the bias of the values passes through them unchanged
+        output_bias = torch.addmv(self.output.bias, output, value_bias)
+        if is_folded(config, count):
+            to_query, query_bias = to_key.t().mm(to_query), to_key.t().mv(query_bias)
+            query = F.linear(padded, to_query, query_bias)
+            mixed = attend_chunks(query, padded, None, nodes, plan, 1)
+            output = output.mm(to_value)
+        else:
+            own_bias = bias.new_zeros(2 * config.width)
+            projected = F.linear(padded, weight, torch.cat([query_bias, own_bias]))
+            query, own = projected.split([config.width, 2 * config.width], dim=-1)
+            key_value = weight[config.width :]
+            mixed = attend_chunks(query, own, key_value, nodes, plan, config.heads)
+        return F.linear(mixed.narrow(1, before, count), output, output_bias)
+
+    def _attend_triton(self, tokens: Tensor, made: list[Tensor], state: MemoryState) -> Tensor:
+        from lmn.triton_attention import attend_triton
+
+        config = self.config
+        projected = self.query_key_value(tokens)
+        mixed = attend_triton(
+            projected,
+            self._listed_rows(made, state),
+            tokens_before=state.tokens_seen,
+            heads=config.heads,
+            banks=config.banks,
+            expansion=config.expansion,
+        )
+        output: Tensor = self.output(mixed)
+        return output
+
+    def _listed_rows(self, made: list[Tensor], state: MemoryState) -> Tensor:
+        """Keys and values per level from 1 on: of the newest node of before, then of the new."""
+        parts = [state.nodes[:, :0]]
+        before = tree.level_count(state.tokens_seen)
+        for level in range(1, max(before, len(made)) + 1):
+            if level <= before:
+                parts.append(state.level(level))
+            if level <= len(made):
+                parts.append(_rows(made[level - 1]))
+        width, projection = self.config.width, self.query_key_value
+        nodes = torch.cat(parts, dim=1).to(projection.weight.dtype)
+        return F.linear(nodes, projection.weight[width:], projection.bias[width:])
 
     def _grow(self, tokens: Tensor, state: MemoryState) -> list[Tensor]:
-        """New nodes of each level from 1 on that gains any: (batch, new, rows per node, width)."""
-        width = self.config.width
+        """New nodes of each level from 1 on that gains any: (banks, batch, new, vectors, width).
+
+        In the type of the state: what is summed up again and again is kept as exact as the state.
+        """
         grown: list[Tensor] = []
-        # (batch, nodes, vectors, banks, width), with one bank at level 0
-        nodes = tokens[:, :, None, None]
+        nodes = tokens.to(state.nodes.dtype)[None, :, :, None]  # one bank at level 0
         for level in range(tree.level_count(state.tokens_seen + tokens.shape[1])):
             if tree.newest_node(state.tokens_seen, level) % 2:
                 # the newest node of before is a left child whose sibling is made now
-                waiting = state.level(level)[..., :width]
-                waiting = waiting.view(-1, 1, *nodes.shape[2:])
-                nodes = torch.cat([waiting, nodes], dim=1)
-            if nodes.shape[1] < 2:
+                nodes = torch.cat([_newest_node(state, level), nodes], dim=2)
+            if nodes.shape[2] < 2:
                 break
-            if nodes.shape[1] % 2:
-                nodes = nodes[:, :-1]  # the last one waits for its sibling
-            nodes = self.summarizer(nodes)
-            grown.append(nodes.flatten(2, 3))
+            if nodes.shape[2] % 2:
+                nodes = nodes[:, :, :-1]  # the last one waits for its sibling
+            nodes = self.summarizer.merge_by_bank(nodes)
+            grown.append(nodes)
         return grown
-
-    def _key_value(self, nodes: Tensor) -> Tensor:
-        """Key and value of nodes: (..., width) -> (..., 2 * width)."""
-        width = self.config.width
-        projection = self.query_key_value
-        return F.linear(nodes, projection.weight[width:], projection.bias[width:])
-
-    def _next_state(
-        self, state: MemoryState, newest: Tensor, tokens: int, levels: int
-    ) -> MemoryState:
-        """State whose levels up to `levels` are `newest`; higher ones stay as they are."""
-        return MemoryState(
-            rows=torch.cat([newest, state.above(levels)], dim=1),
-            tokens_seen=state.tokens_seen + tokens,
-            banks=state.banks,
-            expansion=state.expansion,
-        )
 
     def usable_state(self, tokens: Tensor, state: MemoryState | None) -> MemoryState:
         """`state`, or the start of a sequence for `None`.
@@ -225,10 +225,11 @@ class LogarithmicMemory(nn.Module):
                 f"the state holds {state.batch} sequences and the input {tokens.shape[0]}; "
                 "pick sequences with state[first:last]"
             )
-        if state.rows.dtype != tokens.dtype:
+        if state.nodes.dtype != state_type(tokens.dtype):
             raise TypeError(
-                f"the state is {state.rows.dtype} and the input {tokens.dtype}; "
-                "convert one of them, for example state.to(tokens.dtype)"
+                f"the state is {state.nodes.dtype} and the input {tokens.dtype}; an input of that "
+                f"type needs a state of {state_type(tokens.dtype)}: convert one of them, for "
+                f"example state.to({state_type(tokens.dtype)})"
             )
         return state
 
@@ -244,38 +245,45 @@ def check_input(tensor: Tensor, width: int, axes: tuple[str, ...]) -> None:
         raise ValueError(f"expected at least one entry along {empty!r}, got shape {shape}")
 
 
-def _listed_rows(key_values: list[Tensor], state: MemoryState) -> Tensor:
-    """Keys and values per level from 1 on: of the newest node of before, then of the new ones."""
-    parts = [state.rows.new_empty(state.batch, 0, 2 * state.width)]
-    before = tree.level_count(state.tokens_seen)
-    for level in range(1, max(before, len(key_values)) + 1):
-        if level <= before:
-            parts.append(state.level(level)[..., state.width :])
-        parts += key_values[level - 1 : level]
-    return torch.cat(parts, dim=1)
+def _rows(nodes: Tensor) -> Tensor:
+    """In the order of a state: (banks, batch, nodes, vectors, width) -> (batch, rows, width)."""
+    return nodes.permute(1, 2, 3, 0, 4).flatten(1, 3)
 
 
-def _seen_rows(key_values: list[Tensor], state: MemoryState, plan: ChunkPlan) -> Tensor:
-    """Keys and values of all nodes that the chunks see, as `plan` lists them.
+def _next_state(state: MemoryState, token: Tensor, grown: list[Tensor], tokens: int) -> MemoryState:
+    """State after `tokens` more: its newest token and lower levels are new, higher ones stay."""
+    newest = [token.to(state.nodes.dtype), *grown, state.above(len(grown))]
+    return MemoryState(
+        torch.cat(newest, dim=1), state.tokens_seen + tokens, state.banks, state.expansion
+    )
+
+
+def _newest_node(state: MemoryState, level: int) -> Tensor:
+    """The newest node at `level` that a state holds: (banks, batch, 1, vectors, width)."""
+    banks = state.banks if level else 1
+    return torch.unflatten(state.level(level), 1, (1, -1, banks)).permute(3, 0, 1, 2, 4)
+
+
+def _seen_nodes(made: list[Tensor], state: MemoryState, plan: ChunkPlan) -> list[Tensor]:
+    """All nodes that the chunks see, per level from 1 on, as `plan` wants them.
 
     Args:
-        key_values: of the new nodes, per level from 1 on that has any, (batch, rows, 2 * width).
-        state: what came before; its newest nodes have keys and values already.
+        made: the new nodes, per level from 1 on that has any.
+        state: what came before.
         plan: the nodes that are seen.
     """
-    features = 2 * state.width
-    parts = [state.rows.new_empty(state.batch, 0, features)]
+    seen = []
     for level, (first, nodes, rows, _) in enumerate(plan.levels, start=1):
         kept = tree.newest_node(state.tokens_seen, level)
         begin, end = kept + 1, tree.newest_node(plan.layout.last_token, level)
         last = first + nodes - 1
-        listed = key_values[level - 1 : level]
+        listed = made[level - 1 : level]
         if kept and first <= kept:
-            begin, listed = kept, [state.level(level)[..., state.width :], *listed]
+            begin, listed = kept, [_newest_node(state, level), *listed]
         # node 0, older nodes that only padding would see, and nodes that come later
         for place, missing in ((0, begin - first), (len(listed) + 1, last - end)):
             if missing > 0:
-                none = state.rows.new_zeros(state.batch, missing * rows, features)
-                listed.insert(place, none)
-        parts += listed
-    return torch.cat(parts, dim=1)
+                shape = (state.banks, state.batch, missing, rows // state.banks, state.width)
+                listed.insert(place, state.nodes.new_zeros(shape))
+        seen.append(torch.cat(listed, dim=2) if len(listed) > 1 else listed[0])
+    return seen

@@ -39,6 +39,23 @@ class LinearSummarizer(nn.Module):
         nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
         nn.init.zeros_(self.bias)
 
+    def merge_by_bank(self, children: Tensor) -> Tensor:
+        """The same map with banks first: no bank's nodes have to move.
+
+        (banks or 1, batch, 2 * pairs, vectors, width) -> (banks, batch, pairs, vectors, width).
+        """
+        given, batch, nodes, vectors, width = children.shape
+        banks = self.weight.shape[0]
+        weight, bias = self.weight.to(children.dtype), self.bias.to(children.dtype)
+        if vectors > 1:
+            children = children.unflatten(2, (-1, 2)).transpose(3, 4)
+        rows = children.reshape(given, -1, 2 * width)
+        if banks == 1:
+            merged = torch.addmm(bias[0], rows[0], weight[0])
+        else:
+            merged = torch.baddbmm(bias, rows.expand(banks, -1, -1), weight)
+        return merged.view(banks, batch, nodes // 2, vectors, width)
+
     def forward(self, children: Tensor) -> Tensor:
         """Merge (batch, 2 * pairs, vectors, banks or 1, width) -> (batch, pairs, vectors, ...)."""
         batch, _, vectors, _, width = children.shape
@@ -77,9 +94,15 @@ class MixingSummarizer(nn.Module):
     def forward(self, children: Tensor) -> Tensor:
         """Merge (batch, 2 * pairs, 1, banks or 1, width) -> (batch, pairs, 1, banks, width)."""
         batch, nodes, _, _, width = children.shape
+        weight, bias = self.weight.to(children.dtype), self.bias.to(children.dtype)
         rows = children.expand(-1, -1, -1, self.banks, -1).reshape(batch * nodes // 2, -1)
-        merged = torch.addmm(self.bias, rows, self.weight)
+        merged = torch.addmm(bias, rows, weight)
         return merged.view(batch, nodes // 2, 1, self.banks, width)
+
+    def merge_by_bank(self, children: Tensor) -> Tensor:
+        """The same map: (banks or 1, batch, 2 * pairs, 1, width) -> (banks, batch, pairs, ...)."""
+        merged: Tensor = self(children.permute(1, 2, 3, 0, 4))
+        return merged.permute(3, 0, 1, 2, 4)
 
 
 class ExpanderSummarizer(nn.Module):
@@ -110,10 +133,22 @@ class ExpanderSummarizer(nn.Module):
         """Merge (batch, 2 * pairs, w, banks or 1, width) -> (batch, pairs, w + v, banks, width)."""
         batch, nodes, vectors, banks, width = children.shape
         columns = children.permute(0, 1, 3, 4, 2).reshape(-1, width, vectors)
-        widened = F.conv_transpose1d(columns, self.widen.weight, self.widen.bias)
-        widened = torch.unflatten(widened, 0, (batch, nodes, banks)).permute(0, 1, 4, 2, 3)
-        merged: Tensor = self.merge(widened)
+        widened = torch.unflatten(self._widen(columns), 0, (batch, nodes, banks))
+        merged: Tensor = self.merge(widened.permute(0, 1, 4, 2, 3))
         return merged
+
+    def merge_by_bank(self, children: Tensor) -> Tensor:
+        """The same map: (banks or 1, batch, 2 * pairs, w, width) -> (banks, batch, pairs, ...)."""
+        given, batch, nodes, vectors, width = children.shape
+        columns = children.transpose(3, 4).reshape(-1, width, vectors)
+        widened = torch.unflatten(self._widen(columns), 0, (given, batch, nodes))
+        return self.merge.merge_by_bank(widened.transpose(3, 4))
+
+    def _widen(self, columns: Tensor) -> Tensor:
+        """(any number, width, w) -> (any number, width, w + v)."""
+        assert self.widen.bias is not None  # ConvTranspose1d was made with a bias
+        weight, bias = self.widen.weight.to(columns.dtype), self.widen.bias.to(columns.dtype)
+        return F.conv_transpose1d(columns, weight, bias)
 
 
 Summarizer = LinearSummarizer | MixingSummarizer | ExpanderSummarizer

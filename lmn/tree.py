@@ -22,6 +22,8 @@ from typing import Final
 #     width 256, 4 heads, 1 bank         970    946    923  1,220
 # A prefill as a whole takes as long with c = 5, training at width 32 a tenth longer.
 CHUNK_EXPONENT: Final = 4
+WIDE: Final = 128
+WIDE_CHUNK_EXPONENT: Final = 5
 
 
 # Features (sequences x tokens x width) that a block works on at a time. On a CPU, what it makes of
@@ -163,11 +165,12 @@ class ChunkLayout:
         )
 
 
-def chunk_layout(tokens_before: int, tokens: int) -> ChunkLayout:
+def chunk_layout(tokens_before: int, tokens: int, width: int) -> ChunkLayout:
     """Layout for `tokens` tokens that follow `tokens_before`; few tokens get smaller chunks."""
     _require_tokens(tokens_before)
     _require_tokens(tokens - 1)
-    return ChunkLayout(tokens_before, tokens, min(CHUNK_EXPONENT, (tokens - 1).bit_length()))
+    exponent = CHUNK_EXPONENT if width < WIDE else WIDE_CHUNK_EXPONENT
+    return ChunkLayout(tokens_before, tokens, min(exponent, (tokens - 1).bit_length()))
 
 
 def segment_tokens(batch: int, width: int, device: str = "cpu") -> int:

@@ -127,7 +127,7 @@ def _mixer_vectors(subject: str, spec: ModelSpec, mode: str, length: int) -> flo
         return VECTORS_PER_PUBLISHED_SLOT * tree.slot_count(length, spec.banks, 0)
     if subject in LMN_FAMILY:
         expansion = spec.expansion if subject == "lmn-expander" else 0
-        chunk = tree.chunk_layout(0, length).chunk_size
+        chunk = tree.chunk_layout(0, length, spec.width).chunk_size
         rows = sum(
             max(chunk >> level, 1) * tree.rows_per_node(level, spec.banks, expansion)
             for level in range(tree.level_count(length) + 1)

@@ -128,15 +128,13 @@ def state_bytes(
 ) -> int:
     """Bytes that must be kept to decode on after `length` tokens, as the implementation keeps them.
 
-    The LMN keeps each newest node with its key and value, so as not to project them again; the
-    published form keeps the nodes alone.
+    For an LMN, what prefill hands on: the newest nodes. A decoder keeps their keys and values too,
+    `lmn.cost.decode_state_bytes`.
     """
     _require_builtin(subject)
     if subject in LMN_FAMILY:
         config = _lmn_shape(subject, spec)
-        whole = cost.state_bytes(config, length, batch, itemsize)
-        share = whole // cost.STATE_PARTS if subject == "lmn-published" else whole
-        return spec.layers * share
+        return spec.layers * cost.state_bytes(config, length, batch, itemsize)
     vectors = 2 * length if subject == "transformer" else RECURRENT_STATE_VECTORS[subject]
     return spec.layers * batch * vectors * spec.width * itemsize
 
@@ -160,16 +158,17 @@ def flops(subject: str, spec: ModelSpec, mode: str, length: int, batch: int = 1)
         return sum(flops(subject, spec, "decode", seen, batch) for seen in range(length))
     if mode == "read":
         return sum(segment_flops(subject, spec, *part, batch) for part in segments(length))
-    if subject == "lmn-published":
-        block = _published_flops(spec, mode, length)
-    elif subject in LMN_FAMILY:
+    if subject in LMN_FAMILY and subject != "lmn-published":
         config = lmn_config(subject, spec)
         of_mode = {
             "train": cost.training_flops,
             "prefill": cost.prefill_flops,
             "decode": cost.decode_flops,
         }
-        block = of_mode[mode](config, length)
+        # products of weights with weights come once, whatever the batch
+        return spec.layers * of_mode[mode](config, length, batch)
+    if subject == "lmn-published":
+        block = _published_flops(spec, mode, length)
     else:
         block = _baseline_flops(subject, spec, mode, length)
     return spec.layers * batch * block

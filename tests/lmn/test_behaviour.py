@@ -17,7 +17,7 @@ from lmn_helpers import (
     run_steps,
 )
 
-from lmn import LMNBlock, LMNConfig, LogarithmicMemory
+from lmn import LMNBlock, LMNConfig, LogarithmicMemory, tree
 
 
 @few
@@ -51,7 +51,7 @@ def test_rows_of_a_batch_do_not_touch(config, tokens):
         for row in range(3):
             alone, alone_state = block(x[row : row + 1])
             assert_close(together[row : row + 1], alone, 1e-12)
-            assert_close(state[row : row + 1].rows, alone_state.rows, 1e-12)
+            assert_close(state[row : row + 1].nodes, alone_state.nodes, 1e-12)
 
 
 @pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)
@@ -78,19 +78,32 @@ def test_zero_input_to_a_fresh_block_is_finite():
 def test_type_in_is_type_out(config, dtype):
     block = make_block(config, dtype)
     x = noise(2, 40, config.width, dtype=dtype)
+    # what is merged again and again is kept in float32 at least
+    kept = torch.float32 if dtype == torch.bfloat16 else dtype
     y, state = block(x)
-    assert y.dtype == state.rows.dtype == dtype
+    assert (y.dtype, state.nodes.dtype) == (dtype, kept)
     y, state = block.step(x[:, 0], state)
-    assert y.dtype == state.rows.dtype == dtype
+    assert (y.dtype, state.nodes.dtype) == (dtype, kept)
 
 
-def test_bfloat16_stays_near_float32():
-    config = LMNConfig(width=32, heads=4, banks=2)
-    x = noise(1, 300, 32, dtype=torch.float32)
+@pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)
+@pytest.mark.parametrize("run", [LMNBlock.forward, run_steps], ids=["forward", "steps"])
+def test_bfloat16_stays_near_float64_at_every_level(config, run):
+    coarse = make_block(config, torch.float32).bfloat16()
+    exact = LMNBlock(config).double()
+    exact.load_state_dict(coarse.state_dict())
+    x = noise(2, 600, config.width, dtype=torch.bfloat16)
     with torch.no_grad():
-        exact, _ = make_block(config, torch.float32)(x)
-        coarse, _ = make_block(config, torch.float32).bfloat16()(x.bfloat16())
-    assert (coarse.float() - exact).abs().mean() < 0.02 * exact.abs().mean()
+        y, state = run(coarse, x)
+        expected, expected_state = run(exact, x.double())
+    # 0.25 % was measured for outputs and 0.2 % for nodes; a bfloat16 itself is good to 0.2 %
+    assert relative_error(y, expected) < 0.006
+    for level in range(tree.level_count(600) + 1):
+        assert relative_error(state.level(level), expected_state.level(level)) < 0.006
+
+
+def relative_error(coarse, exact):
+    return ((coarse.double() - exact).norm() / exact.norm()).item()
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
@@ -112,7 +125,7 @@ def test_memory_layer_stands_alone():
     y, state = memory(x)
     stepped, stepped_state = run_steps(memory, x)
     assert_close(stepped, y)
-    assert_close(stepped_state.rows, state.rows)
+    assert_close(stepped_state.nodes, state.nodes)
 
 
 @pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)

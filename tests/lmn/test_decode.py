@@ -69,7 +69,7 @@ def test_a_block_goes_on_from_a_decoded_state(config, decoded, tokens, batch):
         expected, expected_state = run_pieces(block, x, [decoded, tokens])
         y, memory_state = block(x[:, decoded:], decoder.to_memory_state(state))
     assert_close(y, expected[:, decoded:])
-    assert_close(memory_state.rows, expected_state.rows)
+    assert_close(memory_state.nodes, expected_state.nodes)
 
 
 @few
@@ -83,7 +83,7 @@ def test_a_state_comes_back_as_it_went_in(config, tokens, batch):
             _, memory_state = block(noise(batch, tokens, config.width))
     back = decoder.to_memory_state(decoder.from_memory_state(memory_state))
     assert back.tokens_seen == tokens
-    assert_close(back.rows, memory_state.rows)
+    assert_close(back.nodes, memory_state.nodes)
 
 
 @pytest.mark.parametrize("path", BLOCK_FILES, ids=lambda path: path.stem)

@@ -34,7 +34,7 @@ def test_any_split_gives_what_one_call_gives(config, sizes, batch):
         pieces, after_pieces = run_pieces(block, x, sizes)
     assert_close(pieces, whole)
     assert after_pieces.tokens_seen == after_whole.tokens_seen
-    assert_close(after_pieces.rows, after_whole.rows)
+    assert_close(after_pieces.nodes, after_whole.nodes)
 
 
 @few
@@ -48,7 +48,7 @@ def test_steps_in_between_change_nothing(config, before, stepped, batch):
         second, state = run_steps(block, x[:, before : before + stepped], state)
         third, state = block(x[:, before + stepped :], state)
     assert_close(torch.cat([first, second, third], dim=1), whole)
-    assert_close(state.rows, after_whole.rows)
+    assert_close(state.nodes, after_whole.nodes)
 
 
 @few
@@ -108,7 +108,7 @@ def test_segments_change_no_number(config, monkeypatch):
     monkeypatch.setattr(tree, "MINIMUM_SEGMENT", 32)
     pieces, end = block(x, before.detach())
     assert_close(pieces, whole)
-    assert_close(end.rows, after.rows)
+    assert_close(end.nodes, after.nodes)
     for one, other in zip(gradients(block, pieces, x), expected, strict=True):
         assert_close(one, other)
     with torch.no_grad():
@@ -134,7 +134,7 @@ def test_long_sequence_across_many_powers_of_two(config):
         whole, after_whole = block(x)
         pieces, state = run_pieces(block, x, [1000, 23, 1, 1, 1022, 53])
     assert_close(pieces, whole)
-    assert_close(state.rows, after_whole.rows)
+    assert_close(state.nodes, after_whole.nodes)
 
 
 @pytest.mark.parametrize(
@@ -176,5 +176,5 @@ class TestOnCuda:
             block = make_block(config, dtype).cuda()
             x = noise(2, 300, config.width, dtype=dtype).cuda()
             y, state = block(x)
-            assert y.dtype == state.rows.dtype == dtype
+            assert y.dtype == state.nodes.dtype == dtype
             assert y.isfinite().all()

@@ -72,20 +72,20 @@ WEIGHTS = cost.parameter_count(SMALL)
 
 
 def test_bytes_of_a_prefill_of_one_token():
-    # input, output; its key and value written and read; its row of the state
-    assert cost.prefill_bytes(SMALL, 1) == 4 * (WEIGHTS + 2 * (2 + 4 + 3))
+    # input, output; its row of the state
+    assert cost.prefill_bytes(SMALL, 1) == 4 * (WEIGHTS + 2 * (2 + 1))
 
 
 def test_bytes_of_a_prefill_of_four_tokens():
     # nodes (1, 1), (1, 2), (2, 1): each made, and seen from one chunk; three rows of state
-    vectors = 4 * (2 + 4) + 3 * (2 + 2) + 3 * 2 + 3 * 3
+    vectors = 4 * 2 + 3 * 2 + 3 + 3
     assert cost.prefill_bytes(SMALL, 4) == 4 * (WEIGHTS + 2 * vectors)
     assert cost.prefill_bytes(SMALL, 4, batch=3, itemsize=2) == 2 * (WEIGHTS + 3 * 2 * vectors)
 
 
 def test_bytes_of_one_more_token_count_the_state_before_it():
     # token 5 sees (1, 2) and (2, 1) and makes nothing; three rows of state before and after
-    vectors = (2 + 4) + 2 * 2 + 3 * (3 + 3)
+    vectors = 2 + 2 + (3 + 3)
     assert cost.prefill_bytes(SMALL, 1, tokens_before=4) == 4 * (WEIGHTS + 2 * vectors)
 
 
@@ -105,7 +105,7 @@ def test_bytes_of_a_step_with_and_without_merges():
 @few
 @given(configs(), st.integers(1, 200), st.integers(0, 100))
 def test_bytes_of_a_prefill_count_what_every_chunk_sees(config, tokens, before):
-    exponent = tree.chunk_layout(before, tokens).exponent
+    exponent = tree.chunk_layout(before, tokens, config.width).exponent
     seen = {
         (token >> exponent, level, number)
         for token in range(before + 1, before + tokens + 1)
@@ -118,7 +118,7 @@ def test_bytes_of_a_prefill_count_what_every_chunk_sees(config, tokens, before):
         for level in range(1, 12)
     )
     state = cost.slot_count(config, before) + cost.slot_count(config, before + tokens)
-    vectors = 6 * tokens + 4 * made + 2 * sum(rows[level] for _, level, _ in seen) + 3 * state
+    vectors = 2 * tokens + 2 * made + sum(rows[level] for _, level, _ in seen) + state
     moved = cost.prefill_bytes(config, tokens, 1, 1, before)
     assert moved == cost.parameter_count(config) + vectors * config.width
 

@@ -31,15 +31,15 @@ def test_size_follows_the_slots(config, tokens, batch):
     slots = slot_count(tokens, config.banks, config.expansion)
     assert (state.batch, state.slots, state.width) == (batch, slots, config.width)
     assert state.tokens_seen == tokens
-    assert state.nbytes == 3 * batch * slots * config.width * 8
-    assert state.nodes.shape == state.keys.shape == state.values.shape
+    assert state.nbytes == batch * slots * config.width * 8
+    assert state.nodes.shape == (batch, slots, config.width)
 
 
 def test_state_before_the_first_token_is_empty():
     block = LMNBlock(LMNConfig(width=8)).bfloat16()
     state = block.initial_state(3)
-    assert (state.tokens_seen, state.nbytes, state.rows.dtype) == (0, 0, torch.bfloat16)
-    assert block.initial_state(3, torch.float64, "meta").rows.is_meta
+    assert (state.tokens_seen, state.nbytes, state.nodes.dtype) == (0, 0, torch.float32)
+    assert block.initial_state(3, torch.float64, "meta").nodes.is_meta
     with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
         block.initial_state(0)
 
@@ -54,7 +54,7 @@ def test_nothing_changes_a_state_that_is_read(block, state):
     kept = state.clone()
     block.step(noise(4, block.config.width), state)
     block(noise(4, 30, block.config.width), state)
-    assert torch.equal(state.rows, kept.rows)
+    assert torch.equal(state.nodes, kept.nodes)
     assert state.tokens_seen == kept.tokens_seen
 
 
@@ -88,19 +88,19 @@ def test_indexing_by_a_number_would_lose_the_batch(state):
 
 def test_detach_cuts_the_graph(block):
     _, state = block(noise(1, 9, block.config.width))
-    assert state.rows.requires_grad
-    assert not state.detach().rows.requires_grad
-    assert torch.equal(state.detach().rows, state.rows)
+    assert state.nodes.requires_grad
+    assert not state.detach().nodes.requires_grad
+    assert torch.equal(state.detach().nodes, state.nodes)
 
 
 def test_to_changes_type_and_device(state):
-    assert state.to(torch.bfloat16).rows.dtype == torch.bfloat16
-    assert state.to("meta").rows.is_meta
+    assert state.to(torch.bfloat16).nodes.dtype == torch.bfloat16
+    assert state.to("meta").nodes.is_meta
     assert state.to(torch.float32).tokens_seen == state.tokens_seen
 
 
 def test_clone_has_memory_of_its_own(state):
-    assert state.clone().rows.data_ptr() != state.rows.data_ptr()
+    assert state.clone().nodes.data_ptr() != state.nodes.data_ptr()
 
 
 def test_saved_state_goes_on_where_it_stopped(block, state):
@@ -122,9 +122,9 @@ def test_saved_state_with_a_missing_entry_is_refused(state):
 
 def test_rows_that_do_not_fit_the_count_are_refused(state):
     with pytest.raises(ValueError, match="after 400 tokens"):
-        MemoryState(state.rows, 400, state.banks, state.expansion)
+        MemoryState(state.nodes, 400, state.banks, state.expansion)
     with pytest.raises(ValueError, match="negative, got -1"):
-        MemoryState(state.rows, -1, state.banks, state.expansion)
+        MemoryState(state.nodes, -1, state.banks, state.expansion)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_rows_that_do_not_fit_the_count_are_refused(state):
     [
         (lambda state: state[:2], ValueError, "holds 2 sequences and the input 4"),
         (lambda state: state.to(torch.float32), TypeError, "float32 and the input torch.float64"),
-        (lambda state: (state.rows,), TypeError, "must be a MemoryState or None, got tuple"),
+        (lambda state: (state.nodes,), TypeError, "must be a MemoryState or None, got tuple"),
         (
             lambda state: MemoryState.empty(4, state.width + 1, banks=state.banks),
             ValueError,

@@ -61,7 +61,9 @@ def test_before_the_first_token_there_is_nothing():
     assert tree.slot_count(0, 2, 1) == tree.level_count(0) == tree.newest_node(0, 3) == 0
 
 
-@pytest.mark.parametrize("call", [lambda: tree.level_count(-1), lambda: tree.chunk_layout(-1, 3)])
+@pytest.mark.parametrize(
+    "call", [lambda: tree.level_count(-1), lambda: tree.chunk_layout(-1, 3, 8)]
+)
 def test_negative_counts_are_refused(call):
     with pytest.raises(ValueError, match="cannot be negative, got -1"):
         call()

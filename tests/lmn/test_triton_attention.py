@@ -29,6 +29,7 @@ from lmn_helpers import (
 )
 
 from lmn import LMNBlock, LMNConfig, LogarithmicMemory, tree
+from lmn.memory import IMPLEMENTATIONS
 from lmn.triton_attention import NodeList, attend_triton, node_lists
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -374,32 +375,24 @@ def test_every_visible_node_has_its_rows(before, tokens, banks, expansion):
 
 
 def measure(tokens=32_768):
-    """Milliseconds of both forms on this GPU, forward alone and with backward; best of many."""
+    """Milliseconds of the memory layer on this GPU in both forms, without and with backward."""
     from triton.testing import do_bench
 
-    from lmn.attention import ChunkPlan, attend_chunks
-
-    for shape, dtype in product(
-        [(1, 4, 8, 1, 0), (1, 4, 8, 2, 0), (1, 4, 64, 1, 0), (8, 4, 64, 1, 0)],
+    for (batch, width, heads, banks), dtype in product(
+        [(1, 32, 4, 1), (1, 32, 4, 2), (1, 256, 4, 1), (8, 256, 4, 1)],
         [torch.float32, torch.bfloat16],
     ):
-        case = Case((0, tokens), shape, dtype, "cuda")
-        plan = ChunkPlan(tree.chunk_layout(0, tokens), case.banks, case.expansion)
-        padded = torch.nn.functional.pad(case.projected, (0, 0, *plan.layout.token_padding))
-        listed = case.nodes.new_zeros(shape[0], sum(plan.sizes), 2 * case.width)
-        ways = {
-            "triton": (case.attend, case.projected, case.nodes),
-            "chunked": (lambda p, n, plan=plan, case=case: attend_chunks(p, n, plan, case.heads),
-                        padded, listed),
-        }  # fmt: skip
-        for name, (function, *inputs) in ways.items():
-            for tensor in inputs:
-                tensor.requires_grad_()
+        config = LMNConfig(width=width, heads=heads, banks=banks)
+        x = torch.randn(batch, tokens, width, device="cuda", dtype=dtype, requires_grad=True)
+        for name in IMPLEMENTATIONS:
+            memory = LogarithmicMemory(config, implementation=name).to("cuda", dtype)
             torch.cuda.reset_peak_memory_stats()
-            forward = do_bench(lambda f=function, i=inputs: f(*i))
-            both = do_bench(lambda f=function, i=inputs: torch.autograd.grad(f(*i).sum(), i))
+            with torch.inference_mode():
+                forward = do_bench(lambda m=memory, x=x: m(x))
+            both = do_bench(lambda m=memory, x=x: torch.autograd.grad(m(x)[0].sum(), x))
             peak = torch.cuda.max_memory_allocated() / 2**20
-            print(f"{name:8} {shape} {dtype}: {forward:.3f} ms, {both:.3f} ms, {peak:.0f} MiB")
+            sizes = f"batch {batch}, width {width}, {heads} heads, {banks} banks, {dtype}"
+            print(f"{name:8} {sizes}: {forward:.3f} ms, {both:.3f} ms, {peak:.0f} MiB")
 
 
 if __name__ == "__main__":
