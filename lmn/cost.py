@@ -34,6 +34,8 @@ from lmn.config import LMNConfig
 
 # a node's own features, its key and its value, as in `lmn.state`
 STATE_PARTS: Final = 3
+# the tree is a long recursion, which half precision would spoil: its numbers are float32 at least
+MINIMUM_STATE_ITEMSIZE: Final = 4
 # backward runs two products for each linear one, and five for attention's two: the scores again,
 # and the gradients of scores, queries, keys and values
 LINEAR_TRAINING_FACTOR: Final = 3
@@ -69,8 +71,17 @@ def slot_count(config: LMNConfig, tokens: int) -> int:
 
 
 def state_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4) -> int:
-    """Bytes of the state after `tokens` tokens; `itemsize` is 4 for float32, 2 for bfloat16."""
-    return STATE_PARTS * slot_count(config, tokens) * config.width * batch * itemsize
+    """Bytes of the state after `tokens` tokens; `itemsize` is that of weights and inputs.
+
+    Half-precision weights have a state of float32.
+    """
+    vectors = STATE_PARTS * slot_count(config, tokens)
+    return vectors * config.width * batch * state_itemsize(itemsize)
+
+
+def state_itemsize(itemsize: int) -> int:
+    """Bytes of a number in the state where weights have numbers of `itemsize` bytes."""
+    return max(itemsize, MINIMUM_STATE_ITEMSIZE)
 
 
 def prefill_flops(config: LMNConfig, tokens: int, batch: int = 1, tokens_before: int = 0) -> int:
@@ -135,14 +146,17 @@ def decode_bytes(config: LMNConfig, tokens_seen: int, batch: int = 1, itemsize: 
 
     Parameters are read once, the summarizer's only where something is merged. In vectors: the token
     is read and its output written; the keys and values of all slots are read; of each merge the
-    node that waited is read; the rows that change (node, key, value) are written.
+    node that waited is read; the rows that change (node, key, value) are written. What is in the
+    state, and what merges multiply by, is of the state's type.
     """
     token = tokens_seen + 1
     merges = tree.merges_at(token)
     rows = [tree.rows_per_node(i, config.banks, config.expansion) for i in range(merges + 1)]
-    vectors = 2 + 2 * slot_count(config, token) + sum(rows[:-1]) + STATE_PARTS * sum(rows)
-    parameters = parameter_count(config) - (0 if merges else summarizer_parameter_count(config))
-    return itemsize * (parameters + batch * vectors * config.width)
+    vectors = 2 * slot_count(config, token) + sum(rows[:-1]) + STATE_PARTS * sum(rows)
+    merging = summarizer_parameter_count(config)
+    kept = batch * vectors * config.width + (merging if merges else 0)
+    other = parameter_count(config) - merging + 2 * batch * config.width
+    return itemsize * other + state_itemsize(itemsize) * kept
 
 
 def _prefill_vectors(config: LMNConfig, tokens: int, tokens_before: int) -> int:

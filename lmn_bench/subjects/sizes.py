@@ -128,15 +128,16 @@ def state_bytes(
 ) -> int:
     """Bytes that must be kept to decode on after `length` tokens, as the implementation keeps them.
 
-    The LMN keeps each newest node with its key and value, so as not to project them again; the
-    published form keeps the nodes alone.
+    The LMN keeps each newest node with its key and value, so as not to project them again, and in
+    float32 at least; the published form keeps the nodes alone, in the weights' type.
     """
     _require_builtin(subject)
+    if subject == "lmn-published":
+        nodes = cost.slot_count(_lmn_shape(subject, spec), length)
+        return spec.layers * batch * nodes * spec.width * itemsize
     if subject in LMN_FAMILY:
         config = _lmn_shape(subject, spec)
-        whole = cost.state_bytes(config, length, batch, itemsize)
-        share = whole // cost.STATE_PARTS if subject == "lmn-published" else whole
-        return spec.layers * share
+        return spec.layers * cost.state_bytes(config, length, batch, itemsize)
     vectors = 2 * length if subject == "transformer" else RECURRENT_STATE_VECTORS[subject]
     return spec.layers * batch * vectors * spec.width * itemsize
 

@@ -32,7 +32,8 @@ def test_slots_and_state_bytes(config, tokens, batch):
     _, state = block(noise(batch, tokens, config.width, dtype=torch.float32))
     assert cost.slot_count(config, tokens) == state.slots
     assert cost.state_bytes(config, tokens, batch, itemsize=4) == state.nbytes
-    assert cost.state_bytes(config, tokens, batch, itemsize=2) == state.to(torch.bfloat16).nbytes
+    # half-precision weights, a state of float32
+    assert cost.state_bytes(config, tokens, batch, itemsize=2) == state.nbytes
     assert cost.state_bytes(config, 0) == 0
 
 
@@ -100,6 +101,16 @@ def test_bytes_of_a_step_with_and_without_merges():
     fewer = WEIGHTS - cost.summarizer_parameter_count(SMALL)
     assert cost.decode_bytes(SMALL, 8) == 4 * (fewer + 2 * (2 + 2 * 4 + 3))
     assert cost.decode_bytes(SMALL, 8, batch=5, itemsize=8) == 8 * (fewer + 5 * 2 * 13)
+
+
+def test_a_step_of_half_precision_moves_its_tree_in_float32():
+    # token 9: its input and output are short, the 11 vectors of keys, values and its row are not
+    summarizer = cost.summarizer_parameter_count(SMALL)
+    fewer = WEIGHTS - summarizer
+    assert cost.decode_bytes(SMALL, 8, itemsize=2) == 2 * (fewer + 2 * 2) + 4 * 2 * 11
+    # token 8 merges, in float32 too
+    kept = summarizer + 2 * (2 * 4 + 3 + 3 * 4)
+    assert cost.decode_bytes(SMALL, 7, itemsize=2) == 2 * (fewer + 2 * 2) + 4 * kept
 
 
 @few
