@@ -61,6 +61,10 @@ class Block(nn.Module, ABC):
         """Vectors that token `length` attends to; `None` without attention."""
         return None
 
+    def compile_method(self, method: str) -> None:
+        """From here on, `method` goes through torch.compile."""
+        setattr(self, method, torch.compile(getattr(self, method)))
+
 
 class Stack(nn.Module):
     """A subject made of `Block`s. Its state is one block state per layer.
@@ -86,8 +90,7 @@ class Stack(nn.Module):
     def compile_for(self, mode: str) -> None:
         """Hand the method of every block that `mode` calls to torch.compile."""
         for block in self._blocks:
-            method = METHOD_OF_MODE[mode]
-            setattr(block, method, torch.compile(getattr(block, method)))
+            block.compile_method(METHOD_OF_MODE[mode])
 
     @property
     def _blocks(self) -> list[Block]:

@@ -310,6 +310,16 @@ def test_a_compiled_case_tells_how_long_compiling_took_and_how_many_graphs_it_ma
     assert record.warnings == ()
 
 
+@pytest.mark.parametrize("length", [1, 64])
+def test_compiled_decoding_of_an_lmn_takes_two_graphs(measure, compiler, length):
+    record = measure("lmn", "decode", length, compiled=True, counters=True)
+    assert record.outcome is Outcome.OK, record.reason
+    assert record.metrics["compiled_graphs"] == 2
+    assert record.metrics["compile_s"] > record.metrics["latency_s"]
+    assert record.metrics["flops"] == window_flops("lmn", SMALL, length - 1, 5)
+    assert not [warning for warning in record.warnings if "graph" in warning]
+
+
 def test_a_model_that_compiling_changes_is_incorrect(measure, compiler):
     record = measure(rogue("wrong_when_compiled"), compiled=True)
     assert record.outcome is Outcome.INCORRECT
