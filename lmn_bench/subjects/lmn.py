@@ -13,6 +13,7 @@ from lmn.cost import slot_count
 from lmn.decode import Decoder, DecodeState, Execution
 from lmn.published import PublishedBlock, PublishedState
 from lmn.state import MemoryState
+from lmn_bench.errors import SubjectError
 from lmn_bench.schema import ModelSpec
 from lmn_bench.subjects.sizes import lmn_config
 from lmn_bench.subjects.stack import Block, Stack
@@ -87,6 +88,20 @@ class LogarithmicBlock(Block):
             self._decode_by("compiled")
         else:
             super().compile_method(method)
+
+    def use_cuda_graphs(self) -> None:
+        """From here on, `decode` runs as CUDA graphs."""
+        if self.layer.norm1.weight.device.type != "cuda":
+            raise SubjectError("a CPU has no CUDA graphs", 'take device = "cuda"')
+        self._decode_by("cuda_graph")
+
+    def restore_state(self, state: MemoryState | DecodeState, into: DecodeState) -> DecodeState:
+        """A copy, in the memory of `into` if that is of the same execution."""
+        copy = self.copy_state(state)
+        if type(into) is not type(copy):
+            return copy
+        into.copy_from(copy)
+        return into
 
     def _decode_by(self, execution: Execution) -> None:
         self.execution, self._made_decoder = execution, None

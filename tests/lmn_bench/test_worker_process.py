@@ -344,6 +344,18 @@ def test_without_a_compiler_a_compiled_case_is_skipped_with_the_reason():
     )
 
 
+def test_cuda_graphs_are_refused_on_a_cpu_and_for_models_that_have_none(server):
+    for subject, outcome, words in (
+        ("lmn", Outcome.ERROR, "a CPU has no CUDA graphs"),
+        (rogue("good"), Outcome.SKIPPED, "good has no CUDA graphs"),
+    ):
+        # A suite would not let this through.
+        of = case(subject, "decode", cuda_graph=True)
+        record = list(run_tasks(order_tasks([of], 1, 0), QUICK, 0, server))[-1].record
+        assert record.outcome is outcome
+        assert words in record.reason
+
+
 def test_a_plain_case_says_nothing_of_compiling(counted):
     assert not {"compile_s", "compiled_graphs"} & set(counted("prefill").metrics)
 
@@ -368,6 +380,14 @@ def test_cuda_measures_every_mode(cuda, server, subject, mode):
     record = events[-1].record
     assert record.outcome is Outcome.OK, record.reason
     assert {"reserved_memory_bytes", "context_memory_bytes", "latency_s"} <= set(record.metrics)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("form", ["compile", "cuda_graph"])
+def test_cuda_decodes_compiled_and_as_graphs(cuda, server, form):
+    of = case("lmn", "decode", 64, device="cuda", **{form: True})
+    record = list(run_tasks(order_tasks([of], 1, 0), QUICK, 0, server))[-1].record
+    assert record.outcome is Outcome.OK, record.reason
 
 
 @pytest.mark.cuda

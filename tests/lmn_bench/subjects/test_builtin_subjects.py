@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lmn import Decoder
+from lmn.decode_execution import Recording
 from lmn_bench.errors import SubjectError, UnknownNameError
 from lmn_bench.schema import MODES, ModelSpec
 from lmn_bench.subjects.names import BUILTIN, LACKING, LMN_FAMILY
@@ -239,6 +240,38 @@ def test_compiling_hands_over_what_the_mode_calls_of_every_block(make, name, mod
         assert [block.execution for block in subject.blocks] == ["compiled"] * 2
     else:
         assert added == [{method}] * 2
+
+
+def test_a_state_is_restored_into_memory_that_keeps_its_graphs(make):
+    recorded = []
+
+    def record(operations):
+        output = operations()
+        recorded.append(output)
+        return Recording(lambda: output.copy_(operations()), output)
+
+    subject, x = make("lmn"), tokens()
+    with torch.inference_mode():
+        _, start = subject.prefill(x[:, :15])
+        plain = subject.copy_state(start)
+        expected = [subject.decode(token, plain)[0] for token in x[:, 15:].unbind(1)]
+        for block in subject.blocks:
+            block._made_decoder = Decoder(
+                block.layer, execution="cuda_graph", new_recorder=lambda device: record
+            )
+        # What was copied before there were graphs is of no use to them.
+        state = subject.restore_state(start, plain)
+        for _ in range(2):
+            state = subject.restore_state(start, state)
+            found = [subject.decode(token, state)[0] for token in x[:, 15:].unbind(1)]
+            torch.testing.assert_close(found, expected)
+    assert len(recorded) == 2 * 6  # layers, and 0 to 5 merges
+
+
+@each_subject
+def test_a_cpu_has_no_cuda_graphs(make, name):
+    with pytest.raises(SubjectError, match="no CUDA graphs"):
+        make(name).use_cuda_graphs()
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
