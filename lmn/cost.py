@@ -11,7 +11,7 @@ softmax and copies are left out, as usual.
 Bytes moved are the least traffic that the computation can do with: each of the tensors named below
 is written once and read once from memory, and everything else (norms, queries, keys, values,
 scores, hidden features) stays inside a fused operation. `prefill_bytes` counts, in vectors of
-`width`:
+`width`, those of the tree in float32 at least:
 
 | tensor | written | read |
 |---|---|---|
@@ -34,6 +34,8 @@ from lmn.config import LMNConfig
 
 # a decoder keeps a node's own features, its key and its value, as in `lmn.decode_state`
 DECODE_STATE_PARTS: Final = 3
+# the tree is a long recursion, which half precision would spoil: its numbers are float32 at least
+MINIMUM_STATE_ITEMSIZE: Final = 4
 # backward runs two products for each linear one, and five for attention's two: the scores again,
 # and the gradients of scores, queries, keys and values
 LINEAR_TRAINING_FACTOR: Final = 3
@@ -79,16 +81,21 @@ def slot_count(config: LMNConfig, tokens: int) -> int:
 
 
 def state_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4) -> int:
-    """Bytes of a `MemoryState` after `tokens` tokens.
+    """Bytes of a `MemoryState` after `tokens` tokens; `itemsize` is that of weights and inputs.
 
-    `itemsize` is that of the state: 4 under float32 weights, and under bfloat16 ones too.
+    Half-precision weights have a state of float32.
     """
-    return slot_count(config, tokens) * config.width * batch * itemsize
+    return slot_count(config, tokens) * config.width * batch * state_itemsize(itemsize)
 
 
 def decode_state_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4) -> int:
     """Bytes of a `DecodeState` after `tokens` tokens, which holds keys and values too."""
     return DECODE_STATE_PARTS * state_bytes(config, tokens, batch, itemsize)
+
+
+def state_itemsize(itemsize: int) -> int:
+    """Bytes of a number in the state where weights have numbers of `itemsize` bytes."""
+    return max(itemsize, MINIMUM_STATE_ITEMSIZE)
 
 
 def prefill_flops(config: LMNConfig, tokens: int, batch: int = 1, tokens_before: int = 0) -> int:
@@ -139,8 +146,9 @@ def prefill_bytes(
     config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4, tokens_before: int = 0
 ) -> int:
     """Bytes that one forward pass moves at least; from nothing or after `tokens_before` tokens."""
-    vectors = _prefill_vectors(config, tokens, tokens_before)
-    return itemsize * (parameter_count(config) + batch * vectors * config.width)
+    outside = parameter_count(config) + 2 * batch * tokens * config.width
+    of_tree = batch * _tree_vectors(config, tokens, tokens_before) * config.width
+    return itemsize * outside + state_itemsize(itemsize) * of_tree
 
 
 def training_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4) -> int:
@@ -149,8 +157,7 @@ def training_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int
     Backward reads or makes again whatever forward moved, and moves as many gradients; parameters
     are read twice and their gradients written once.
     """
-    vectors = _prefill_vectors(config, tokens, 0)
-    return 3 * itemsize * (parameter_count(config) + batch * vectors * config.width)
+    return 3 * prefill_bytes(config, tokens, batch, itemsize)
 
 
 def decode_bytes(config: LMNConfig, tokens_seen: int, batch: int = 1, itemsize: int = 4) -> int:
@@ -158,18 +165,21 @@ def decode_bytes(config: LMNConfig, tokens_seen: int, batch: int = 1, itemsize: 
 
     Parameters are read once, the summarizer's only where something is merged. In vectors: the token
     is read and its output written; the keys and values of all slots are read; of each merge the
-    node that waited is read; the rows that change (node, key, value) are written.
+    node that waited is read; the rows that change (node, key, value) are written. What is in the
+    state, and what merges multiply by, is of the state's type.
     """
     token = tokens_seen + 1
     merges = tree.merges_at(token)
     rows = [tree.rows_per_node(i, config.banks, config.expansion) for i in range(merges + 1)]
-    vectors = 2 + 2 * slot_count(config, token) + sum(rows[:-1]) + DECODE_STATE_PARTS * sum(rows)
-    parameters = parameter_count(config) - (0 if merges else summarizer_parameter_count(config))
-    return itemsize * (parameters + batch * vectors * config.width)
+    vectors = 2 * slot_count(config, token) + sum(rows[:-1]) + DECODE_STATE_PARTS * sum(rows)
+    merging = summarizer_parameter_count(config)
+    kept = batch * vectors * config.width + (merging if merges else 0)
+    other = parameter_count(config) - merging + 2 * batch * config.width
+    return itemsize * other + state_itemsize(itemsize) * kept
 
 
-def _prefill_vectors(config: LMNConfig, tokens: int, tokens_before: int) -> int:
-    """Vectors of one sequence that a forward pass moves; the table above."""
+def _tree_vectors(config: LMNConfig, tokens: int, tokens_before: int) -> int:
+    """Vectors of the tree of one sequence that a forward pass moves; the table above."""
     last = tokens_before + tokens
     chunk_exponent = tree.chunk_layout(tokens_before, tokens, config.width).exponent
     made = seen = 0
@@ -182,7 +192,7 @@ def _prefill_vectors(config: LMNConfig, tokens: int, tokens_before: int) -> int:
         first = max(tokens_before + 1, 1 << level)
         seen += rows * ((last >> shift) - (first >> shift) + 1)
     state = slot_count(config, tokens_before) + slot_count(config, last)
-    return 2 * tokens + 2 * made + seen + state
+    return 2 * made + seen + state
 
 
 def _linear_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:

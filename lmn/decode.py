@@ -1,31 +1,35 @@
-"""Decoding one token at a time with as few operations as possible.
-
-At small widths a step costs what dispatching its operations costs, not what they compute. So
-weights are folded into each other once, every view is made once, and a step writes into memory that
-stays where it is. Which operations a step runs, and on which memory, depends on two small numbers
-alone: the levels that its token rebuilds, and the levels that exist. So it can be compiled, or
-recorded as a graph, once for each pair of them.
-"""
+"""Decoding one token at a time: a block's weights folded once, and a state in fixed memory."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lmn import tree
 from lmn.block import LMNBlock
+from lmn.decode_eager import EagerExecution
+from lmn.decode_execution import (
+    Backend,
+    CompiledExecution,
+    CudaGraphRecorder,
+    GraphExecution,
+    Recorder,
+)
 from lmn.decode_state import DecodeState
+from lmn.decode_weights import FoldedWeights, fold, stored
 from lmn.memory import check_input
-from lmn.state import MemoryState
-from lmn.summarizers import ExpanderSummarizer, MixingSummarizer, Summarizer
+from lmn.state import MemoryState, state_type
 
 # A level costs a few rows of memory, running out of levels costs the time of dozens of steps.
 DEFAULT_MAX_TOKENS: Final = 1 << 20
 
-__all__ = ["DEFAULT_MAX_TOKENS", "DecodeState", "Decoder"]
+Execution = Literal["eager", "compiled", "cuda_graph"]
+EXECUTIONS: Final[tuple[str, ...]] = ("eager", "compiled", "cuda_graph")
+
+__all__ = ["DEFAULT_MAX_TOKENS", "EXECUTIONS", "DecodeState", "Decoder", "Execution"]
 
 
 class Decoder:
@@ -40,56 +44,64 @@ class Decoder:
         with torch.inference_mode():
             y = decoder.step(x, state)  # changes the state
 
+    | execution | a step is | good for |
+    |---|---|---|
+    | `eager` | few operations, dispatched one by one | the fastest on a CPU |
+    | `compiled` | two functions through torch.compile, one of them once per merge | devices \
+where an operation costs more than a call into compiled code |
+    | `cuda_graph` | one recorded graph per number of merges; not measured yet | NVIDIA GPUs, \
+where dispatching costs more than computing |
+
+    `compiled` needs two graphs for all positions, and two more when a state grows. On a CPU, each
+    call costs more in torch's own checks (some 40 µs) than fusing saves: 110 to 140 µs a token
+    against 20 with `eager` (width 32, float32, one thread of an AMD EPYC, means of 512 tokens). The
+    two graphs cannot be had from `torch.compile(block.step)`: the shape of a `MemoryState` changes
+    with every level, the operations of a step with the number of merges, and torch gives up after
+    eight graphs. It counts to eight here too: by sizes of block, batch and state in one process.
+
+    With bfloat16 or float16 weights the tree, its keys and values, scores and softmax are float32,
+    and so is the state; inputs, outputs and the other products are of the weights' type. Error
+    against float64 with the same rounded weights, relative to the norm, over 600 tokens of width 64
+    (all summarizers, `eager` and in fixed shapes, on a CPU; at width 8 the worst token has 1.5 %):
+
+    | weights | outputs, mean | outputs, worst token | nodes, any level |
+    |---|---|---|---|
+    | bfloat16 | 0.25 % | 0.4 % | 0.3 % |
+    | float16 | 0.03 % | 0.05 % | 0.04 % |
+
     Args:
         block: the block whose weights, type and device are copied.
+        execution: how a step runs; never chosen silently.
+        backend: of torch.compile, for `compiled` alone. The standard one needs a C++ compiler for
+            CPUs.
+        new_recorder: for `cuda_graph` alone: what records graphs in place of CUDA; see
+            `lmn.decode_execution.GraphExecution`.
+
+    Raises:
+        ValueError: `execution` is unknown, or cannot run on the block's device.
     """
 
     # ordinary tensors, which work both inside and outside inference mode
     @torch.inference_mode(False)
     @torch.no_grad()
-    def __init__(self, block: LMNBlock) -> None:
-        memory, feedforward = block.memory, block.feedforward
-        self.config = block.config
-        self.dtype, self.device = memory.output.weight.dtype, memory.output.weight.device
-
-        query, key, value = _exact(memory.query_key_value.weight).t().chunk(3, dim=1)
-        query_bias, key_bias, value_bias = _exact(memory.query_key_value.bias)[None].chunk(3, dim=1)
-        output, output_bias = _exact(memory.output.weight).t(), _exact(memory.output.bias)[None]
-        if self.config.heads == 1:
-            # the shares of attention sum to 1, so even the bias can go into the values
-            value, value_bias = value @ output, value_bias @ output + output_bias
-        self._output = self._stored(torch.cat([output, output_bias]))
-        key_value = _head_by_head(key, value, self.config.heads)
-        key_value_bias = _head_by_head(key_bias, value_bias, self.config.heads)
-        self._key_value = self._stored(key_value)
-        self._key_value_bias = self._stored(key_value_bias)
-
-        # one product gives token | query | key and value: a part of ones and zeros costs less than
-        # the two operations that would take the token apart from what its norm adds
-        scale = self.config.head_width**-0.5
-        token = torch.eye(self.config.width, dtype=query.dtype, device=self.device)
-        entry = torch.cat([token, query * scale, key_value], dim=1)
-        self._entry = self._stored(_after_norm(block.norm1.weight, entry))
-        self._entry_bias = self._stored(
-            torch.cat([torch.zeros_like(query_bias), query_bias * scale, key_value_bias], dim=1)
-        )
-
-        merge, merge_bias = (self._stored(part) for part in _merge_weights(memory.summarizer))
-        one_bank = self.config.banks == 1
-        self._merge, self._merge_bias = (
-            (merge[0], merge_bias[0]) if one_bank else (merge, merge_bias)
-        )
-        self._merge_product = torch.addmm if one_bank else torch.baddbmm
-
-        up = _after_norm(block.norm2.weight, _exact(feedforward.up.weight).t())
-        self._up, self._up_bias = self._stored(up), self._stored(_exact(feedforward.up.bias)[None])
-        down = [_exact(feedforward.down.weight), _exact(feedforward.down.bias)[:, None]]
-        # from many features to few, a product is 5 to 10 % of a step faster with transposed weights
-        self._down = self._stored(torch.cat(down, dim=1)).t()
-
-    def _stored(self, weight: Tensor) -> Tensor:
-        # a copy even of a weight that was not folded: training must not reach half of the weights
-        return weight.to(self.dtype).clone(memory_format=torch.contiguous_format)
+    def __init__(
+        self,
+        block: LMNBlock,
+        *,
+        execution: Execution = "eager",
+        backend: Backend = "inductor",
+        new_recorder: Callable[[torch.device], Recorder] | None = None,
+    ) -> None:
+        weight = block.memory.output.weight
+        self.config, self.execution = block.config, execution
+        self.dtype, self.device = weight.dtype, weight.device
+        self.state_dtype = state_type(self.dtype)
+        folded = fold(block)
+        self._key_value = stored(folded.key_value, self.dtype)
+        self._key_value_bias = stored(folded.key_value_bias, self.dtype)
+        self._execution = _make_execution(block, folded, execution, backend, new_recorder)
+        self._state_type: type[DecodeState] = self._execution.state_type
+        self._run: Callable[..., Tensor] = self._execution.step
 
     def initial_state(self, batch: int = 1, *, max_tokens: int = DEFAULT_MAX_TOKENS) -> DecodeState:
         """State before the first token of `batch` sequences.
@@ -106,7 +118,7 @@ class Decoder:
                 f"batch and max_tokens must be at least 1, got {batch} and {max_tokens}"
             )
         levels = tree.level_count(max_tokens)
-        return DecodeState(self.config, batch, levels, self.dtype, self.device)
+        return self._state_type(self.config, batch, levels, self.dtype, self.device)
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -116,27 +128,38 @@ class Decoder:
         """State that goes on where `LMNBlock.forward` or `LMNBlock.step` stopped.
 
         Args:
-            memory_state: what the block returned; stays as it is.
+            memory_state: what the block returned, of the type of the weights or of the state; stays
+                as it is.
             max_tokens: tokens to make room for, counted from the start of the sequence; beyond
                 them the state grows by itself.
 
         Raises:
             ValueError: the state belongs to another configuration.
-            TypeError: the state is no `MemoryState`, or of another type than the weights.
+            TypeError: the state is no `MemoryState`, or of another type.
         """
         self._check_memory_state(memory_state)
         seen = memory_state.tokens_seen
         state = self.initial_state(memory_state.batch, max_tokens=max(max_tokens, seen))
         if seen:
             nodes = memory_state.nodes.to(self.device)
-            state._load(nodes, nodes @ self._key_value + self._key_value_bias, seen)
+            key_value = self._projected(nodes)
+            state._load(nodes, key_value, seen)
         return state
 
     @torch.no_grad()
     def to_memory_state(self, state: DecodeState) -> MemoryState:
-        """The same memory for `LMNBlock.forward` or `LMNBlock.step`; `state` stays as it is."""
+        """The same memory, of the state's type, for `LMNBlock.forward` or `LMNBlock.step`.
+
+        `state` stays as it is.
+        """
         nodes = state.nodes.clone()
         return MemoryState(nodes, state.tokens_seen, self.config.banks, self.config.expansion)
+
+    def _projected(self, nodes: Tensor) -> Tensor:
+        """Keys and values (batch, slots, 2 * width) of the state's type, made in the weights'."""
+        rows = nodes.to(self.dtype).flatten(0, 1)
+        projected = torch.addmm(self._key_value_bias, rows, self._key_value).to(self.state_dtype)
+        return torch.unflatten(projected, 0, nodes.shape[:2])
 
     def step(self, x: Tensor, state: DecodeState) -> Tensor:
         """Read one token, and change `state` to the one after it.
@@ -147,22 +170,23 @@ class Decoder:
         Args:
             x: (batch, width), of the decoder's type and on its device.
             state: from `initial_state`, `from_memory_state` or `DecodeState.clone`; changed in
-                place.
+                place. All of them are of the decoder's `execution`.
 
         Returns:
             The output (batch, width).
 
         Raises:
             ValueError: `x` has the wrong shape or device, or `state` does not fit `x` or the block.
-            TypeError: `x` has another type than the weights, or `state` is no `DecodeState`.
+            TypeError: `x` has another type than the weights, or `state` is no `DecodeState`, or one
+                of another `execution`.
             RuntimeError: gradients are asked for.
         """
         if (
-            type(state) is not DecodeState
+            type(state) is not self._state_type
             or x.shape != state.shape
             or x.dtype is not self.dtype
             or x.device != self.device
-            or state.dtype is not self.dtype
+            or state.input_dtype is not self.dtype
             or state.device != self.device
             or state.config is not self.config
             or x.requires_grad
@@ -172,54 +196,9 @@ class Decoder:
         levels = tree.level_count(token)
         if levels > state.levels:
             state._grow(levels)
-        y = self._step(x, state, tree.merges_at(token), levels)
+        y = self._run(x, state, tree.merges_at(token), levels)
         state.tokens_seen = token
         return y
-
-    def _step(self, x: Tensor, state: DecodeState, merges: int, levels: int) -> Tensor:
-        """The operations of a step that rebuilds `merges` levels and sees `levels` of them."""
-        residual, extended, gain, entry = state._token
-        residual.copy_(x)
-        # the last of the width + 1 features stands for the norm's epsilon
-        normalized = torch._weight_norm(extended, gain, 0)
-        torch.addmm(self._entry_bias, normalized, self._entry, out=entry)
-        for target, source in state._spread:
-            target.copy_(source)
-        self._rebuild(state, merges)
-        self._attend(state, levels)
-        normalized = torch._weight_norm(extended, gain, 0)
-        hidden, hidden_and_one = state._hidden
-        torch.addmm(self._up_bias, normalized, self._up, out=hidden)
-        F.silu(hidden, inplace=True)
-        return torch.addmm(residual, hidden_and_one, self._down)
-
-    def _rebuild(self, state: DecodeState, merges: int) -> None:
-        """Make the nodes of levels 1..merges; the last one then waits for its right sibling."""
-        for right, node, pair, parent in state._merges[:merges]:
-            right.copy_(node)
-            self._merge_product(self._merge_bias, pair, self._merge, out=parent)
-        left, node = state._lefts[merges]
-        left.copy_(node)
-        if merges:
-            nodes, key_value = state._made[merges]
-            torch.addmm(self._key_value_bias, nodes, self._key_value, out=key_value)
-
-    def _attend(self, state: DecodeState, levels: int) -> None:
-        """Add to the residual what the token reads out of its slots."""
-        query, key, value, scores, shares = state._attention[levels]
-        torch.bmm(query, key, out=scores)
-        torch.softmax(scores, -1, out=shares)
-        residual, mixed = state._token[0], state._mixed
-        if self.config.heads > 1:
-            torch.bmm(shares, value, out=mixed)
-            for target, source in state._gather:
-                target.copy_(source)
-            torch.addmm(residual, state._mixed_and_one, self._output, out=residual)
-        elif state.batch > 1:
-            torch.bmm(shares, value, out=mixed)
-            residual.add_(mixed[:, 0])
-        else:
-            torch.baddbmm(mixed, shares, value, out=mixed)  # a view of the residual
 
     def _check_memory_state(self, memory_state: MemoryState) -> None:
         config = self.config
@@ -234,7 +213,7 @@ class Decoder:
                 "the state belongs to another configuration: it has width, banks, expansion = "
                 f"{made_for}, this decoder {(config.width, config.banks, config.expansion)}"
             )
-        if memory_state.nodes.dtype != self.dtype:
+        if memory_state.nodes.dtype not in (self.dtype, self.state_dtype):
             raise TypeError(
                 f"the state is {memory_state.nodes.dtype} and the decoder {self.dtype}; convert "
                 "the state with state.to(decoder.dtype)"
@@ -245,6 +224,12 @@ class Decoder:
             raise TypeError(
                 f"state must be a DecodeState, got {type(state).__name__}; use initial_state(), or "
                 "from_memory_state() for the state of a block"
+            )
+        if not isinstance(state, self._state_type):
+            raise TypeError(
+                f"execution={self.execution!r} works on states of type "
+                f"{self._state_type.__name__}, got {type(state).__name__}; make one with "
+                "initial_state() and copy_from(state)"
             )
         check_input(x, self.config.width, ("batch", "width"))
         if state.config != self.config:
@@ -257,15 +242,18 @@ class Decoder:
                 f"the state holds {state.batch} sequences and the input {x.shape[0]}; make a state "
                 f"with initial_state({x.shape[0]})"
             )
-        for name, other in (("input", x), ("state", state)):
-            if other.dtype != self.dtype:
+        for name, dtype, device in (
+            ("input", x.dtype, x.device),
+            ("state", state.input_dtype, state.device),
+        ):
+            if dtype != self.dtype:
                 raise TypeError(
-                    f"the decoder is {self.dtype} and the {name} {other.dtype}; convert the input, "
+                    f"the decoder is {self.dtype} and the {name} {dtype}; convert the input, "
                     "or the block, and then make decoder and state anew"
                 )
-            if other.device != self.device:
+            if device != self.device:
                 raise ValueError(
-                    f"the decoder is on {self.device} and the {name} on {other.device}; move the "
+                    f"the decoder is on {self.device} and the {name} on {device}; move the "
                     "input, or the block, and then make decoder and state anew"
                 )
         if x.requires_grad and torch.is_grad_enabled():
@@ -275,36 +263,25 @@ class Decoder:
             )
 
 
-def _exact(weight: Tensor) -> Tensor:
-    """Folding rounds once, at its end."""
-    return weight.detach().double()
-
-
-def _after_norm(norm: Tensor, weight: Tensor) -> Tensor:
-    """Weight (width + 1, out) that scales by the norm's weight and ignores the last feature."""
-    return F.pad(_exact(norm)[:, None] * weight, (0, 0, 0, 1))
-
-
-def _head_by_head(key: Tensor, value: Tensor, heads: int) -> Tensor:
-    """Order columns as head 0's key, head 0's value, head 1's key...: (rows, 2 * width)."""
-    both = [part.unflatten(1, (heads, -1)) for part in (key, value)]
-    return torch.stack(both, dim=2).flatten(1)
-
-
-def _merge_weights(summarizer: Summarizer) -> tuple[Tensor, Tensor]:
-    """Weight (banks, inputs, width) and bias (banks, 1, width) of a node as one linear map.
-
-    Inputs are ordered by tap, child, bank (if banks mix) and feature.
-    """
-    if isinstance(summarizer, MixingSummarizer):
-        weight = _exact(summarizer.weight).unflatten(1, (summarizer.banks, -1)).transpose(0, 1)
-        return weight, _exact(summarizer.bias).view(summarizer.banks, 1, -1)
-    if not isinstance(summarizer, ExpanderSummarizer):
-        return _exact(summarizer.weight), _exact(summarizer.bias)
-    assert summarizer.widen.bias is not None  # ConvTranspose1d was made with a bias
-    # (banks, children, width, width)
-    children = _exact(summarizer.merge.weight).unflatten(1, (2, -1))
-    taps = _exact(summarizer.widen.weight).permute(2, 0, 1)
-    weight = taps[None, :, None] @ children[:, None]
-    bias = _exact(summarizer.widen.bias) @ children.sum(1)
-    return weight.flatten(1, 3), _exact(summarizer.merge.bias) + bias[:, None]
+def _make_execution(
+    block: LMNBlock,
+    folded: FoldedWeights,
+    execution: str,
+    backend: Backend,
+    new_recorder: Callable[[torch.device], Recorder] | None,
+) -> EagerExecution | CompiledExecution | GraphExecution:
+    if execution not in EXECUTIONS:
+        raise ValueError(f"execution must be one of {', '.join(EXECUTIONS)}, got {execution!r}")
+    weight = block.memory.output.weight
+    if execution == "compiled":
+        return CompiledExecution(block.config, folded, weight.dtype, backend)
+    if execution == "eager":
+        return EagerExecution(block.config, folded, weight.dtype)
+    if new_recorder is None:
+        if weight.device.type != "cuda":
+            raise ValueError(
+                f"execution='cuda_graph' needs a CUDA device, and the block is on {weight.device}; "
+                "move it there first, or choose 'eager' or 'compiled'"
+            )
+        new_recorder = CudaGraphRecorder
+    return GraphExecution(block.config, folded, weight.dtype, new_recorder)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from lmn import tree
+from lmn.cost import DECODE_STATE_PARTS
 from lmn_bench.schema import Case, ModelSpec
 from lmn_bench.subjects.names import LACKING, LMN_FAMILY
 from lmn_bench.subjects.sizes import (
@@ -104,6 +105,8 @@ def working_memory_bytes(
         scores = 2 * batch * spec.heads * (slots(subject, spec, length) or 0) * itemsize
         # A cache is there before its tokens are, and written in place; other states are replaced.
         in_cache = subject == "transformer" and mode == "decode"
+        if subject in LMN_FAMILY and subject != "lmn-published":
+            state *= DECODE_STATE_PARTS
         replaced = 0 if in_cache else 2 * state
         return int(replaced + scores + (2 * inner + OUTSIDE_VECTORS) * vector)
     tokens = length * vector

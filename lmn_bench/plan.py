@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lmn_bench import costs
 from lmn_bench.errors import SubjectError
 from lmn_bench.schema import Case, Environment, Measuring, ModelSpec, Suite, Sweep
-from lmn_bench.subjects.names import BUILTIN
+from lmn_bench.subjects.names import BUILTIN, WITH_CUDA_GRAPHS
 
 # Fork, build, check and load kernels in every process (measured: 0.1 to 0.25 s at small widths).
 OVERHEAD_PER_PROCESS_S = 0.15
@@ -60,17 +60,17 @@ def _grid(sweep: Sweep) -> Iterator[Case]:
     sizes = itertools.product(sweep.width, sweep.heads, sweep.layers, sweep.banks, sweep.expansion)
     models = [ModelSpec(*size) for size in sizes]
     settings = itertools.product(
-        sweep.device, sweep.dtype, sweep.threads, sweep.memory_cap, sweep.batch, sweep.compile
-    )
-    for (device, dtype, threads, cap, batch, compiled), model in itertools.product(
-        settings, models
-    ):
+        sweep.device, sweep.dtype, sweep.threads, sweep.memory_cap, sweep.batch,
+        itertools.product(sweep.compile, sweep.cuda_graph),
+    )  # fmt: skip
+    for (device, dtype, threads, cap, batch, forms), model in itertools.product(settings, models):
+        compiled, cuda_graph = forms
         points = itertools.product(sweep.modes, sweep.subjects, sweep.lengths)
         for mode, subject, length in points:
             yield Case(
                 subject=subject, mode=mode, length=length, device=device, batch=batch,
                 dtype=dtype, threads=threads, memory_cap_bytes=cap, model=model,
-                compile=compiled,
+                compile=compiled, cuda_graph=cuda_graph,
             )  # fmt: skip
 
 
@@ -93,6 +93,14 @@ def _skip_reason(case: Case, environment: Environment) -> str | None:
         return f"{case.threads} threads asked for, {environment.logical_cores} cores here"
     if case.compile and case.memory_cap_bytes is not None:
         return "a compiler needs memory of its own: compiled cases are measured without a cap"
+    return _graph_skip_reason(case) if case.cuda_graph else None
+
+
+def _graph_skip_reason(case: Case) -> str | None:
+    if case.compile:
+        return "a case is compiled or runs as CUDA graphs, not both"
+    if case.mode != "decode" or case.subject not in WITH_CUDA_GRAPHS:
+        return f"CUDA graphs are there for decode of {', '.join(sorted(WITH_CUDA_GRAPHS))} alone"
     return None
 
 

@@ -71,7 +71,8 @@ class ModelSpec:
 class Case:
     """One point of a suite's grid. `length` is tokens; for decode it is the context.
 
-    `compile`: the computation goes through torch.compile.
+    `compile`: the computation goes through torch.compile. `cuda_graph`: every step of decode is a
+    recorded CUDA graph.
     """
 
     subject: str
@@ -84,6 +85,12 @@ class Case:
     memory_cap_bytes: int | None = None
     model: ModelSpec = ModelSpec()
     compile: bool = False
+    cuda_graph: bool = False
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """How the computation is run, other than plainly, in words."""
+        return ("compiled",) * self.compile + ("CUDA graphs",) * self.cuda_graph
 
     @property
     def id(self) -> str:
@@ -98,8 +105,8 @@ class Case:
                 f"b{self.batch}",
                 self.model.label,
                 f"cap-{format_cap(self.memory_cap_bytes)}",
-                # Ids from before there was this axis stay as they are.
-                *(("compiled",) if self.compile else ()),
+                # Ids from before there were these axes stay as they are.
+                *(form.lower().replace(" ", "-") for form in self.forms),
             )
         )
 
@@ -174,6 +181,7 @@ class Sweep:
     banks: tuple[int, ...] = (1,)
     expansion: tuple[int, ...] = (1,)
     compile: tuple[bool, ...] = (False,)
+    cuda_graph: tuple[bool, ...] = (False,)
 
 
 @dataclass(frozen=True)
@@ -285,6 +293,7 @@ class Record:
     replicate: int
     outcome: Outcome
     compile: bool = False
+    cuda_graph: bool = False
     reason: str | None = None
     metrics: dict[str, float | int] = field(default_factory=dict)
     samples_s: tuple[float, ...] = ()
@@ -322,8 +331,8 @@ class Record:
         """Plain data for JSON, schema first and empty optional fields left out."""
         data = asdict(self)
         data = {"schema": data.pop("schema"), **data}
-        optional = ("compile", "warmup_samples_s", "disturbed_samples_s", "memory_timeline",
-                    "warnings")  # fmt: skip
+        optional = ("compile", "cuda_graph", "warmup_samples_s", "disturbed_samples_s",
+                    "memory_timeline", "warnings")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

@@ -166,6 +166,12 @@ def _sweep_problems(
             yield Problem(
                 f"{place}.{key}", "is missing", f"add it here or under [defaults]: {key} = …"
             )
+    if True in _items(axes.get("cuda_graph")) and "cpu" in _items(axes.get("device", Sweep.device)):
+        yield Problem(
+            origins.get("cuda_graph") or origins.get("device") or f"{place}.cuda_graph",
+            "a CPU has no CUDA graphs",
+            'take device = "cuda", in a sweep of its own',
+        )
     for width in _whole_numbers(axes.get("width", Sweep.width)):
         for heads in _whole_numbers(axes.get("heads", Sweep.heads)):
             if width % heads:
@@ -178,8 +184,12 @@ def _sweep_problems(
 
 def _whole_numbers(value: Any) -> list[int]:
     """The usable ones of an axis as it stands in the file; the others are told by their type."""
-    values = value if isinstance(value, list | tuple) else [value]
-    return [item for item in values if isinstance(item, int) and item > 0]
+    return [item for item in _items(value) if isinstance(item, int) and item > 0]
+
+
+def _items(value: Any) -> Sequence[Any]:
+    """The values of an axis as it stands in the file: one, or a list."""
+    return value if isinstance(value, list | tuple) else [value]
 
 
 def _problem(item: Any, origins: Mapping[str, str]) -> Problem:

@@ -115,6 +115,7 @@ class _SweepTable(_Table):
     banks: Annotated[tuple[_Positive, ...] | None, _List] = None
     expansion: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...] | None, _List] = None
     compile: Annotated[tuple[StrictBool, ...] | None, _List] = None
+    cuda_graph: Annotated[tuple[StrictBool, ...] | None, _List] = None
 
     def given(self) -> dict[str, Any]:
         """The axes that the table gives."""

@@ -119,5 +119,5 @@ class Progress:
 
 
 def _words(case: Case) -> str:
-    compiled = ", compiled" if case.compile else ""
-    return f"{case.subject} {case.mode} {format_length(case.length)} on {case.device}{compiled}"
+    where = ", ".join((case.device, *case.forms))
+    return f"{case.subject} {case.mode} {format_length(case.length)} on {where}"

@@ -60,7 +60,7 @@ def _row(case: Case, items: Sequence[PlannedCase]) -> tuple[str, ...]:
         case.mode,
         format_lengths([item.case.length for item in items]),
         (f"{case.device}, {case.threads} thr" if case.device == "cpu" else case.device)
-        + ", compiled" * case.compile,
+        + "".join(f", {form}" for form in case.forms),
         format_cap(case.memory_cap_bytes),
         format_bytes(max(memory)) if memory else ("?" if todo else "skipped"),
         format_duration(sum(seconds)) if seconds else ("?" if todo else "–"),

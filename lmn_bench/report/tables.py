@@ -244,8 +244,8 @@ def failures_section(results: ResultSet) -> Section | None:
     for result in results.cases:
         if result.outcome is not Outcome.OK or result.reason:
             case = result.case
-            compiled = ", compiled" if case.compile else ""
-            where = f"{case.device}, cap {format_cap(case.memory_cap_bytes)}{compiled}"
+            cap = f"cap {format_cap(case.memory_cap_bytes)}"
+            where = ", ".join((case.device, cap, *case.forms))
             key = (result.outcome.value, result.reason or "", where)
             grouped.setdefault(key, []).append(case)
     rows = [

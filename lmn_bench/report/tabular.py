@@ -15,8 +15,8 @@ from lmn_bench.schema import SCHEMA, RunInfo
 
 COLUMNS = (
     "case_id", "subject", "mode", "device", "length", "batch", "dtype", "threads",
-    "memory_cap_bytes", "width", "heads", "layers", "banks", "expansion", "compile", "outcome",
-    "reason",
+    "memory_cap_bytes", "width", "heads", "layers", "banks", "expansion", "compile",
+    "cuda_graph", "outcome", "reason",
     "metric", "unit", "median", "low", "high", "confidence", "processes",
 )  # fmt: skip
 
@@ -61,7 +61,8 @@ def _rows(results: ResultSet) -> Iterator[tuple[Any, ...]]:
         shared = (
             case.id, case.subject, case.mode, case.device, case.length, case.batch, case.dtype,
             case.threads, case.memory_cap_bytes, model.width, model.heads, model.layers,
-            model.banks, model.expansion, case.compile, result.outcome.value, result.reason,
+            model.banks, model.expansion, case.compile, case.cuda_graph, result.outcome.value,
+            result.reason,
         )  # fmt: skip
         if not result.values:
             yield (*shared, *(None,) * 7)

@@ -46,8 +46,8 @@ def setting_title(setting: Case) -> str:
     batch = f", batch {setting.batch}" if setting.batch > 1 else ""
     device = setting.device + (threads if setting.device == "cpu" else "")
     model = model_words(setting.model)
-    compiled = ", compiled" if setting.compile else ""
-    return f"{setting.mode.capitalize()} on {device}, {setting.dtype}{batch}{compiled}, {model}"
+    forms = "".join(f", {form}" for form in setting.forms)
+    return f"{setting.mode.capitalize()} on {device}, {setting.dtype}{batch}{forms}, {model}"
 
 
 def where(results: ResultSet, setting: Case) -> str:
@@ -63,8 +63,7 @@ def where_short(setting: Case) -> str:
     words = [setting.device, threads, setting.dtype, model_words(setting.model)]
     if setting.batch > 1:
         words.append(f"batch {setting.batch}")
-    if setting.compile:
-        words.append("compiled")
+    words += setting.forms
     return ", ".join(words + ([f"cap {format_cap(cap)}"] if cap is not None else []))
 
 

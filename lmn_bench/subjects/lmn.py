@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from torch import Tensor
 
@@ -10,20 +10,26 @@ from lmn import tree
 from lmn.block import LMNBlock
 from lmn.config import LMNConfig
 from lmn.cost import slot_count
-from lmn.decode import Decoder, DecodeState
+from lmn.decode import Decoder, DecodeState, Execution
 from lmn.published import PublishedBlock, PublishedState
 from lmn.state import MemoryState
+from lmn_bench.errors import SubjectError
 from lmn_bench.schema import ModelSpec
 from lmn_bench.subjects.sizes import lmn_config
 from lmn_bench.subjects.stack import Block, Stack
 
+# Tokens that a copy of a state has room for beyond those it has read: the longest window that a
+# suite may ask for. Attention over fixed shapes reads all of the room.
+ROOM_TOKENS: Final = 4096
+
 
 class LogarithmicBlock(Block):
-    """One LMN layer."""
+    """One LMN layer; `execution` is that of its decoder."""
 
     def __init__(self, spec: ModelSpec, subject: str) -> None:
         super().__init__()
         self.layer = LMNBlock(lmn_config(subject, spec))
+        self.execution: Execution = "eager"
         self._made_decoder: Decoder | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,9 +63,13 @@ class LogarithmicBlock(Block):
 
     def copy_state(self, state: MemoryState | DecodeState) -> DecodeState:
         """A copy with memory of its own, ready for `decode`."""
-        if isinstance(state, DecodeState):
-            return state.clone()
-        return self._decoder.from_memory_state(state)
+        room = state.tokens_seen + ROOM_TOKENS
+        if isinstance(state, MemoryState):
+            return self._decoder.from_memory_state(state, max_tokens=room)
+        # Not a clone: the state may be from before the decoder was compiled.
+        copy = self._decoder.initial_state(state.batch, max_tokens=room)
+        copy.copy_from(state)
+        return copy
 
     def state_bytes(self, state: MemoryState | DecodeState) -> int:
         """Bytes of all rows: the newest node of every level, its key and its value."""
@@ -69,8 +79,32 @@ class LogarithmicBlock(Block):
     def _decoder(self) -> Decoder:
         """The layer made ready for single tokens; a benchmark never changes its weights."""
         if self._made_decoder is None:
-            self._made_decoder = Decoder(self.layer)
+            self._made_decoder = Decoder(self.layer, execution=self.execution)
         return self._made_decoder
+
+    def compile_method(self, method: str) -> None:
+        """From here on, `method` goes through torch.compile; `decode` in fixed shapes."""
+        if method == "decode":
+            self._decode_by("compiled")
+        else:
+            super().compile_method(method)
+
+    def use_cuda_graphs(self) -> None:
+        """From here on, `decode` runs as CUDA graphs."""
+        if self.layer.norm1.weight.device.type != "cuda":
+            raise SubjectError("a CPU has no CUDA graphs", 'take device = "cuda"')
+        self._decode_by("cuda_graph")
+
+    def restore_state(self, state: MemoryState | DecodeState, into: DecodeState) -> DecodeState:
+        """A copy, in the memory of `into` if that is of the same execution."""
+        copy = self.copy_state(state)
+        if type(into) is not type(copy):
+            return copy
+        into.copy_from(copy)
+        return into
+
+    def _decode_by(self, execution: Execution) -> None:
+        self.execution, self._made_decoder = execution, None
 
     def slots(self, length: int) -> int:
         """The token itself and the newest node of every level."""

@@ -17,6 +17,8 @@ LACKING: dict[tuple[str, str], str] = {
     ("lmn-published", "read"): "its parallel form starts from nothing only",
     ("transformer", "read"): "its cache grows with the length, and so does its memory",
 }
+# Whose decode can run as CUDA graphs.
+WITH_CUDA_GRAPHS = frozenset({"lmn", "lmn-conv", "lmn-expander"})
 LMN_FAMILY = frozenset({"lmn", "lmn-conv", "lmn-expander", "lmn-published"})
 
 

@@ -111,6 +111,19 @@ class Subject(Protocol):
         ...
 
 
+@runtime_checkable
+class SubjectWithGraphs(Subject, Protocol):
+    """A model whose `decode` can run as CUDA graphs, recorded for the memory of a state."""
+
+    def use_cuda_graphs(self) -> None:
+        """From here on, `decode` runs as CUDA graphs."""
+        ...
+
+    def restore_state(self, state: State, into: State) -> State:
+        """As `copy_state`, in the memory of `into`, an earlier copy, so that graphs stay valid."""
+        ...
+
+
 def sequence_loss(output: Tensor) -> Tensor:
     """The loss that every subject trains on: the mean of the squared outputs, a scalar.
 

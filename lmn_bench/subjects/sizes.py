@@ -128,10 +128,14 @@ def state_bytes(
 ) -> int:
     """Bytes that must be kept to decode on after `length` tokens, as the implementation keeps them.
 
-    For an LMN, what prefill hands on: the newest nodes. A decoder keeps their keys and values too,
+    For an LMN, what prefill hands on: the newest nodes, in float32 at least; the published form
+    keeps them in the weights' type. A decoder keeps keys and values too,
     `lmn.cost.decode_state_bytes`.
     """
     _require_builtin(subject)
+    if subject == "lmn-published":
+        nodes = cost.slot_count(_lmn_shape(subject, spec), length)
+        return spec.layers * batch * nodes * spec.width * itemsize
     if subject in LMN_FAMILY:
         config = _lmn_shape(subject, spec)
         return spec.layers * cost.state_bytes(config, length, batch, itemsize)

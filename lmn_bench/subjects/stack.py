@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lmn_bench.errors import SubjectError
 from lmn_bench.schema import MODES
 from lmn_bench.subjects.protocol import State, sequence_loss
 from lmn_bench.subjects.sizes import SEGMENT_TOKENS
@@ -61,6 +62,22 @@ class Block(nn.Module, ABC):
         """Vectors that token `length` attends to; `None` without attention."""
         return None
 
+    def compile_method(self, method: str) -> None:
+        """From here on, `method` goes through torch.compile."""
+        setattr(self, method, torch.compile(getattr(self, method)))
+
+    def use_cuda_graphs(self) -> None:
+        """From here on, `decode` runs as CUDA graphs.
+
+        Raises:
+            SubjectError: there are none of it.
+        """
+        raise SubjectError(f"{type(self).__name__} has no CUDA graphs")
+
+    def restore_state(self, state: State, into: State) -> State:
+        """As `copy_state`, in the memory of `into`, which was copied earlier, where that helps."""
+        return self.copy_state(state)
+
 
 class Stack(nn.Module):
     """A subject made of `Block`s. Its state is one block state per layer.
@@ -86,8 +103,15 @@ class Stack(nn.Module):
     def compile_for(self, mode: str) -> None:
         """Hand the method of every block that `mode` calls to torch.compile."""
         for block in self._blocks:
-            method = METHOD_OF_MODE[mode]
-            setattr(block, method, torch.compile(getattr(block, method)))
+            block.compile_method(METHOD_OF_MODE[mode])
+
+    def use_cuda_graphs(self) -> None:
+        """From here on, `decode` of every block runs as CUDA graphs.
+
+        They are recorded for a state's own memory: `restore_state` keeps them.
+        """
+        for block in self._blocks:
+            block.use_cuda_graphs()
 
     @property
     def _blocks(self) -> list[Block]:
@@ -149,6 +173,11 @@ class Stack(nn.Module):
     def copy_state(self, state: list[State]) -> list[State]:
         """An independent copy."""
         return [block.copy_state(part) for block, part in zip(self._blocks, state, strict=True)]
+
+    def restore_state(self, state: list[State], into: list[State]) -> list[State]:
+        """A copy of `state` in the memory of `into`, an earlier copy."""
+        parts = zip(self._blocks, state, into, strict=True)
+        return [block.restore_state(part, old) for block, part, old in parts]
 
     def state_bytes(self, state: list[State]) -> int:
         """Bytes that must be kept to decode on, over all layers."""

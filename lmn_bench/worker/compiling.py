@@ -1,4 +1,4 @@
-"""Compiled cases: hand a subject's computation to torch.compile, see that it stays the same."""
+"""Cases that are compiled, or run as CUDA graphs: see that the computation stays the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import torch
 
-from lmn_bench.subjects.protocol import Subject
+from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs
 from lmn_bench.worker.caps import is_out_of_memory
 from lmn_bench.worker.checks import compare
 from lmn_bench.worker.workload import Workload
@@ -62,6 +62,19 @@ def compile_subject(subject: Subject, mode: str, work: Workload) -> dict[str, fl
     compile_s = time.perf_counter() - begin
     compare("plain and compiled", expected, found)
     return {"compile_s": compile_s}
+
+
+def record_subject(subject: SubjectWithGraphs, work: Workload) -> None:
+    """Decode as CUDA graphs from here on, and run it once, so that all are recorded.
+
+    Raises:
+        IncorrectSubjectError: the graphs give something else.
+        SubjectError: there are none of this subject.
+    """
+    expected = work.output(work.prepare())
+    subject.use_cuda_graphs()
+    found = work.output(work.prepare())
+    compare("plain and recorded", expected, found)
 
 
 def compiled_graphs() -> int:

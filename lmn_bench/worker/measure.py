@@ -16,7 +16,7 @@ from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.schema import Case, Measuring, ModelSpec, Outcome
 from lmn_bench.subjects.build import build
-from lmn_bench.subjects.protocol import Subject, supported_modes
+from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, supported_modes
 from lmn_bench.worker import compiling, counters, memory
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import IncorrectSubjectError, check_read, check_subject
@@ -126,6 +126,10 @@ def _measure(
             fields["reason"] = reason
             return Outcome.SKIPPED
 
+    if case.cuda_graph and not isinstance(subject, SubjectWithGraphs):
+        fields["reason"] = f"{case.subject} has no CUDA graphs"
+        return Outcome.SKIPPED
+
     # The same inputs in every replicate: what varies is the process, not the data.
     torch.manual_seed(0)
     if "decode" in modes:
@@ -145,6 +149,8 @@ def _measure(
         )  # fmt: skip
         if case.compile:
             metrics.update(compiling.compile_subject(subject, case.mode, work))
+        if isinstance(subject, SubjectWithGraphs) and case.cuda_graph:
+            compiling.record_subject(subject, work)
         first_call_s = _memory_pass(work, case, subject, device, metrics)
         with _watched(device) as seen:
             timing = sample(
@@ -301,8 +307,8 @@ def _count(case: Case, work: Workload, device: torch.device, fields: dict[str, A
             f"not counted: operations and allocator peak would take about {estimate_s:.0f} s"
         )
         return
-    if case.compile:
-        # Inside a dispatch mode nothing runs compiled.
+    if case.compile or case.cuda_graph:
+        # Inside a dispatch mode nothing runs compiled, and a graph is no operation.
         metrics.update(counters.known_flops(case, work.steps))
     else:
         prepared = work.prepare()

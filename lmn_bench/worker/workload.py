@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lmn_bench.schema import Case
-from lmn_bench.subjects.protocol import Subject
+from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs
 from lmn_bench.worker.clock import Clock
 from lmn_bench.worker.contexts import ContextFile
 from lmn_bench.worker.timing import block_size
@@ -170,8 +170,10 @@ def _decode(
     state_bytes = subject.state_bytes(at_length)
     del at_length
 
+    copy = _state_copier(case, subject, start)
+
     def take() -> tuple[float, ...]:
-        state = subject.copy_state(start)
+        state = copy()
         samples = []
         for token in tokens:
 
@@ -183,10 +185,26 @@ def _decode(
         return tuple(samples)
 
     return Workload(
-        prepare=lambda: subject.copy_state(start),
+        prepare=copy,
         run=lambda state: _steps(subject, tokens, state),
         take=take,
         steps=window + 1,
         first_step=1,
         state_bytes=state_bytes,
     )
+
+
+def _state_copier(case: Case, subject: Subject, start: Any) -> Callable[[], Any]:
+    """Makes copies of `start`, one at a time."""
+    if not (case.cuda_graph and isinstance(subject, SubjectWithGraphs)):
+        return lambda: subject.copy_state(start)
+    kept: Any = None
+
+    def copy() -> Any:
+        # CUDA graphs are of a state's own memory: a copy in other memory would record them anew.
+        nonlocal kept
+        first = kept is None
+        kept = subject.copy_state(start) if first else subject.restore_state(start, kept)
+        return kept
+
+    return copy

@@ -32,7 +32,8 @@ def test_slots_and_state_bytes(config, tokens, batch):
     _, state = block(noise(batch, tokens, config.width, dtype=torch.float32))
     assert cost.slot_count(config, tokens) == state.slots
     assert cost.state_bytes(config, tokens, batch, itemsize=4) == state.nbytes
-    assert cost.state_bytes(config, tokens, batch, itemsize=2) == state.to(torch.bfloat16).nbytes
+    # half-precision weights, a state of float32
+    assert cost.state_bytes(config, tokens, batch, itemsize=2) == state.nbytes
     assert cost.state_bytes(config, 0) == 0
 
 
@@ -80,7 +81,9 @@ def test_bytes_of_a_prefill_of_four_tokens():
     # nodes (1, 1), (1, 2), (2, 1): each made, and seen from one chunk; three rows of state
     vectors = 4 * 2 + 3 * 2 + 3 + 3
     assert cost.prefill_bytes(SMALL, 4) == 4 * (WEIGHTS + 2 * vectors)
-    assert cost.prefill_bytes(SMALL, 4, batch=3, itemsize=2) == 2 * (WEIGHTS + 3 * 2 * vectors)
+    tree_vectors = vectors - 4 * 2  # in float32
+    halved = 2 * (WEIGHTS + 3 * 2 * 4 * 2) + 4 * 3 * 2 * tree_vectors
+    assert cost.prefill_bytes(SMALL, 4, batch=3, itemsize=2) == halved
 
 
 def test_bytes_of_one_more_token_count_the_state_before_it():
@@ -102,6 +105,16 @@ def test_bytes_of_a_step_with_and_without_merges():
     assert cost.decode_bytes(SMALL, 8, batch=5, itemsize=8) == 8 * (fewer + 5 * 2 * 13)
 
 
+def test_a_step_of_half_precision_moves_its_tree_in_float32():
+    # token 9: its input and output are short, the 11 vectors of keys, values and its row are not
+    summarizer = cost.summarizer_parameter_count(SMALL)
+    fewer = WEIGHTS - summarizer
+    assert cost.decode_bytes(SMALL, 8, itemsize=2) == 2 * (fewer + 2 * 2) + 4 * 2 * 11
+    # token 8 merges, in float32 too
+    kept = summarizer + 2 * (2 * 4 + 3 + 3 * 4)
+    assert cost.decode_bytes(SMALL, 7, itemsize=2) == 2 * (fewer + 2 * 2) + 4 * kept
+
+
 @few
 @given(configs(), st.integers(1, 200), st.integers(0, 100))
 def test_bytes_of_a_prefill_count_what_every_chunk_sees(config, tokens, before):
@@ -119,7 +132,7 @@ def test_bytes_of_a_prefill_count_what_every_chunk_sees(config, tokens, before):
     )
     state = cost.slot_count(config, before) + cost.slot_count(config, before + tokens)
     vectors = 2 * tokens + 2 * made + sum(rows[level] for _, level, _ in seen) + state
-    moved = cost.prefill_bytes(config, tokens, 1, 1, before)
+    moved = cost.prefill_bytes(config, tokens, 1, 4, before) / 4
     assert moved == cost.parameter_count(config) + vectors * config.width
 
 

@@ -150,8 +150,8 @@ def test_a_block_gives_what_the_chunked_form_gives(config, sizes):
     for block in (fused, chunked):
         y, state = run_pieces(block, x, sizes)
         # the state's own gradients count too
-        both = torch.cat([y, state.rows.unflatten(2, (3, -1)).flatten(1, 2)], dim=1)
-        results.append([y, state.rows, *gradients(block, both, x)])
+        both = torch.cat([y, state.nodes], dim=1)
+        results.append([y, state.nodes, *gradients(block, both, x)])
     for actual, expected in zip(*results, strict=True):
         assert_close(actual, expected)
 

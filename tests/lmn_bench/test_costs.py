@@ -24,8 +24,8 @@ each_subject = pytest.mark.parametrize("name", list(BUILTIN))
 each_spec = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.label)
 
 
-def on_cpu(name, spec):
-    return build(name, spec, dtype=torch.float32, device=torch.device("cpu"), seed=0)
+def on_cpu(name, spec, dtype=torch.float32):
+    return build(name, spec, dtype=dtype, device=torch.device("cpu"), seed=0)
 
 
 def counted(call):
@@ -40,6 +40,18 @@ def test_parameters_are_those_of_the_model_and_of_the_reference(name, spec):
     count = sum(parameter.numel() for parameter in on_cpu(name, spec).parameters())
     assert costs.parameters(name, spec) == count
     assert count == pytest.approx(costs.parameters("lmn", spec), rel=0.01)
+
+
+@each_subject
+@each_spec
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_state_bytes_are_those_that_prefill_hands_on_in_every_type(name, spec, dtype):
+    batch, length, subject = 2, 21, on_cpu(name, spec, dtype)
+    with torch.inference_mode():
+        x = torch.randn(batch, length, spec.width, dtype=dtype)
+        _, state = subject.prefill(x, capacity=length + 1)
+    expected = costs.state_bytes(name, spec, length, batch, dtype.itemsize)
+    assert subject.state_bytes(state) == expected
 
 
 @each_subject

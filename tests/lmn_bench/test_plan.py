@@ -24,6 +24,7 @@ cases = st.builds(
     memory_cap_bytes=st.none() | st.integers(2**20, 2**40),
     model=st.builds(ModelSpec, sizes, sizes, sizes, sizes, st.integers(0, 8)),
     compile=st.booleans(),
+    cuda_graph=st.booleans(),
 )
 
 
@@ -50,6 +51,22 @@ def test_only_a_compiled_case_says_so_in_its_id():
     assert case(compile=True).id == f"{case().id}/compiled"
     assert "compile" not in case().id
     assert case(compile=True).setting != case().setting
+
+
+def test_only_a_case_of_cuda_graphs_says_so_in_its_id():
+    assert case(device="cuda", cuda_graph=True).id == f"{case(device='cuda').id}/cuda-graphs"
+    assert case(cuda_graph=True).setting != case().setting
+
+
+def test_cuda_graphs_are_planned_for_decode_of_those_that_have_them():
+    grid = sweep(subjects=("lmn", "gru"), modes=("decode", "prefill"), lengths=(64,),
+                 device=("cuda",), compile=(False, True), cuda_graph=(True,))  # fmt: skip
+    planned = plan(suite(grid), environment(gpus=(GPU,)))
+    todo = [item.case for item in planned if item.skip is None]
+    assert [(c.subject, c.mode, c.compile) for c in todo] == [("lmn", "decode", False)]
+    skips = {item.skip for item in planned} - {None}
+    assert any("not both" in skip for skip in skips)
+    assert any("decode of lmn, lmn-conv, lmn-expander alone" in skip for skip in skips)
 
 
 def test_compiled_cases_are_planned_without_a_cap_and_take_longer():

@@ -100,15 +100,16 @@ def test_a_run_from_before_a_new_field_reads_with_its_default(folder):
 def test_a_record_from_before_cases_could_be_compiled_is_of_a_plain_one(folder):
     with RecordWriter(folder) as writer:
         writer.append(ok(case()))
-    assert "compile" not in json.loads((folder / "records.jsonl").read_text())
+    assert not {"compile", "cuda_graph"} & set(json.loads((folder / "records.jsonl").read_text()))
     assert [record.case for record in read_run(folder).records] == [case()]
 
 
-def test_a_compiled_record_reads_back(folder):
-    compiled = ok(case(compile=True))
+@pytest.mark.parametrize("form", ["compile", "cuda_graph"])
+def test_a_record_of_another_form_reads_back(folder, form):
+    record = ok(case(**{form: True}))
     with RecordWriter(folder) as writer:
-        writer.append(compiled)
-    assert compiled in read_run(folder).records
+        writer.append(record)
+    assert record in read_run(folder).records
 
 
 def test_a_line_holds_the_fields_that_the_format_promises(folder):

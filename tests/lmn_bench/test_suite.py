@@ -329,6 +329,14 @@ def test_set_reaches_measuring_too(setting, key, value):
     assert getattr(with_options(settings=[setting]).measuring, key) == value
 
 
+def test_cuda_graphs_are_asked_for_on_cuda_alone():
+    suite = parse_suite(with_sweep(device="cuda", cuda_graph=[False, True]), "x")
+    assert suite.sweeps[0].cuda_graph == (False, True)
+    assert parse_suite(GOOD, "x").sweeps[0].cuda_graph == (False,)
+    assert "sweep[0].cuda_graph" in problems_of(with_sweep(cuda_graph=True))
+    assert "sweep[0].cuda_graph" in problems_of(with_sweep(device=["cpu", "cuda"], cuda_graph=True))
+
+
 def test_compile_is_an_axis_of_true_and_false():
     suite = parse_suite(with_sweep(compile=[False, True]), "x")
     assert suite.sweeps[0].compile == (False, True)

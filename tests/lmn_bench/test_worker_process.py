@@ -310,6 +310,16 @@ def test_a_compiled_case_tells_how_long_compiling_took_and_how_many_graphs_it_ma
     assert record.warnings == ()
 
 
+@pytest.mark.parametrize("length", [1, 64])
+def test_compiled_decoding_of_an_lmn_takes_two_graphs(measure, compiler, length):
+    record = measure("lmn", "decode", length, compiled=True, counters=True)
+    assert record.outcome is Outcome.OK, record.reason
+    assert record.metrics["compiled_graphs"] == 2
+    assert record.metrics["compile_s"] > record.metrics["latency_s"]
+    assert record.metrics["flops"] == window_flops("lmn", SMALL, length - 1, 5)
+    assert not [warning for warning in record.warnings if "graph" in warning]
+
+
 def test_a_model_that_compiling_changes_is_incorrect(measure, compiler):
     record = measure(rogue("wrong_when_compiled"), compiled=True)
     assert record.outcome is Outcome.INCORRECT
@@ -332,6 +342,18 @@ def test_without_a_compiler_a_compiled_case_is_skipped_with_the_reason():
     assert record.reason == (
         "torch.compile needs a C++ compiler, and there is no no-such-compiler here"
     )
+
+
+def test_cuda_graphs_are_refused_on_a_cpu_and_for_models_that_have_none(server):
+    for subject, outcome, words in (
+        ("lmn", Outcome.ERROR, "a CPU has no CUDA graphs"),
+        (rogue("good"), Outcome.SKIPPED, "good has no CUDA graphs"),
+    ):
+        # A suite would not let this through.
+        of = case(subject, "decode", cuda_graph=True)
+        record = list(run_tasks(order_tasks([of], 1, 0), QUICK, 0, server))[-1].record
+        assert record.outcome is outcome
+        assert words in record.reason
 
 
 def test_a_plain_case_says_nothing_of_compiling(counted):
@@ -358,6 +380,14 @@ def test_cuda_measures_every_mode(cuda, server, subject, mode):
     record = events[-1].record
     assert record.outcome is Outcome.OK, record.reason
     assert {"reserved_memory_bytes", "context_memory_bytes", "latency_s"} <= set(record.metrics)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("form", ["compile", "cuda_graph"])
+def test_cuda_decodes_compiled_and_as_graphs(cuda, server, form):
+    of = case("lmn", "decode", 64, device="cuda", **{form: True})
+    record = list(run_tasks(order_tasks([of], 1, 0), QUICK, 0, server))[-1].record
+    assert record.outcome is Outcome.OK, record.reason
 
 
 @pytest.mark.cuda

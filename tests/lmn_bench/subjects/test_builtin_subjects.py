@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from lmn import Decoder
+from lmn.decode_execution import Recording
 from lmn_bench.errors import SubjectError, UnknownNameError
 from lmn_bench.schema import MODES, ModelSpec
-from lmn_bench.subjects.names import BUILTIN, LACKING
+from lmn_bench.subjects.names import BUILTIN, LACKING, LMN_FAMILY
 from lmn_bench.subjects.protocol import Subject, supported_modes
 from lmn_bench.subjects.recurrent import Recurrence
 from lmn_bench.subjects.stack import METHOD_OF_MODE
@@ -232,7 +234,61 @@ def test_compiling_hands_over_what_the_mode_calls_of_every_block(make, name, mod
     before = [vars(block).copy() for block in subject.blocks]
     subject.compile_for(mode)
     added = [set(vars(b)) - set(old) for b, old in zip(subject.blocks, before, strict=True)]
-    assert added == [{METHOD_OF_MODE[mode]}] * 2
+    method = METHOD_OF_MODE[mode]
+    if method == "decode" and name in LMN_FAMILY - {"lmn-published"}:
+        # Its step has a form of its own that a compiler can make few graphs of.
+        assert added == [set()] * 2
+        assert [block.execution for block in subject.blocks] == ["compiled"] * 2
+    else:
+        assert added == [{method}] * 2
+
+
+def test_a_state_is_restored_into_memory_that_keeps_its_graphs(make):
+    recorded = []
+
+    def record(operations):
+        output = operations()
+        recorded.append(output)
+        return Recording(lambda: output.copy_(operations()), output)
+
+    subject, x = make("lmn"), tokens()
+    with torch.inference_mode():
+        _, start = subject.prefill(x[:, :15])
+        plain = subject.copy_state(start)
+        expected = [subject.decode(token, plain)[0] for token in x[:, 15:].unbind(1)]
+        for block in subject.blocks:
+            block._made_decoder = Decoder(
+                block.layer, execution="cuda_graph", new_recorder=lambda device: record
+            )
+        # What was copied before there were graphs is of no use to them.
+        state = subject.restore_state(start, plain)
+        for _ in range(2):
+            state = subject.restore_state(start, state)
+            found = [subject.decode(token, state)[0] for token in x[:, 15:].unbind(1)]
+            torch.testing.assert_close(found, expected)
+    assert len(recorded) == 2 * 6  # layers, and 0 to 5 merges
+
+
+@each_subject
+def test_a_cpu_has_no_cuda_graphs(make, name):
+    with pytest.raises(SubjectError, match="no CUDA graphs"):
+        make(name).use_cuda_graphs()
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("length", [0, 9])
+def test_a_state_from_before_compiling_is_copied_for_the_compiled_decoder(make, length):
+    subject, x = make("lmn"), tokens()
+    with torch.inference_mode():
+        state = subject.initial_state(BATCH, capacity=64)
+        for token in x[:, :length].unbind(1):
+            _, state = subject.decode(token, state)
+        expected, _ = subject.decode(x[:, length], subject.copy_state(state))
+        for block in subject.blocks:
+            # As `compile_for` does, but in a fraction of a second.
+            block._made_decoder = Decoder(block.layer, execution="compiled", backend="eager")
+        found, _ = subject.decode(x[:, length], subject.copy_state(state))
+    torch.testing.assert_close(found, expected)
 
 
 def test_an_unknown_name_gets_the_nearest():
