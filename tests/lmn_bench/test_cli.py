@@ -408,6 +408,14 @@ def test_a_report_as_markdown_is_the_one_in_the_folder(cli, results):
     assert out == (list_runs(results)[0] / "report.md").read_text()
 
 
+def test_a_report_judges_the_claims_of_another_suite_when_asked(cli, results):
+    _, without, _ = cli("report", "--results", results)
+    code, judged, _ = cli("report", "--results", results, "--claims", "scaling")
+    assert code == 0
+    assert "claims about growth" in judged
+    assert "claims about growth" not in without
+
+
 @pytest.mark.parametrize("name", ["report.md", "report.csv", "report.json", "report.txt"])
 def test_a_report_goes_to_a_file_in_the_form_of_its_ending(cli, results, tmp_path, name):
     code, out, err = cli("report", "-o", name, "--results", results)
