@@ -35,7 +35,6 @@ from lmn_bench.analysis.results import ResultSet, Series
 from lmn_bench.analysis.scaling import MIN_LENGTHS, TELLING, Scaling, scaling, series_sample
 from lmn_bench.analysis.sentences import counter_sentence, scaling_sentence
 from lmn_bench.disturbance import ENOUGH
-from lmn_bench.metrics import METRICS
 from lmn_bench.schema import LAWS, Case, Claim
 
 Verdict = Literal["supported", "compatible", "rejected", "cannot tell"]
@@ -91,7 +90,7 @@ def _judge_series(series: Series, claim: Claim, setting: Case) -> ClaimVerdict:
     counter = counter_of(series, claim.metric)
     if counter is not None:
         verdict = _of_counter(claim, counter)
-        said = counter_sentence(METRICS[claim.metric].title, counter)
+        said = counter_sentence(counter)
         return ClaimVerdict(
             claim, setting, verdict, said, counter.formula is not None, counter.plausible, counter
         )
@@ -99,7 +98,7 @@ def _judge_series(series: Series, claim: Claim, setting: Case) -> ClaimVerdict:
     found = None if sample is None else scaling(sample)
     if found is None:
         lengths = 0 if sample is None else len(sample.lengths)
-        said = f"Values at {lengths} lengths; it takes {MIN_LENGTHS} at least."
+        said = f"Values at {lengths} length{'s' * (lengths != 1)}; it takes {MIN_LENGTHS} at least."
         return ClaimVerdict(claim, setting, "cannot tell", said)
     verdict = verdict_of(claim, found)
     said = scaling_sentence(found, advice=verdict != "supported")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmn_bench.analysis.counters import Counter
+from lmn_bench.analysis.exact import SPARE_LENGTHS
 from lmn_bench.analysis.intervals import Interval
 from lmn_bench.analysis.laws import CONSTANT, law_words
 from lmn_bench.analysis.sample import TOLERANCE
@@ -11,14 +12,16 @@ from lmn_bench.disturbance import ENOUGH
 from lmn_bench.units import format_length, format_number
 
 
-def counter_sentence(title: str, counter: Counter) -> str:
-    """For example: Slots are 1 + L at each of 11 lengths, L = floor(log2 n)."""
+def counter_sentence(counter: Counter) -> str:
+    """For example: Exactly 1 + L at each of 11 lengths, L = floor(log2 n)."""
     lengths = f"{len(counter.values)} length{'s' * (len(counter.values) != 1)}"
     if counter.formula is not None:
         uses_levels = any("L" in term for _, term in counter.formula.terms)
         text = counter.bound or counter.formula.text
         levels = ", L = floor(log2 n)" if uses_levels else ""
         return f"Exactly {text} at each of {lengths}{levels}."
+    if len(counter.values) <= SPARE_LENGTHS:
+        return f"Values at {lengths}: too few to hold a formula against."
     if counter.plausible:
         return (
             f"No formula gives every value; a + b g(n) with {law_words(counter.plausible)} fits "

@@ -195,6 +195,13 @@ def test_what_was_not_measured_cannot_be_told(records):
     assert verdict(records, "n").verdict == "cannot tell"
 
 
+def test_a_counter_at_two_lengths_tells_nothing():
+    records = counted("slots", lambda n: slot_count(n, 1, 0), lengths=(64, 128))
+    found = verdict(records, "log n", "slots", mode="decode")
+    assert (found.verdict, found.exact) == ("cannot tell", False)
+    assert "too few" in found.sentence
+
+
 def test_values_that_are_no_numbers_are_left_out():
     records = [*timed("n", 0.01), ok(case(length=128), 9, float("nan"))]
     assert verdict(records, "n").verdict == "supported"
