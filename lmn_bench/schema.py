@@ -25,6 +25,8 @@ MODES = {
 }
 DTYPES = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
+# The growth functions that data are held against, from the slowest to the fastest.
+LAWS = ("constant", "log n", "log^2 n", "sqrt n", "n", "n log n", "n log^2 n", "n^2")
 
 
 class Outcome(StrEnum):
@@ -185,6 +187,27 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """How a suite says that a metric of a subject grows with length.
+
+    Attributes:
+        law: one of `LAWS`.
+        at_most: whether slower growth keeps the claim too ("n log n or better").
+    """
+
+    subject: str
+    mode: str
+    metric: str
+    law: str
+    at_most: bool = False
+
+    @property
+    def text(self) -> str:
+        """The law as it is claimed: "~ log n", "at most n log n"."""
+        return f"at most {self.law}" if self.at_most else f"~ {self.law}"
+
+
+@dataclass(frozen=True)
 class Suite:
     """What to measure and how: the content of a suite file after validation."""
 
@@ -192,6 +215,7 @@ class Suite:
     description: str
     measuring: Measuring
     sweeps: tuple[Sweep, ...]
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True)

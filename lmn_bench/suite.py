@@ -10,6 +10,11 @@ width = 64
 subjects = ["lmn", "transformer"]
 modes = ["prefill", "train"]
 lengths = "2^7..2^15"
+[[claim]]                   # optional; how a metric should grow, judged in the report
+subject = "lmn"             # or a list
+mode = "prefill"
+metric = "latency_s"
+at_most = "n log n"         # or law = "…" for that law and no other
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lmn_bench.errors import Problem, SuiteError, UnknownNameError, nearest_hint
-from lmn_bench.schema import MODES, Measuring, Suite, Sweep
+from lmn_bench.schema import MODES, Claim, Measuring, Suite, Sweep
 from lmn_bench.suite_file import KNOWN_KEYS, MEASURING_KEYS, SuiteFile
 
 _PACKAGED = Path(__file__).parent / "_suites"
@@ -93,6 +98,11 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
     except ValidationError as error:
         problems = [_problem(item, origins) for item in error.errors(include_url=False)]
     problems.extend(_grid_problems(data, origins))
+    told = [problem.place for problem in problems]
+    for problem in _claim_problems(data, origins):
+        # a claim on a model that doesn't exist is not also one on a model that isn't measured
+        if not any(place.startswith(f"{problem.place}[") for place in told):
+            problems.append(problem)
     if problems:
         if all(problem.place.startswith("--") for problem in problems):
             source = "the command line"
@@ -105,7 +115,9 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
     if problems:
         raise SuiteError(source, problems)
     measuring = Measuring(**parsed.measuring.model_dump(exclude_none=True))
-    return Suite(parsed.name, parsed.description, measuring, tuple(sweeps))
+    claims = [claim for table in parsed.claim for claim in _claims(table)]
+    kept = tuple(claim for claim in dict.fromkeys(claims) if _is_measured(claim, sweeps))
+    return Suite(parsed.name, parsed.description, measuring, tuple(sweeps), kept)
 
 
 def _apply(
@@ -180,6 +192,57 @@ def _sweep_problems(
                     f"{heads} heads do not divide a width of {width}",
                     f"take a width that is a multiple of {heads}",
                 )
+
+
+def _claim_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[Problem]:
+    """What is wrong with whole claims; also read from raw data."""
+    tables = data.get("claim", [])
+    for index, table in enumerate(tables if isinstance(tables, list) else []):
+        if not isinstance(table, Mapping):
+            continue
+        place = f"claim[{index}]"
+        if ("law" in table) == ("at_most" in table):
+            message = "needs law or at_most" if "law" not in table else "has both law and at_most"
+            hint = 'law = "log n" is that law and no other; at_most = "log n" also slower growth'
+            yield Problem(place, message, hint)
+        if not {"subjects", "modes"} & set(origins):
+            yield from _unmeasured(place, table, data)
+
+
+def _unmeasured(place: str, table: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Claims of what no sweep of the file measures; options may well leave some out."""
+    measured = set()
+    defaults, sweeps = data.get("defaults", {}), data.get("sweep", [])
+    shared = defaults if isinstance(defaults, Mapping) else {}
+    for sweep in sweeps if isinstance(sweeps, list) else []:
+        if isinstance(sweep, Mapping):
+            axes = {**shared, **sweep}
+            subjects, modes = _names(axes.get("subjects")), _names(axes.get("modes"))
+            measured |= {(subject, mode) for subject in subjects for mode in modes}
+    mode = table.get("mode")
+    for subject in _names(table.get("subject")):
+        if mode in MODES and (subject, mode) not in measured:
+            yield Problem(
+                f"{place}.subject",
+                f"no sweep measures {subject!r} in {mode}",
+                "a claim is judged on what its suite measures",
+            )
+
+
+def _names(value: Any) -> list[str]:
+    """The usable ones of a list of names, or of a single one."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return [item for item in values if isinstance(item, str)]
+
+
+def _claims(table: Any) -> Iterator[Claim]:
+    for subject in table.subject:
+        law, at_most = table.law or table.at_most, table.law is None
+        yield Claim(subject, table.mode, table.metric, law, at_most)
+
+
+def _is_measured(claim: Claim, sweeps: Sequence[Sweep]) -> bool:
+    return any(claim.subject in sweep.subjects and claim.mode in sweep.modes for sweep in sweeps)
 
 
 def _whole_numbers(value: Any) -> list[int]:

@@ -19,7 +19,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from lmn_bench.errors import LmnBenchError, nearest_hint
-from lmn_bench.schema import DEVICES, DTYPES, MODES, Measuring, Sweep
+from lmn_bench.metrics import METRICS
+from lmn_bench.schema import DEVICES, DTYPES, LAWS, MODES, Measuring, Sweep
 from lmn_bench.subjects.names import BUILTIN
 from lmn_bench.units import parse_lengths, parse_memory_cap
 
@@ -138,6 +139,16 @@ class _MeasuringTable(_Table):
     ceilings: bool | None = None
 
 
+class _ClaimTable(_Table):
+    """A `[[claim]]`: of one or more subjects, with a law or the fastest one that keeps it."""
+
+    subject: Annotated[tuple[Annotated[str, BeforeValidator(_subject)], ...], _List]
+    mode: Annotated[str, _one_of("mode", tuple(MODES))]
+    metric: Annotated[str, _one_of("metric", tuple(METRICS))]
+    law: Annotated[str, _one_of("law", LAWS)] | None = None
+    at_most: Annotated[str, _one_of("law", LAWS)] | None = None
+
+
 def _suite_name(name: str) -> str:
     # It becomes the name of a folder.
     if not _NAME.fullmatch(name):
@@ -155,6 +166,7 @@ class SuiteFile(_Table):
     measuring: _MeasuringTable = _MeasuringTable()
     defaults: _SweepTable = _SweepTable()
     sweep: list[_SweepTable] = Field(min_length=1)
+    claim: list[_ClaimTable] = []
 
 
 assert set(_SweepTable.model_fields) == set(AXES)
@@ -166,4 +178,5 @@ KNOWN_KEYS = {
     "measuring": list(MEASURING_KEYS),
     "defaults": list(AXES),
     "sweep": list(AXES),
+    "claim": list(_ClaimTable.model_fields),
 }

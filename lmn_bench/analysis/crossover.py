@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from lmn_bench.analysis.crossing import Crossing, crossing
 from lmn_bench.analysis.ratios import ratio
 from lmn_bench.analysis.results import CaseResult, Series
+from lmn_bench.analysis.stats import resampled_medians
+from lmn_bench.disturbance import ENOUGH
 from lmn_bench.metrics import metric as metric_named
 from lmn_bench.schema import Outcome
 
@@ -37,12 +42,14 @@ class Crossover:
         comparisons: by rising length.
         ahead_from: shortest length from which on A is ahead at every longer one; None if never.
         behind_until: longest length at which A is behind; None if at none.
+        crossing: where between the lengths A overtakes B for good; None if not within the range.
     """
 
     metric: str
     comparisons: tuple[Comparison, ...]
     ahead_from: int | None
     behind_until: int | None
+    crossing: Crossing | None = None
 
 
 def crossover(a: Series, b: Series, metric: str) -> Crossover | None:
@@ -60,7 +67,29 @@ def crossover(a: Series, b: Series, metric: str) -> Crossover | None:
             break
         ahead_from = comparison.length
     behind = [comparison.length for comparison in found if comparison.standing == "behind"]
-    return Crossover(metric, tuple(found), ahead_from, behind[-1] if behind else None)
+    behind_until = behind[-1] if behind else None
+    where = _crossing(a, b, metric, [c.length for c in found if c.ratio is not None])
+    return Crossover(metric, tuple(found), ahead_from, behind_until, where)
+
+
+def _crossing(a: Series, b: Series, metric: str, lengths: list[int]) -> Crossing | None:
+    if len(lengths) < 2:
+        return None
+    sign = -1 if metric_named(metric).better != "higher" else 1
+    own, other = ([series[n].values[metric] for n in lengths] for series in (a, b))
+    advantage = [
+        sign * np.log(np.median(mine) / np.median(its))
+        for mine, its in zip(own, other, strict=True)
+    ]
+    resamples = None
+    if min(map(len, (*own, *other))) >= ENOUGH:
+        columns = [
+            resampled_medians(a[n].values[metric], a[n].salt)
+            / resampled_medians(b[n].values[metric], b[n].salt)
+            for n in lengths
+        ]
+        resamples = sign * np.log(np.stack(columns, axis=1))
+    return crossing(lengths, np.array(advantage), resamples)
 
 
 def _compare(a: CaseResult, b: CaseResult, metric: str) -> Comparison | None:

@@ -1,114 +1,107 @@
-"""How a metric grows with length, free of any model: exponents and ratios with intervals."""
+"""How a metric grows with length, free of any law: exponents and ratios with intervals.
+
+Intervals are Student's t on the log scale, from the moderated spread between processes (see
+`sample.spreads`): a bootstrap of three or five values is too narrow.
+"""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
-from lmn_bench.analysis.results import Series
-from lmn_bench.analysis.stats import percentile_interval, resampled_medians
+from lmn_bench.analysis.intervals import Interval, exponential_interval
+from lmn_bench.analysis.laws import Array
+from lmn_bench.analysis.sample import Sample, median_variances
 from lmn_bench.disturbance import ENOUGH
 
 # The exponent is taken over the last octaves: what matters is how it grows from here on.
 TOP_LENGTHS = 4
-# An exponent whose interval stays below this is called flat: doubling the length then changes
-# the metric by less than 3.5 %.
-FLAT_EXPONENT = 0.05
+# Lengths nearer to each other than this say nothing of a doubling.
+_LEAST_STEP = 1.5
+# Of a median, where there is no noise at all.
+_LEAST_VARIANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Doubling:
+    """By how much the metric is multiplied when the length doubles, between two lengths."""
+
+    first: float
+    last: float
+    ratio: Interval
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Growth of one metric along a series.
+    """Growth of one metric along lengths.
 
     Attributes:
-        first, last: shortest and longest measured length.
-        ratio, ratio_low, ratio_high: metric at `last` over metric at `first`.
-        exponent, exponent_low, exponent_high: slope of log metric over log length across the last
-            `TOP_LENGTHS` lengths: 0 flat, 1 linear, 2 quadratic.
+        first, last: shortest and longest length.
+        ratio: metric at `last` over metric at `first`.
+        exponent: slope d ln T / d ln n across the last `TOP_LENGTHS` lengths: 0 flat, 1 linear, 2
+            quadratic.
         top_from: shortest of those lengths.
-        overall, overall_low, overall_high: the same slope across all lengths.
+        overall: the same slope across all lengths.
+        doublings: from every length to the next one that is 1.5 times as long or more.
     """
 
-    first: int
-    last: int
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    exponent: float
-    exponent_low: float
-    exponent_high: float
-    top_from: int
-    overall: float
-    overall_low: float
-    overall_high: float
-
-    @property
-    def is_flat(self) -> bool:
-        """Whether the metric neither grows nor falls any more over the last lengths."""
-        return abs(self.exponent_low) < FLAT_EXPONENT and abs(self.exponent_high) < FLAT_EXPONENT
-
-    @property
-    def is_flat_throughout(self) -> bool:
-        """Whether the slope across all lengths is flat: more lengths tell it from noise."""
-        return max(abs(self.overall_low), abs(self.overall_high)) < FLAT_EXPONENT
-
-    @property
-    def verdict(self) -> str:
-        """How it grows over the last lengths, in two words; "unclear" where flat is possible."""
-        low, high = self.exponent_low, self.exponent_high
-        if self.is_flat:
-            return "flat"
-        if high < 0:
-            return "falls"
-        if low <= FLAT_EXPONENT:
-            return "unclear"
-        for power, word in ((1, "linear"), (2, "quadratic")):
-            if low <= power <= high:
-                return word
-        if high < 1:
-            return "below linear"
-        return "above linear" if high < 2 else "above quadratic"
+    first: float
+    last: float
+    ratio: Interval
+    exponent: Interval
+    top_from: float
+    overall: Interval
+    doublings: tuple[Doubling, ...]
 
 
-def growth(series: Series, metric: str) -> Growth | None:
-    """Growth of `metric` along a series, or None with fewer than two measured lengths."""
-    lengths = [n for n, result in series.items() if result.values.get(metric) and n > 0]
+def growth(sample: Sample) -> Growth | None:
+    """Growth along a sample, or None with fewer than two lengths.
+
+    Fewer than three processes at some length give no intervals.
+    """
+    lengths = sample.lengths
     if len(lengths) < 2:
         return None
-    medians = np.array([np.median(series[n].values[metric]) for n in lengths])
-    if not (medians > 0).all():
-        return None
-    resampled = np.stack(
-        [resampled_medians(series[n].values[metric], series[n].salt) for n in lengths]
-    )
+    variances = np.maximum(median_variances(sample, tolerance=0.0), _LEAST_VARIANCE)
+    freedom = sample.freedom if sample.counts.min() >= ENOUGH else 0
+    x, y = np.log(np.array(lengths)), sample.medians
+    doublings = []
+    for at in range(len(lengths)):
+        next_ = int(np.searchsorted(x, x[at] + np.log(_LEAST_STEP)))
+        if next_ < len(lengths):
+            pair = [at, next_]
+            found = _line(x[pair], y[pair], variances[pair], freedom)
+            ratio = _power(found, float(np.log(2)))
+            doublings.append(Doubling(lengths[at], lengths[next_], ratio))
+    ends = [0, -1]
+    whole = _line(x[ends], y[ends], variances[ends], freedom)
     top = slice(-TOP_LENGTHS, None)
-    x = np.log(np.array(lengths[top], dtype=float))
-    x = x - x.mean()
-    slopes = x @ np.log(resampled[top]) / (x @ x)
-    ratio_low, ratio_high = percentile_interval(resampled[-1] / resampled[0])
-    exponent_low, exponent_high = percentile_interval(slopes)
-    z = np.log(np.array(lengths, dtype=float))
-    z = z - z.mean()
-    overall = float(z @ np.log(medians) / (z @ z))
-    overall_low, overall_high = percentile_interval(z @ np.log(resampled) / (z @ z))
-    if min(len(series[n].values[metric]) for n in lengths) < ENOUGH:
-        # Too few processes for an interval: nothing is excluded.
-        ratio_low, ratio_high = 0.0, math.inf
-        exponent_low = overall_low = -math.inf
-        exponent_high = overall_high = math.inf
     return Growth(
         first=lengths[0],
         last=lengths[-1],
-        ratio=float(medians[-1] / medians[0]),
-        ratio_low=ratio_low,
-        ratio_high=ratio_high,
-        exponent=float(x @ np.log(medians[top]) / (x @ x)),
-        exponent_low=exponent_low,
-        exponent_high=exponent_high,
+        ratio=_power(whole, float(x[-1] - x[0])),
+        exponent=_line(x[top], y[top], variances[top], freedom),
         top_from=lengths[top][0],
-        overall=overall,
-        overall_low=overall_low,
-        overall_high=overall_high,
+        overall=_line(x, y, variances, freedom),
+        doublings=tuple(doublings),
     )
+
+
+def _line(x: Array, y: Array, variances: Array, freedom: int) -> Interval:
+    """Slope of y over x, weighted by known relative variances."""
+    weight = 1 / variances
+    centred = x - (x @ weight) / weight.sum()
+    information = float((centred**2) @ weight)
+    slope = float((centred * weight) @ y / information)
+    if not freedom:
+        return Interval(slope, None, None)
+    reach = float(special.stdtrit(freedom, 0.975)) / information**0.5
+    return Interval(slope, slope - reach, slope + reach)
+
+
+def _power(slope: Interval, span: float) -> Interval:
+    """exp(slope · span) with its limits."""
+    low, high = (None if end is None else end * span for end in (slope.low, slope.high))
+    return exponential_interval(slope.estimate * span, low, high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from lmn_bench.analysis.stats import Estimate, median_estimate
 from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
@@ -56,25 +57,33 @@ class ResultSet:
 
     def settings(self) -> list[Case]:
         """The distinct settings (device, mode, cap, sizes …) in order of appearance."""
-        return list(dict.fromkeys(result.case.setting for result in self.cases))
+        return list(self._of_setting)
 
     def subjects(self, setting: Case | None = None) -> list[str]:
         """Subjects in order of appearance, of one setting or of all."""
-        chosen = (r for r in self.cases if setting is None or r.case.setting == setting)
+        chosen = self.cases if setting is None else self._of_setting.get(setting, [])
         return list(dict.fromkeys(result.case.subject for result in chosen))
 
     def series(self, setting: Case, subject: str) -> Series:
         """The results of one subject in one setting by rising length."""
         found = {
             result.case.length: result
-            for result in self.cases
-            if result.case.setting == setting and result.case.subject == subject
+            for result in self._of_setting.get(setting, [])
+            if result.case.subject == subject
         }
         return dict(sorted(found.items()))
 
     def lengths(self, setting: Case) -> list[int]:
         """All lengths of a setting, rising."""
-        return sorted({r.case.length for r in self.cases if r.case.setting == setting})
+        return sorted({result.case.length for result in self._of_setting.get(setting, [])})
+
+    @cached_property
+    def _of_setting(self) -> Mapping[Case, Sequence[CaseResult]]:
+        """The cases of every setting, put in order once: reports ask for them many times."""
+        found: dict[Case, list[CaseResult]] = {}
+        for result in self.cases:
+            found.setdefault(result.case.setting, []).append(result)
+        return found
 
 
 def result_set(records: Iterable[Record], order: Sequence[Case] = ()) -> ResultSet:

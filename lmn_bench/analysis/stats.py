@@ -81,6 +81,14 @@ def resampled_medians(values: Sequence[float], salt: int) -> npt.NDArray[np.floa
 
 def percentile_interval(resampled: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The 95 % percentile interval of bootstrap values."""
+    low, high = percentile_limits(resampled[:, None])
+    return float(low[0]), float(high[0])
+
+
+def percentile_limits(
+    resampled: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The same for many quantities at once, (samples, quantities)."""
     tail = (1 - CONFIDENCE) / 2 * 100
-    low, high = np.percentile(resampled, [tail, 100 - tail])
-    return float(low), float(high)
+    low, high = np.percentile(resampled, [tail, 100 - tail], axis=0)
+    return low, high

@@ -18,6 +18,7 @@ _COMMANDS = {
     "run": "run",
     "report": "report",
     "list": "list",
+    "fit": "fit",
     "show": "show",
     "validate": "validate",
     "env": "env",

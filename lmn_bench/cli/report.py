@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,10 +20,13 @@ FORMATS = ("text", "md", "csv", "json")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
               help="Write to this file instead of stdout.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--claims", metavar="SUITE",
+              help="Judge this suite's claims in place of the run's own.")  # fmt: skip
 @results_option
 def command(
-    run: str | None, form: str | None, output: Path | None, as_json: bool, results: Path
-) -> None:
+    run: str | None, form: str | None, output: Path | None, as_json: bool, claims: str | None,
+    results: Path,
+) -> None:  # fmt: skip
     """Report a run (a folder, a name, or the beginning of one; default: the latest)."""
     from lmn_bench.analysis.results import result_set
     from lmn_bench.cli.sweep import run_document
@@ -31,9 +35,14 @@ def command(
     from lmn_bench.report.tabular import render_csv, render_json
     from lmn_bench.report.text import render_document
     from lmn_bench.store import find_run, read_run, save
+    from lmn_bench.suite import find_suite, load_suite
 
     form = "json" if as_json else form or _form_of(output)
     stored = read_run(find_run(run, results))
+    if claims is not None:
+        others = load_suite(find_suite(claims)).claims
+        suite = replace(stored.info.suite, claims=others)
+        stored = replace(stored, info=replace(stored.info, suite=suite))
     for bad in stored.bad_lines:
         stderr_console().print(
             f"warning: {stored.folder.name}/records.jsonl line {bad.number} left out: {bad.reason}",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmn_bench.analysis.crossover import Comparison, Crossover, crossover
 from lmn_bench.analysis.growth import growth
 from lmn_bench.analysis.results import ResultSet
-from lmn_bench.report.words import free_settings, own_subject, times, where
+from lmn_bench.analysis.scaling import scaling, series_sample
+from lmn_bench.analysis.sentences import growth_words, interval_words
+from lmn_bench.report.words import crossing_words, free_settings, own_subject, times, where
 from lmn_bench.schema import Case, Outcome
 from lmn_bench.units import format_cap, format_length, format_ratio
 
@@ -57,20 +58,17 @@ def _limit_answers(results: ResultSet) -> Iterator[str]:
 
 
 def _growth_answer(results: ResultSet, setting: Case, own: str) -> Iterator[str]:
-    """For example: … the time per token is multiplied by 1.1 with lmn (flat at the end)."""
+    """For example: … the time per token becomes 1.1× with lmn (laws left: constant; …)."""
     spans: dict[tuple[int, int], list[str]] = {}
     for subject in dict.fromkeys((own, RIVAL)):
-        found = growth(results.series(setting, subject), "latency_s")
-        if found is not None:
-            ratio = times(found.ratio, found.ratio_low, found.ratio_high)
-            slope = f"{found.overall:.2f}"
-            if math.isfinite(found.overall_high):
-                slope += f" [{found.overall_low:.2f}, {found.overall_high:.2f}]"
-            end = f"{found.verdict} from {format_length(found.top_from)} on"
-            shape = "flat throughout" if found.is_flat_throughout else end
-            shape = f"exponent {slope}; {shape}"
-            said = f"{ratio} with {subject} ({shape})"
-            spans.setdefault((found.first, found.last), []).append(said)
+        sample = series_sample(results.series(setting, subject), "latency_s")
+        found = None if sample is None else growth(sample)
+        if sample is not None and found is not None:
+            ratio = times(found.ratio.estimate, found.ratio.low, found.ratio.high)
+            laws = growth_words(scaling(sample, advice=False))
+            slope = f"top exponent {interval_words(found.exponent, 2)}"
+            said = f"{ratio} with {subject} (laws left: {laws}; {slope})"
+            spans.setdefault((int(found.first), int(found.last)), []).append(said)
     for (first, last), grown in spans.items():
         yield (
             f"Decode{where(results, setting)}: from a context of {format_length(first)} to "
@@ -115,7 +113,10 @@ def _standing(other: str, found: Crossover) -> str:
     if found.ahead_from is not None:
         from_there = format_length(found.ahead_from)
         phrase = f"ahead of {other} from {from_there} tokens on{_factor_at(every[-1])}"
-        return f"{phrase}, behind it {behind}" if behind else f"{phrase}, level below that"
+        phrase += f", behind it {behind}" if behind else ", level below that"
+        if found.crossing is None:
+            return phrase
+        return f"{phrase}; it overtakes at about {crossing_words(found.crossing)}"
     ahead = [c for c in every if c.standing == "ahead"]
     if behind:
         return f"behind {other} {behind}" + (f", ahead {_stretch(ahead, every)}" if ahead else "")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lmn_bench.analysis.claims import judge
 from lmn_bench.analysis.results import ResultSet, quiet_settings
 from lmn_bench.disturbance import DISTURBED, ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.report.answers import answers
+from lmn_bench.report.claims import claims_answer, claims_sections
 from lmn_bench.report.document import Document, Section
 from lmn_bench.report.tables import (
     failures_section,
@@ -29,7 +31,8 @@ def build_report(
         records: its records, for warnings and counts.
         planned: replicates that the suite asks for.
     """
-    sections = [*mode_sections(results, info)]
+    judged = judge(results, info.suite.claims)
+    sections = [*claims_sections(judged), *mode_sections(results, info)]
     for section in (limits_section(results), models_section(results), failures_section(results)):
         if section is not None:
             sections.append(section)
@@ -37,7 +40,7 @@ def build_report(
     return Document(
         title=f"{info.suite.name}: {info.run_id}",
         subtitle=machine_line(info.environment),
-        answers=tuple(answers(results)),
+        answers=(*answers(results), *claims_answer(judged)),
         sections=tuple(sections),
     )
 

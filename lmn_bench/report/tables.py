@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from lmn_bench.analysis.crossover import Crossover, crossover
-from lmn_bench.analysis.growth import TOP_LENGTHS, Growth, growth
+from lmn_bench.analysis.growth import TOP_LENGTHS, growth
 from lmn_bench.analysis.results import CaseResult, ResultSet
+from lmn_bench.analysis.scaling import scaling, series_sample
+from lmn_bench.analysis.sentences import growth_words, interval_words
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Section, Table
 from lmn_bench.report.rates import achieved_table
 from lmn_bench.report.words import (
     OWN_SUBJECT,
     SHORT_OUTCOME,
+    crossing_words,
     free_settings,
     model_words,
     names,
@@ -101,32 +103,23 @@ def _cell(result: CaseResult | None, metric: str) -> str:
 def _growth_table(results: ResultSet, setting: Case) -> Table | None:
     rows = []
     for subject in results.subjects(setting):
-        found = growth(results.series(setting, subject), "latency_s")
-        if found is not None:
-            rows.append(
-                (
-                    subject,
-                    found.verdict,
-                    times(found.ratio, found.ratio_low, found.ratio_high),
-                    _exponent(found),
-                )
-            )
+        sample = series_sample(results.series(setting, subject), "latency_s")
+        found = None if sample is None else growth(sample)
+        if sample is not None and found is not None:
+            ratio = times(found.ratio.estimate, found.ratio.low, found.ratio.high)
+            laws = growth_words(scaling(sample, advice=False))
+            rows.append((subject, laws, ratio, interval_words(found.exponent, 2)))
     lengths = results.lengths(setting)
     if len(lengths) < 2 or not rows:
         return None
     return Table(
         "Growth of the time with length",
-        ("model", "grows", "longest / shortest", "exponent"),
+        ("model", "grows like", "longest / shortest", "exponent"),
         tuple(rows),
-        f"Exponent e of n^e over the last {TOP_LENGTHS} lengths: 0 flat, 1 linear, 2 quadratic. "
-        "Unclear: the interval holds flat and more. 95% intervals over processes.",
+        "Grows like: the laws a + b g(n) that the data can't tell apart, best first. Exponent e of "
+        f"n^e over the last {TOP_LENGTHS} lengths: 0 flat, 1 linear, 2 quadratic. 95% intervals "
+        "over processes.",
     )
-
-
-def _exponent(found: Growth) -> str:
-    if not math.isfinite(found.exponent_high):
-        return f"{found.exponent:.2f}"
-    return f"{found.exponent:.2f} [{found.exponent_low:.2f}, {found.exponent_high:.2f}]"
 
 
 def _standing_table(results: ResultSet, setting: Case) -> Table | None:
@@ -141,10 +134,11 @@ def _standing_table(results: ResultSet, setting: Case) -> Table | None:
         return None
     return Table(
         f"Where {own} is ahead in time",
-        ("against", "ahead from", "behind to", "at the shortest", "at the longest"),
+        ("against", "ahead from", "behind to", "overtakes at", "at the shortest", "at the longest"),
         tuple(rows),
         f"Shortest, longest length: how many times faster {own} is (below 1: slower), with a 95% "
-        "interval. Ahead, behind: the interval excludes 1.",
+        "interval. Ahead, behind: the interval excludes 1. Overtakes: where the times cross for "
+        "good, between lengths, with a 95% interval; –: not within the measured range.",
     )
 
 
@@ -157,9 +151,8 @@ def _standing_row(other: str, found: Crossover) -> tuple[str, ...]:
             loser = other if comparison.standing == "ahead" else "it"
             ends.append(f"{loser} did not finish")
         else:
-            low, high = comparison.low or 0.0, comparison.high or math.inf
-            ends.append(times(comparison.ratio, low, high))
-    return (other, ahead, behind, *ends)
+            ends.append(times(comparison.ratio, comparison.low, comparison.high))
+    return (other, ahead, behind, crossing_words(found.crossing), *ends)
 
 
 def limits_section(results: ResultSet) -> Section | None:

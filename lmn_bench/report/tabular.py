@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from lmn_bench.analysis.claims import judge
 from lmn_bench.analysis.results import ResultSet
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import SCHEMA, RunInfo
@@ -51,7 +52,8 @@ def render_json(info: RunInfo, results: ResultSet) -> str:
                 "metrics": metrics,
             }
         )
-    document = {"schema": SCHEMA, "run": asdict(info), "cases": cases}
+    claims = [asdict(verdict) for verdict in judge(results, info.suite.claims)]
+    document = {"schema": SCHEMA, "run": asdict(info), "cases": cases, "claims": claims}
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
 
 

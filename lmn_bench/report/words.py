@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from lmn_bench.analysis.crossing import Crossing
 from lmn_bench.analysis.results import ResultSet
 from lmn_bench.schema import Case, Environment, ModelSpec, Outcome
 from lmn_bench.units import format_bytes, format_cap, format_length, format_number
@@ -83,11 +83,25 @@ def machine_line(environment: Environment) -> str:
     )
 
 
-def times(ratio: float, low: float, high: float) -> str:
+def times(ratio: float, low: float | None, high: float | None) -> str:
     """A ratio with its interval, if there is one: 2.3× [2.1, 2.6]."""
-    if not math.isfinite(high):
+    if low is None or high is None:
         return f"{format_number(ratio, 2)}×"
     return f"{format_number(ratio, 2)}× [{format_number(low, 2)}, {format_number(high, 2)}]"
+
+
+def crossing_words(found: Crossing | None) -> str:
+    """Where one overtakes the other: 690 [420, 1,300]; an open end lies outside the range."""
+    if found is None:
+        return "–"
+    low, high = (_about(end) if end is not None else "…" for end in (found.low, found.high))
+    return f"{_about(found.length)} [{low}, {high}]"
+
+
+def _about(length: float) -> str:
+    """A length that lies between measured ones, to two digits."""
+    digits = len(str(int(length)))
+    return format_length(int(round(length, 2 - digits))) if digits > 2 else f"{length:.0f}"
 
 
 def names(cases: Sequence[Case], field: str) -> str:

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmn_bench.analysis.crossover import crossover
-from lmn_bench.analysis.growth import growth
 from lmn_bench.analysis.results import result_set
 from lmn_bench.analysis.stats import CONFIDENCE, median_estimate
 from lmn_bench.schema import Outcome
@@ -133,60 +132,6 @@ def test_settings_differ_by_what_must_not_be_mixed():
     assert len(result_set(records).settings()) == 4
 
 
-# ------------------------------------------------------------------------------- growth
-
-
-@pytest.mark.parametrize(
-    ("law", "exponent"),
-    [
-        (lambda n: 1e-3, 0),
-        (lambda n: 1e-6 * n, 1),
-        (lambda n: 1e-9 * n * n, 2),
-    ],
-    ids=["flat", "linear", "quadratic"],
-)
-def test_growth_finds_the_exponent_of_a_law(law, exponent):
-    found = growth(one_series(series("lmn", law)), "latency_s")
-    assert found.exponent == pytest.approx(exponent, abs=0.01)
-    assert found.exponent_low <= found.exponent <= found.exponent_high
-    assert found.is_flat is (exponent == 0)
-    assert found.ratio == pytest.approx(16.0**exponent, rel=0.01)
-    assert found.ratio_low <= found.ratio <= found.ratio_high
-
-
-def test_growth_judges_by_the_last_lengths():
-    found = growth(one_series(series("lmn", lambda n: max(1e-3, 1e-3 * n / 256))), "latency_s")
-    lengths = (found.first, found.last, found.top_from)
-    assert lengths == (64, 1024, 128)
-    assert 0.5 < found.exponent < 1
-
-
-def test_noise_keeps_a_flat_series_from_being_called_flat():
-    noisy = series("lmn", lambda n: 1e-3, lengths=(64, 128), noise=0.2)
-    assert not growth(one_series(noisy), "latency_s").is_flat
-
-
-def test_the_same_records_always_give_the_same_growth():
-    records = series("lmn", lambda n: 1e-6 * n, noise=0.1)
-    assert growth(one_series(records), "latency_s") == growth(one_series(records), "latency_s")
-
-
-@pytest.mark.parametrize(
-    "records",
-    [
-        [ok(case())],
-        [ok(case()), failed(case(length=128), Outcome.TIMEOUT)],
-        [ok(case(length=n), latency_s=1e-3, flops=0) for n in (64, 128)],
-    ],
-    ids=["one length", "one left", "zeros"],
-)
-def test_growth_needs_two_lengths_with_something_to_grow(records):
-    assert (
-        growth(one_series(records), "flops" if "flops" in records[-1].metrics else "latency_s")
-        is None
-    )
-
-
 # ------------------------------------------------------------------------------- crossover
 
 
@@ -269,3 +214,31 @@ def test_whoever_ran_out_is_behind():
 )  # fmt: skip
 def test_there_is_no_comparison_without_a_length_that_both_were_tried_at(of_gru):
     assert compare([*series("lmn", lambda n: 1e-3), *of_gru]) is None
+
+
+# ------------------------------------------------------------------------------- crossing
+
+
+def test_a_crossing_lies_between_lengths_with_an_interval():
+    found = compare([*series("lmn", lambda n: 1e-3), *series("gru", lambda n: 1e-3 * n / 300)])
+    assert found.crossing.length == pytest.approx(300, rel=0.02)
+    assert 256 < found.crossing.low < 300 < found.crossing.high < 512
+
+
+def test_whoever_is_ahead_throughout_or_never_has_no_crossing_in_range():
+    ahead = [*series("lmn", lambda n: 1e-3), *series("gru", lambda n: 3e-3)]
+    assert compare(ahead).crossing is None
+    fall_back = [*series("lmn", lambda n: 1e-5 * n), *series("gru", lambda n: 3e-3)]
+    assert compare(fall_back).crossing is None
+
+
+def test_a_crossing_that_may_lie_outside_the_range_has_an_open_end():
+    found = compare([*series("lmn", lambda n: 1e-3, noise=0.2),
+                     *series("gru", lambda n: 1e-3 * (n / 900) ** 0.2, noise=0.2)])  # fmt: skip
+    assert found.crossing.high is None
+
+
+def test_a_crossing_of_few_processes_has_no_interval():
+    found = compare([*series("lmn", lambda n: 1e-3, processes=2),
+                     *series("gru", lambda n: 1e-3 * n / 300, processes=2)])  # fmt: skip
+    assert (found.crossing.low, found.crossing.high) == (None, None)

@@ -22,7 +22,7 @@ from lmn_bench.subjects.names import BUILTIN
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-COMMANDS = ("run", "report", "list", "show", "validate", "env")
+COMMANDS = ("run", "report", "list", "fit", "show", "validate", "env")
 TINY = (
     "--device", "cpu", "--lengths", "16", "--processes", "1", "--set", "time_goal_s=0.001",
     "--set", "counters=false",
@@ -406,6 +406,14 @@ def test_a_report_as_markdown_is_the_one_in_the_folder(cli, results):
     code, out, _ = cli("report", "--format", "md", "--results", results)
     assert code == 0
     assert out == (list_runs(results)[0] / "report.md").read_text()
+
+
+def test_a_report_judges_the_claims_of_another_suite_when_asked(cli, results):
+    _, without, _ = cli("report", "--results", results)
+    code, judged, _ = cli("report", "--results", results, "--claims", "scaling")
+    assert code == 0
+    assert "claims about growth" in judged
+    assert "claims about growth" not in without
 
 
 @pytest.mark.parametrize("name", ["report.md", "report.csv", "report.json", "report.txt"])

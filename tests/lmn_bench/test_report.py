@@ -232,8 +232,8 @@ def test_an_unsure_value_is_marked():
 
 def test_growth_is_named():
     rows = table_of(COMPLETE, "Growth")
-    assert rows["lmn"]["grows"] == "flat"
-    assert rows["transformer"]["grows"] == "linear"
+    assert rows["lmn"]["grows like"] == "constant"
+    assert rows["transformer"]["grows like"] == "n"
 
 
 def test_under_a_cap_the_longest_length_that_fits_is_told():

@@ -7,7 +7,7 @@ import pytest
 from lmn_bench.cli.overrides import overrides_of
 from lmn_bench.errors import SuiteError, UnknownNameError, UsageError
 from lmn_bench.plan import all_cases
-from lmn_bench.schema import MODES, Measuring
+from lmn_bench.schema import MODES, Claim, Measuring
 from lmn_bench.subjects.names import BUILTIN
 from lmn_bench.suite import Override, builtin_suites, find_suite, load_suite, parse_suite
 
@@ -64,6 +64,78 @@ def test_memory_has_caps_of_16_64_and_256_mib():
     suite = load_suite(find_suite("memory"))
     caps = {cap for sweep in suite.sweeps for cap in sweep.memory_cap}
     assert caps == {16 * 2**20, 64 * 2**20, 256 * 2**20}
+
+
+# ------------------------------------------------------------------------------- claims
+
+CLAIM = {"subject": "lmn", "mode": "decode", "metric": "slots", "law": "log n"}
+
+
+def with_claims(*claims):
+    return {**GOOD, "claim": list(claims)}
+
+
+def test_claims_are_parsed_one_per_subject():
+    bound = {"subject": ["lmn", "gru"], "mode": "prefill", "metric": "latency_s",
+             "at_most": "n log n"}  # fmt: skip
+    assert parse_suite(with_claims(CLAIM, bound, CLAIM), "x").claims == (
+        Claim("lmn", "decode", "slots", "log n"),
+        Claim("lmn", "prefill", "latency_s", "n log n", at_most=True),
+        Claim("gru", "prefill", "latency_s", "n log n", at_most=True),
+    )
+
+
+def test_a_suite_without_claims_has_none():
+    assert parse_suite(GOOD, "x").claims == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "words"),
+    [
+        ({"law": "nlog n"}, "claim[0].law", "did you mean 'n log n'?"),
+        ({"metric": "latency"}, "claim[0].metric", "did you mean 'latency_s'?"),
+        ({"mode": "decoding"}, "claim[0].mode", "did you mean 'decode'?"),
+        ({"subject": "lnm"}, "claim[0].subject[0]", "did you mean 'lmn'?"),
+        ({"laws": "n"}, "claim[0].laws", "did you mean 'law'?"),
+        ({"at_most": "n"}, "claim[0]", "that law and no other"),
+        ({"mode": "train"}, "claim[0].subject", "judged on what its suite measures"),
+        ({"subject": []}, "claim[0].subject", "at least one value"),
+    ],
+)
+def test_a_mistake_in_a_claim_is_told_with_its_place(changes, place, words):
+    found = problems_of(with_claims({**CLAIM, **changes}))
+    assert words in found[place].hint
+
+
+def test_a_claim_needs_a_law():
+    claim = {key: value for key, value in CLAIM.items() if key != "law"}
+    assert problems_of(with_claims(claim))["claim[0]"].message == "needs law or at_most"
+
+
+def test_mistakes_in_claims_and_sweeps_are_told_together():
+    data = {"name": "mine", "sweep": [{**GOOD_SWEEP, "subjects": ["lnm"]}],
+            "claim": [{**CLAIM, "law": "n!"}, 3]}  # fmt: skip
+    found = problems_of(data)
+    assert {"claim[0].law", "claim[1]"} <= set(found)
+    assert any(place.startswith("sweep[0]") for place in found)
+
+
+def test_options_that_leave_a_subject_out_leave_its_claims_out():
+    data = with_claims(CLAIM, {**CLAIM, "subject": "gru", "law": "constant"})
+    suite = parse_suite(data, "x", [Override("--models", "subjects", ["gru"])])
+    assert [claim.subject for claim in suite.claims] == ["gru"]
+    narrowed = parse_suite(data, "x", [Override("--modes", "modes", ["prefill"])])
+    assert narrowed.claims == ()
+
+
+def test_scaling_claims_what_the_literature_does():
+    claims = load_suite(find_suite("scaling")).claims
+    law = {(c.subject, c.mode, c.metric): c.text for c in claims}
+    assert law["lmn", "decode", "slots"] == law["lmn", "decode", "state_bytes"] == "~ log n"
+    assert law["lmn-expander", "decode", "slots"] == "~ log^2 n"
+    assert law["lmn", "prefill", "latency_s"] == "at most n log n"
+    assert law["transformer", "prefill", "latency_s"] == "~ n^2"
+    assert law["gru", "decode", "latency_s"] == "~ constant"
 
 
 # ------------------------------------------------------------------------------- reading a file

@@ -1,0 +1,99 @@
+"""What was found about growth, in one sentence."""
+
+from __future__ import annotations
+
+from lmn_bench.analysis.counters import Counter
+from lmn_bench.analysis.exact import SPARE_LENGTHS
+from lmn_bench.analysis.intervals import Interval
+from lmn_bench.analysis.laws import CONSTANT, law_words
+from lmn_bench.analysis.sample import TOLERANCE
+from lmn_bench.analysis.scaling import TELLING, Scaling
+from lmn_bench.disturbance import ENOUGH
+from lmn_bench.units import format_length, format_number
+
+
+def counter_sentence(counter: Counter) -> str:
+    """For example: Exactly 1 + L at each of 11 lengths, L = floor(log2 n)."""
+    lengths = f"{len(counter.values)} length{'s' * (len(counter.values) != 1)}"
+    if counter.formula is not None:
+        uses_levels = any("L" in term for _, term in counter.formula.terms)
+        text = counter.bound or counter.formula.text
+        levels = ", L = floor(log2 n)" if uses_levels else ""
+        return f"Exactly {text} at each of {lengths}{levels}."
+    if len(counter.values) <= SPARE_LENGTHS:
+        return f"Values at {lengths}: too few to hold a formula against."
+    if counter.plausible:
+        return (
+            f"No formula gives every value; a + b g(n) with {law_words(counter.plausible)} fits "
+            f"{lengths} to about {TOLERANCE:.0%}."
+        )
+    return f"No formula gives every value at {lengths}, and no law fits to about {TOLERANCE:.0%}."
+
+
+def scaling_sentence(found: Scaling, *, advice: bool = True) -> str:
+    """What is left of the laws, from where to where, the exponent, and what would tell more."""
+    span = f"{length_words(found.valid_from)} to {length_words(found.last)}"
+    exponent = f"top exponent {interval_words(found.growth.exponent, 2)}"
+    if found.processes < ENOUGH:
+        least = f"{found.processes} process{'es' * (found.processes != 1)}"
+        return (
+            f"{least} at a length: no noise to judge by ({ENOUGH} are needed); from {span} the "
+            f"best is {law_words(found.plausible[:1])}; {exponent}."
+        )
+    if not found.plausible:
+        return f"From {span} the noise rejects every law; {exponent}."
+    broken = " (below, another law holds)" if found.valid_from > found.first else ""
+    left = f"From {span}{broken}: {law_words(found.plausible)}"
+    if found.plausible[0] == CONSTANT and found.rise.low is not None:
+        left += f", from end to end {interval_words(found.rise, 2)}×"
+    if _tells_more(found):
+        left += f", or with a break {_beyond_words(found)}"
+    way = advice_words(found) if advice and not found.decided else ""
+    return f"{left}; {exponent}{'; ' + way if way else ''}."
+
+
+def growth_words(found: Scaling | None) -> str:
+    """The laws in a few words: n or n log n, from 2,048 on."""
+    if found is None or found.processes < ENOUGH:
+        return "too little to tell"
+    start = f" from {length_words(found.valid_from)} on" if found.valid_from > found.first else ""
+    if len(found.plausible) > TELLING:
+        return f"cannot tell{start}"
+    beyond = f", or with a break {_beyond_words(found)}" if _tells_more(found) else ""
+    return law_words(found.plausible) + start + beyond
+
+
+def _tells_more(found: Scaling) -> bool:
+    """Whether a possible break lets other laws in, and not nearly all of them."""
+    return len(found.beyond) <= TELLING and not set(found.beyond) <= set(found.plausible)
+
+
+def _beyond_words(found: Scaling) -> str:
+    """For example: from 8,192 on n or n log n."""
+    return f"from {length_words(found.beyond_from or 0.0)} on {law_words(found.beyond)}"
+
+
+def advice_words(found: Scaling) -> str:
+    """Which lengths or processes would decide; empty if none tried would."""
+    power = found.power
+    if power is None:
+        return ""
+    ways = []
+    if power.lengths_to is not None:
+        ways.append(f"lengths up to {length_words(power.lengths_to)}")
+    if power.processes is not None:
+        ways.append(f"{power.processes} processes a length")
+    return f"{' or '.join(ways)} should decide" if ways else "no design tried would decide"
+
+
+def interval_words(value: Interval, digits: int) -> str:
+    """A number with its interval, if it has one: 0.97 [0.91, 1.02]."""
+    text = f"{value.estimate:.{digits}f}"
+    if value.low is None or value.high is None:
+        return text
+    return f"{text} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+
+
+def length_words(length: float) -> str:
+    """A length or any other x: 16,384; 0.25."""
+    return format_length(int(length)) if length == int(length) else format_number(length, 3)
