@@ -142,9 +142,10 @@ class LMNBlock(nn.Module):
         return torch.cat(outputs, dim=1) if whole is None else whole, state
 
     def _segment(self, x: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
+        # both sums in memory that nobody else needs
         remembered, state = self.memory(self.norm1(x), state)
-        x = x + remembered
-        return x + self.feedforward(self.norm2(x)), state
+        x = remembered.add_(x)
+        return self.feedforward(self.norm2(x)).add_(x), state
 
     def step(self, x: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
         """Read one token (batch, width); the given state stays as it is.
