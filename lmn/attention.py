@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from lmn.state import state_type
 from lmn.tree import ChunkLayout, rows_per_node
@@ -45,10 +44,9 @@ def attend_nodes(
     )
     asked = query.to(nodes.dtype).unflatten(1, by_head).transpose(0, 1).bmm(key)
     # (batch, heads, width): to the slots, heads are so many queries
-    mixed = F.scaled_dot_product_attention(
-        asked.transpose(0, 1), nodes, nodes, scale=1 / math.sqrt(by_head[1])
-    )
-    mixed = mixed.transpose(0, 1).bmm(value.transpose(1, 2))  # (heads, batch, head width)
+    scores = torch.bmm(asked.transpose(0, 1), nodes.transpose(1, 2)) / math.sqrt(by_head[1])
+    mixed = torch.bmm(scores.softmax(-1), nodes).transpose(0, 1)
+    mixed = mixed.bmm(value.transpose(1, 2))  # (heads, batch, head width)
     return mixed.transpose(0, 1).flatten(1).to(query.dtype)
 
 

@@ -102,6 +102,9 @@ def prefill_flops(config: LMNConfig, tokens: int, batch: int = 1, tokens_before:
     """FLOPs of one forward pass over `tokens` tokens, from nothing or after `tokens_before`."""
     flops = 0
     for layout in _layouts(config, tokens, batch, tokens_before):
+        if layout.tokens == 1:
+            flops += batch * _step_flops(config, layout)
+            continue
         flops += batch * _linear_flops(config, layout) + _folding_flops(config, layout)
         flops += batch * _key_value_flops(config, layout)
         flops += batch * 2 * _attention_product_flops(config, layout)
@@ -112,6 +115,9 @@ def training_flops(config: LMNConfig, tokens: int, batch: int = 1) -> int:
     """FLOPs of forward and backward over `tokens` tokens from nothing, for all gradients."""
     flops = AGAIN * batch * tokens * 2 * config.width * config.hidden_width
     for layout in _layouts(config, tokens, batch, 0):
+        if layout.tokens == 1:
+            flops += LINEAR_TRAINING_FACTOR * batch * _step_flops(config, layout)
+            continue
         linear = batch * _linear_flops(config, layout) + _folding_flops(config, layout)
         flops += LINEAR_TRAINING_FACTOR * linear
         key_value = batch * _key_value_flops(config, layout)
@@ -204,11 +210,26 @@ def _linear_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
     projections = 1 if is_folded(config, layout.tokens) else 3
     flops = padded * projections * 2 * config.width**2
     flops += layout.tokens * _after_attention_flops(config)
+    return flops + _tree_flops(config, layout)
+
+
+def _tree_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
+    """Making the nodes that these tokens complete."""
+    flops = 0
     for level in range(1, layout.levels + 1):
         before = tree.newest_node(layout.tokens_before, level)
         made = tree.newest_node(layout.last_token, level) - before
         flops += made * _merge_flops(config, level)
     return flops
+
+
+def _step_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
+    """A token alone: its query, that query as nodes want it, every head's scores of and sums over
+    raw nodes, and values out of these.
+    """
+    attention = 4 * slot_count(config, layout.last_token) * config.heads * config.width
+    projections = 6 * config.width**2
+    return projections + attention + _after_attention_flops(config) + _tree_flops(config, layout)
 
 
 def _folding_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:

@@ -18,6 +18,10 @@ from lmn.summarizers import Summarizer, make_summarizer
 Implementation = Literal["chunked", "triton"]
 IMPLEMENTATIONS: Final[tuple[str, ...]] = ("chunked", "triton")
 
+# Under half-precision weights, so many levels are merged in half precision, and seven of eight
+# merges with them. They round as often as levels, the ones above as float32 does.
+FAST_LEVELS: Final = 3
+
 __all__ = ["LogarithmicMemory", "MemoryState", "check_input"]
 
 
@@ -90,7 +94,7 @@ class LogarithmicMemory(nn.Module):
         state = self.usable_state(tokens, state)
         made = self._grow(tokens, state)
         output = self._attend(tokens, made, state)
-        newest = [_rows(nodes[:, :, -1:]) for nodes in made]
+        newest = [_rows(nodes[:, :, -1:]).to(state.nodes.dtype) for nodes in made]
         return output, _next_state(state, tokens[:, -1:], newest, tokens.shape[1])
 
     def step(self, token: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
@@ -113,7 +117,8 @@ class LogarithmicMemory(nn.Module):
         """
         check_input(token, self.config.width, ("batch", "width"))
         state = self.usable_state(token, state)
-        grown = [_rows(nodes) for nodes in self._grow(token.unsqueeze(1), state)]
+        made = self._grow(token.unsqueeze(1), state)
+        grown = [_rows(nodes).to(state.nodes.dtype) for nodes in made]
         state = _next_state(state, token.unsqueeze(1), grown, 1)
         query, key, value = self.query_key_value.weight.chunk(3)
         query_bias, _, value_bias = self.query_key_value.bias.chunk(3)
@@ -183,14 +188,16 @@ class LogarithmicMemory(nn.Module):
     def _grow(self, tokens: Tensor, state: MemoryState) -> list[Tensor]:
         """New nodes of each level from 1 on that gains any: (banks, batch, new, vectors, width).
 
-        In the type of the state: what is summed up again and again is kept as exact as the state.
+        High levels in the type of the state: what is merged again and again is kept as exact.
         """
         grown: list[Tensor] = []
-        nodes = tokens.to(state.nodes.dtype)[None, :, :, None]  # one bank at level 0
+        nodes = tokens[None, :, :, None]  # one bank at level 0
         for level in range(tree.level_count(state.tokens_seen + tokens.shape[1])):
+            if level >= FAST_LEVELS:
+                nodes = nodes.to(state.nodes.dtype)
             if tree.newest_node(state.tokens_seen, level) % 2:
                 # the newest node of before is a left child whose sibling is made now
-                nodes = torch.cat([_newest_node(state, level), nodes], dim=2)
+                nodes = torch.cat([_newest_node(state, level).to(nodes.dtype), nodes], dim=2)
             if nodes.shape[2] < 2:
                 break
             if nodes.shape[2] % 2:
@@ -278,12 +285,13 @@ def _seen_nodes(made: list[Tensor], state: MemoryState, plan: ChunkPlan) -> list
         begin, end = kept + 1, tree.newest_node(plan.layout.last_token, level)
         last = first + nodes - 1
         listed = made[level - 1 : level]
+        dtype = listed[0].dtype if listed else state.nodes.dtype
         if kept and first <= kept:
-            begin, listed = kept, [_newest_node(state, level), *listed]
+            begin, listed = kept, [_newest_node(state, level).to(dtype), *listed]
         # node 0, older nodes that only padding would see, and nodes that come later
         for place, missing in ((0, begin - first), (len(listed) + 1, last - end)):
             if missing > 0:
                 shape = (state.banks, state.batch, missing, rows // state.banks, state.width)
-                listed.insert(place, state.nodes.new_zeros(shape))
+                listed.insert(place, state.nodes.new_zeros(shape, dtype=dtype))
         seen.append(torch.cat(listed, dim=2) if len(listed) > 1 else listed[0])
     return seen
