@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmn import tree
-from lmn.attention import ChunkPlan, attend_chunks, attend_nodes, chunk_plan
+from lmn.attention import attend_chunks, attend_nodes
+from lmn.chunks import ChunkPlan, chunk_plan
 from lmn.config import LMNConfig
 from lmn.cost import is_folded
 from lmn.state import MemoryState, state_type

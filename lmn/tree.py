@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 # Tokens per chunk, as a power of two. Inside a chunk of 2^c tokens a score is computed for every
-# pair of a token and a visible node, wanted or not; smaller chunks gather more rows per token.
-# Attention without its gathering, µs per 1,000 of 2,048 tokens, 2 threads of an AMD EPYC, float32:
-#     c                                    3      4      5      6
-#     width 32, 1 head, 1 bank           175    164    177    183
-#     width 32, 4 heads, 2 banks         598    497    721  3,130
-#     width 256, 4 heads, 1 bank         970    946    923  1,220
-# A prefill as a whole takes as long with c = 5, training at width 32 a tenth longer.
+# pair of a token and a visible node, wanted or not; smaller chunks gather, and project, more rows
+# per token. Medians of CPU time in ms, one thread of an AMD EPYC, float32:
+#     c                                                4      5
+#     width 32, 1 head, prefill of 32,768 tokens      34     37
+#     width 32, 4 heads, 2 banks, training on them   295    353
+#     width 256, 4 heads, prefill of 16,384 tokens   541    489
+#     width 256, 4 heads, training on them         1,790  1,715
 CHUNK_EXPONENT: Final = 4
 WIDE: Final = 128
 WIDE_CHUNK_EXPONENT: Final = 5
@@ -28,10 +28,10 @@ WIDE_CHUNK_EXPONENT: Final = 5
 
 # Features (sequences x tokens x width) that a block works on at a time. On a CPU, what it makes of
 # them should stay in the cache, and every segment reuses the memory of the one before; products
-# need some 2,048 rows to run at full speed. Medians of a prefill in ms, 2 threads of an AMD EPYC:
-#     features                                     2^17   2^18   2^19
-#     width 32, 1 head, 32,768 tokens              40.1   32.5   33.9
-#     width 256, 4 heads, 16,384 tokens           387.4  331.3  322.2
+# need some 2,048 rows to run at full speed. Medians of CPU time in ms, one thread of an AMD EPYC,
+# of a prefill:
+#     features                                     2^16   2^17   2^18   2^19
+#     width 32, 1 head, 32,768 tokens                48     40     32     35
 # On a GPU, a segment should fill the machine (a guess, not measured).
 SEGMENT_FEATURES: Final = {"cpu": 1 << 18, "cuda": 1 << 24}
 SEGMENT_ROWS: Final = 2048
