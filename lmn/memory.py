@@ -213,7 +213,14 @@ class LogarithmicMemory(nn.Module):
         Raises:
             ValueError: it belongs to another configuration or batch than `tokens`.
             TypeError: it is no `MemoryState`, or of another type than `tokens`.
+            RuntimeError: autocast is on.
         """
+        if torch.is_autocast_enabled(tokens.device.type):
+            raise RuntimeError(
+                "torch.autocast would change types in the middle of this computation, which chooses "
+                "them itself; leave autocast around it, and convert block and input instead, for "
+                "example block.bfloat16() and x.bfloat16()"
+            )
         config = self.config
         if state is None:
             return self.initial_state(tokens.shape[0], tokens.dtype, tokens.device)

@@ -102,6 +102,15 @@ def test_bfloat16_stays_near_float64_at_every_level(config, run):
         assert relative_error(state.level(level), expected_state.level(level)) < 0.006
 
 
+def test_autocast_is_refused_with_what_to_do_instead():
+    block, zeros = LMNBlock(LMNConfig(width=8)), torch.zeros(1, 8)
+    state = block.initial_state(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for run in (lambda: block(torch.zeros(1, 3, 8)), lambda: block.step(zeros, state)):
+            with pytest.raises(RuntimeError, match=r"block\.bfloat16\(\)"):
+                run()
+
+
 def relative_error(coarse, exact):
     return ((coarse.double() - exact).norm() / exact.norm()).item()
 
