@@ -217,9 +217,9 @@ class LogarithmicMemory(nn.Module):
         """
         if torch.is_autocast_enabled(tokens.device.type):
             raise RuntimeError(
-                "torch.autocast would change types in the middle of this computation, which chooses "
-                "them itself; leave autocast around it, and convert block and input instead, for "
-                "example block.bfloat16() and x.bfloat16()"
+                "autocast is on, but this computation chooses its types itself; switch it off "
+                "here, and convert block and input instead, for example block.bfloat16() and "
+                "x.bfloat16()"
             )
         config = self.config
         if state is None:
