@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from lmn_bench.schema import Outcome, Record
 
 # Right after a model's work a quiet core takes up to 1.27 times its fastest for the reference loop;
-# beside a busy neighbour it takes 1.5 to 2 times as long. 11 of the 1,287 processes of
+# beside a busy neighbour it takes 1.5 to 2 times as long. 17 of the 1,175 processes of
 # `results/reference-scaling` lie between, so any bound there tells the same ones apart.
 DISTURBED = 1.3
 # An interval needs this many processes.
