@@ -101,8 +101,8 @@ class _ChunkAttention(torch.autograd.Function):
         ctx.save_for_backward(query, own, weight, *nodes)
         ctx.plan, ctx.heads = plan, heads
         mixed = []
-        rows = plan.gather(nodes, query, _row_type(query, weight))
-        for head in _heads(query, own, _project(rows, weight), plan, heads):
+        rows = _project(plan.gather(nodes, query, _row_type(query, weight)), weight)
+        for head in _heads(query, own, rows, plan, heads):
             part = head.weights[..., -1:] * head.value
             mixed.append(torch.baddbmm(part, head.weights, head.row_values, out=part))
         whole = torch.cat(mixed, dim=-1) if heads > 1 else mixed[0]
