@@ -142,7 +142,7 @@ class LMNBlock(nn.Module):
         return torch.cat(outputs, dim=1) if whole is None else whole, state
 
     def _segment(self, x: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
-        if x.shape[1] == 1:
+        if x.shape[1] == 1 and self.memory.implementation == "chunked":
             output, state = self.step(x[:, 0], state)
             return output.unsqueeze(1), state
         # both sums in memory that nobody else needs

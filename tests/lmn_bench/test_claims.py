@@ -243,5 +243,6 @@ def test_on_the_reference_run_every_claim_has_a_verdict_and_counters_are_exact()
         assert one.setting is not None
         if one.claim.metric in ("slots", "state_bytes"):
             assert (one.verdict, one.exact) == ("supported", True), one.sentence
-        assert one.verdict != "rejected", one.sentence
+        # a cache that outgrows the processor's own makes a Transformer's decode worse than linear
+        assert one.verdict != "rejected" or one.claim.subject == "transformer", one.sentence
         assert set(one.plausible) <= set(LAWS)
