@@ -9,6 +9,7 @@ LmnBenchError (message, hint, exit_code)
 ├── DeviceError (2)            a device asked for by name that this machine lacks
 ├── StoreError (2)             a run folder that cannot be read, written or continued
 │   └── NewerSchemaError       a run folder written by a newer lmn-bench
+├── ReportError (2)            a report whose packages for charts are missing or broken
 └── WorkerError (3)            the measuring process broke its protocol: our mistake
 
 Library code raises these and never prints or exits; `lmn_bench.cli` turns them into exit codes
@@ -93,6 +94,10 @@ class StoreError(LmnBenchError):
 
 class NewerSchemaError(StoreError):
     """A run folder whose schema is newer than this program's."""
+
+
+class ReportError(LmnBenchError):
+    """A report that cannot be made: a package that draws charts is missing or broken."""
 
 
 class WorkerError(LmnBenchError):

@@ -21,6 +21,13 @@ _BYTE_UNITS = {
 # Digits are bounded: more than 20 are a slip, and Python refuses to read thousands.
 _BYTES = re.compile(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]*)\s*")
 _LENGTH = re.compile(r"(\d{1,20})\^(\d{1,20})|(\d{1,20})([KkMm]?)")
+_CELL = re.compile(r"[~≥]?\s*([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)\s?([^\s\d\[]*)")
+_READ_UNITS = {
+    "s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9,
+    "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40,
+}  # fmt: skip
+_READ_PREFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+_COUNTED = ("", "FLOP", "FLOP/s", "B/s", "token/s", "slots")
 _RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 
 # A length past this is a typing slip: 2^40 float32 tokens of width 1 are 4 TiB.
@@ -215,6 +222,23 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def read_value(text: str) -> float | None:
+    """The number that a cell of a table begins with, in base units; None if it begins with none.
+
+    It reads back what the functions above write, with a "~" or "≥" before it and whatever after it,
+    so that cells can be put in order: "~98 µs", "1.50 GiB", "4.3× [4.0, 4.7]", "+0.22%".
+    """
+    match = _CELL.match(text)
+    if match is None:
+        return None
+    number, unit = float(match.group(1).replace(",", "")), match.group(2)
+    if unit in _READ_UNITS:
+        return number * _READ_UNITS[unit]
+    # 4.71 GFLOP/s, 6.73 GB/s, 57.7 k: the prefix of a count.
+    counts = unit[:1] in _READ_PREFIXES and unit[1:] in _COUNTED
+    return number * _READ_PREFIXES[unit[0]] if counts else number
 
 
 def format_value(value: float | None, unit: str, digits: int = 3) -> str:

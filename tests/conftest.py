@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
 # Machines that run tests are noisy, and a time is never what a test here is about.
 settings.register_profile("steady", deadline=None)
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache that the tests share among themselves, not with the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        shared = tmp_path_factory.getbasetemp().parent / "lmn-bench-cache"
+        patch.setenv("XDG_CACHE_HOME", str(shared))
+        yield
 
 
 @pytest.fixture(autouse=True)

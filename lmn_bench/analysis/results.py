@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Outcome, Record
 
+# What is said of values that are NaN or infinite.
+UNUSABLE = "is no finite number"
 TIME_UNITS = ("s", "token/s")
 
 
@@ -22,8 +25,8 @@ class CaseResult:
     Attributes:
         case: the case.
         outcome: `ok` if any process was; otherwise the first thing that went wrong.
-        reason: why it wasn't ok.
-        values: metric -> one value per ok process, in order of replicates.
+        reason: why it wasn't ok, or which of its processes or values weren't.
+        values: metric -> one value per ok process, in order of replicates; all finite.
     """
 
     case: Case
@@ -129,11 +132,19 @@ def _case_result(case: Case, records: Sequence[Record], limit_s: float | None) -
     failed = next((record for record in ordered if record.outcome is not Outcome.OK), None)
     timed = good if limit_s is None else [r for r in good if not is_disturbed(r, limit_s)]
     values: dict[str, list[float]] = {}
+    unusable: dict[str, int] = {}
     for record in good:
         for key, value in record.metrics.items():
-            if key in METRICS and (METRICS[key].unit not in TIME_UNITS or record in timed):
+            if key in METRICS and not math.isfinite(value):
+                unusable[key] = unusable.get(key, 0) + 1
+            elif key in METRICS and (METRICS[key].unit not in TIME_UNITS or record in timed):
                 values.setdefault(key, []).append(float(value))
-    reason = None
+    reasons = []
     if failed is not None:
-        reason = f"{len(good)} of {len(ordered)} processes ok: {failed.reason}"
-    return CaseResult(case, Outcome.OK, reason, {k: tuple(v) for k, v in values.items()})
+        reasons.append(f"{len(good)} of {len(ordered)} processes ok: {failed.reason}")
+    reasons += [
+        f"{METRICS[key].title} {UNUSABLE} in {count} of {len(good)} processes"
+        for key, count in unusable.items()
+    ]
+    kept = {k: tuple(v) for k, v in values.items()}
+    return CaseResult(case, Outcome.OK, "; ".join(reasons) or None, kept)

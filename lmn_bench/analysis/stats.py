@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,7 @@ def median_estimate(values: Sequence[float]) -> Estimate:
     return Estimate(middle, ordered[rank - 1], ordered[-rank], count, _coverage(count, rank))
 
 
+@cache
 def _coverage(count: int, rank: int) -> float:
     """Probability that the true median lies between the rank-th smallest and largest of `count`."""
     if 2 * rank > count:

@@ -1,8 +1,7 @@
-"""`lmn-bench report RUN`: a run's results, in the terminal or as a file."""
+"""`lmn-bench report RUN...`: results of one run or of several, in the terminal or as a file."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,59 +9,59 @@ import click
 from lmn_bench.cli.console import stderr_console, stdout_console
 from lmn_bench.cli.options import results_option
 
-FORMATS = ("text", "md", "csv", "json")
+FORMATS = ("text", "html", "md", "csv", "json")
 
 
-@click.command(name="report", short_help="Report a run's results.")
-@click.argument("run", required=False)
+@click.command(name="report", short_help="Report a run's results, or those of several.")
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
 @click.option("--format", "form", type=click.Choice(FORMATS),
               help="[default: text, or what the name given to -o ends in]")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
               help="Write to this file instead of stdout.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--charts", type=click.Choice(("svg", "png")),
+              help="With --format md -o FILE: charts too, as pictures beside FILE.")  # fmt: skip
 @click.option("--claims", metavar="SUITE",
               help="Judge this suite's claims in place of the run's own.")  # fmt: skip
 @results_option
 def command(
-    run: str | None, form: str | None, output: Path | None, as_json: bool, claims: str | None,
-    results: Path,
+    runs: tuple[str, ...], form: str | None, output: Path | None, as_json: bool,
+    charts: str | None, claims: str | None, results: Path,
 ) -> None:  # fmt: skip
-    """Report a run (a folder, a name, or the beginning of one; default: the latest)."""
-    from lmn_bench.analysis.results import result_set
-    from lmn_bench.cli.sweep import run_document
-    from lmn_bench.plan import plan
+    """Report a run (a folder, a name, or the beginning of one; default: the latest).
+
+    Several runs are laid over each other, each as a series of its own: machines are never pooled.
+    """
+    from lmn_bench.cli.reports import read_runs, save_pictures
+    from lmn_bench.errors import UsageError
     from lmn_bench.report.markdown import render_markdown
-    from lmn_bench.report.tabular import render_csv, render_json
+    from lmn_bench.report.page import csv_of, document_of, json_of, page_of
     from lmn_bench.report.text import render_document
-    from lmn_bench.store import find_run, read_run, save
-    from lmn_bench.suite import find_suite, load_suite
+    from lmn_bench.store import save
 
     form = "json" if as_json else form or _form_of(output)
-    stored = read_run(find_run(run, results))
-    if claims is not None:
-        others = load_suite(find_suite(claims)).claims
-        suite = replace(stored.info.suite, claims=others)
-        stored = replace(stored, info=replace(stored.info, suite=suite))
-    for bad in stored.bad_lines:
-        stderr_console().print(
-            f"warning: {stored.folder.name}/records.jsonl line {bad.number} left out: {bad.reason}",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
-    planned = plan(stored.info.suite, stored.info.environment)
-    found = result_set(stored.records, [item.case for item in planned])
+    if charts is not None and (form != "md" or output is None):
+        raise UsageError(
+            "--charts writes pictures beside a Markdown file", "give --format md and -o FILE too"
+        )
+    found = read_runs(runs or (None,), results, claims)
     console = stdout_console()
     if form == "text" and output is None:
-        console.print(render_document(run_document(stored, planned), console))
+        console.print(render_document(document_of(found), console))
         return
-    if form == "csv":
-        text = render_csv(found)
+    if form == "html":
+        text = page_of(found)
+    elif form == "csv":
+        text = csv_of(found)
     elif form == "json":
-        text = render_json(stored.info, found)
+        text = json_of(found)
     elif form == "md":
-        text = render_markdown(run_document(stored, planned))
+        document = document_of(found)
+        pictures = save_pictures(document, output, charts) if output and charts else {}
+        text = render_markdown(document, pictures)
     else:
         with console.capture() as captured:
-            console.print(render_document(run_document(stored, planned), console))
+            console.print(render_document(document_of(found), console))
         text = captured.get()
     if output is None:
         console.out(text, end="")
@@ -73,4 +72,5 @@ def command(
 
 def _form_of(output: Path | None) -> str:
     suffix = output.suffix.lstrip(".").lower() if output is not None else ""
+    suffix = {"htm": "html", "markdown": "md"}.get(suffix, suffix)
     return suffix if suffix in FORMATS else "text"

@@ -11,17 +11,17 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lmn_bench.analysis.results import result_set
 from lmn_bench.cli.ceilings import ceilings_of
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.progress import Progress
+from lmn_bench.cli.reports import save_page, summed_up
 from lmn_bench.environment import is_supported, read_environment
 from lmn_bench.errors import DeviceError, ExitCode, StoreError, UsageError
 from lmn_bench.plan import PlannedCase, plan, runnable
-from lmn_bench.report.build import build_report
 from lmn_bench.report.document import Document
 from lmn_bench.report.facts import warning_lines
 from lmn_bench.report.markdown import render_markdown
+from lmn_bench.report.page import document_of
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_answers, render_document
 from lmn_bench.run.process import ForkServer
@@ -159,15 +159,18 @@ def _measure(
 
 
 def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) -> int:
-    """Write the report, say the answers, and what to type next."""
-    document = run_document(run, planned)
-    save(run.folder / REPORT_FILE, render_markdown(document))
+    """Write the reports, say the answers, and what to type next."""
+    found = summed_up(run, planned)
+    document = document_of([found])
+    report = run.folder / REPORT_FILE
+    save(report, render_markdown(document))
+    page = save_page(run.folder, found, document)
     outcomes = Counter(record.outcome for record in run.records)
     failed = sum(record.is_failure for record in run.records)
     code = ExitCode.CASES_FAILED if failed else ExitCode.OK
-    report = run.folder / REPORT_FILE
     if as_json:
-        print_json({"run": str(run.folder), "report": str(report), "exit_code": int(code),
+        print_json({"run": str(run.folder), "report": str(report),
+                    "page": None if page is None else str(page), "exit_code": int(code),
                     "failed": failed, "outcomes": dict(outcomes),
                     "answers": document.answers})  # fmt: skip
         return code
@@ -175,7 +178,7 @@ def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) 
     for part in render_answers(document.answers):
         console.print(part)
     counts = ", ".join(f"{outcomes[o]:,} {o.value}" for o in Outcome if outcomes[o])
-    console.print(f"{counts}; report: {report}", markup=False, soft_wrap=True)
+    console.print(f"{counts}; report: {page or report}", markup=False, soft_wrap=True)
     verb = "show" if failed else "report"
     console.print(f"next: lmn-bench {verb} {run.folder}", markup=False, soft_wrap=True)
     return code
@@ -183,9 +186,7 @@ def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) 
 
 def run_document(run: StoredRun, planned: Sequence[PlannedCase]) -> Document:
     """The report of a run, cases in the order of its suite."""
-    results = result_set(run.records, [item.case for item in planned])
-    count = len(planned) * run.info.suite.measuring.processes
-    return build_report(run.info, results, run.records, count)
+    return document_of([summed_up(run, planned)])
 
 
 def _checked_environment(overrides: Sequence[Override]) -> Environment:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmn_bench.analysis.crossover import Comparison, Crossover, crossover
-from lmn_bench.analysis.growth import growth
-from lmn_bench.analysis.results import ResultSet
-from lmn_bench.analysis.scaling import scaling, series_sample
-from lmn_bench.analysis.sentences import growth_words, interval_words
-from lmn_bench.report.words import crossing_words, free_settings, own_subject, times, where
+from lmn_bench.analysis.results import UNUSABLE, ResultSet
+from lmn_bench.report.courses import course
+from lmn_bench.report.findings import Findings
+from lmn_bench.report.words import crossing_words, free_settings, own_subject, where
 from lmn_bench.schema import Case, Outcome
 from lmn_bench.units import format_cap, format_length, format_ratio
 
@@ -25,17 +24,30 @@ _MODE_WORD = {
 }
 
 
-def answers(results: ResultSet) -> Iterator[str]:
+def answers(findings: Findings) -> Iterator[str]:
     """How decode grows, and against whom and from where on our subject is ahead, or isn't."""
+    results = findings.results
     if not any(result.values for result in results.cases):
         yield "Nothing was measured: no case of this run finished (see Not measured, below)."
         return
     for setting in free_settings(results):
         own = own_subject(results.subjects(setting))
         if setting.mode == "decode":
-            yield from _growth_answer(results, setting, own)
+            yield from _growth_answer(findings, setting, own)
         yield from _standing_answers(results, setting, own)
     yield from _limit_answers(results)
+    yield from _lacking(results)
+
+
+def _lacking(results: ResultSet) -> Iterator[str]:
+    """What a run is too small or too broken to tell."""
+    measured = [result for result in results.cases if result.values]
+    if len({result.case.length for result in measured}) == 1:
+        yield "Only one length was measured: how anything grows cannot be told."
+    if all(len(values) == 1 for result in measured for values in result.values.values()):
+        yield "One process per case: no interval, and no noise to judge a law or a lead by."
+    if any(UNUSABLE in (result.reason or "") for result in measured):
+        yield "Values that are no finite numbers were left out (see Not measured, below)."
 
 
 def _limit_answers(results: ResultSet) -> Iterator[str]:
@@ -57,23 +69,20 @@ def _limit_answers(results: ResultSet) -> Iterator[str]:
         yield f"{_MODE_WORD[setting.mode]} under a cap of {cap} takes {', '.join(said)}."
 
 
-def _growth_answer(results: ResultSet, setting: Case, own: str) -> Iterator[str]:
-    """For example: … the time per token becomes 1.1× with lmn (laws left: constant; …)."""
+def _growth_answer(findings: Findings, setting: Case, own: str) -> Iterator[str]:
+    """For example: … with lmn the time per token stays flat within the noise (1.0× …); …."""
     spans: dict[tuple[int, int], list[str]] = {}
     for subject in dict.fromkeys((own, RIVAL)):
-        sample = series_sample(results.series(setting, subject), "latency_s")
-        found = None if sample is None else growth(sample)
-        if sample is not None and found is not None:
-            ratio = times(found.ratio.estimate, found.ratio.low, found.ratio.high)
-            laws = growth_words(scaling(sample, advice=False))
-            slope = f"top exponent {interval_words(found.exponent, 2)}"
-            said = f"{ratio} with {subject} (laws left: {laws}; {slope})"
-            spans.setdefault((int(found.first), int(found.last)), []).append(said)
-    for (first, last), grown in spans.items():
-        yield (
-            f"Decode{where(results, setting)}: from a context of {format_length(first)} to "
-            f"{format_length(last)} tokens the time per token becomes {', '.join(grown)}."
-        )
+        grown = findings.growth(setting, subject)
+        if grown is not None:
+            said = spans.setdefault((int(grown.first), int(grown.last)), [])
+            what = "it" if said else "the time per token"
+            way = course(findings.scaling(setting, subject), grown)
+            said.append(f"with {subject} {what} {way}")
+    for (first, last), grown_of in spans.items():
+        place = f"Decode{where(findings.results, setting)}"
+        span = f"from a context of {format_length(first)} to {format_length(last)} tokens"
+        yield f"{place}, {span}: {'; '.join(grown_of)}."
 
 
 def _standing_answers(results: ResultSet, setting: Case, own: str) -> Iterator[str]:

@@ -1,102 +1,156 @@
-"""Decides what a report says: from results to a document of sentences and tables."""
+"""Decides what a report says: from results to a document of sentences, charts and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from lmn_bench.analysis.claims import judge
-from lmn_bench.analysis.results import ResultSet, quiet_settings
-from lmn_bench.disturbance import DISTURBED, ENOUGH, is_disturbed, slow_loop_s
+from lmn_bench.analysis.results import ResultSet
 from lmn_bench.report.answers import answers
 from lmn_bench.report.claims import claims_answer, claims_sections
 from lmn_bench.report.document import Document, Section
-from lmn_bench.report.tables import (
-    failures_section,
-    limits_section,
-    mode_sections,
-    models_section,
-)
-from lmn_bench.report.words import machine_line
-from lmn_bench.schema import Environment, Record, RunInfo
+from lmn_bench.report.figures import mode_charts
+from lmn_bench.report.figures_memory import caps_charts
+from lmn_bench.report.findings import Findings
+from lmn_bench.report.method import method_section
+from lmn_bench.report.sources import Source
+from lmn_bench.report.tables import failures_section, limits_tables, mode_tables, models_section
+from lmn_bench.report.words import capped_groups, free_settings, machine_line, setting_title
+from lmn_bench.schema import Case, Record, RunInfo
 
 
-def build_report(
-    info: RunInfo, results: ResultSet, records: Sequence[Record], planned: int
-) -> Document:
-    """The whole report of a run.
+@dataclass(frozen=True)
+class RunResults:
+    """All that a report says about one run.
 
-    Args:
+    Attributes:
         info: what the run knows about itself.
         results: its cases.
         records: its records, for warnings and counts.
         planned: replicates that the suite asks for.
     """
+
+    info: RunInfo
+    results: ResultSet
+    records: Sequence[Record]
+    planned: int
+
+
+def build_report(
+    info: RunInfo, results: ResultSet, records: Sequence[Record], planned: int
+) -> Document:
+    """The whole report of a run; the arguments are those of `RunResults`."""
+    run = RunResults(info, results, records, planned)
+    findings = Findings(results)
     judged = judge(results, info.suite.claims)
-    sections = [*claims_sections(judged), *mode_sections(results, info)]
-    for section in (limits_section(results), models_section(results), failures_section(results)):
-        if section is not None:
-            sections.append(section)
-    sections.append(_method(info, records, planned))
     return Document(
         title=f"{info.suite.name}: {info.run_id}",
         subtitle=machine_line(info.environment),
-        answers=(*answers(results), *claims_answer(judged)),
-        sections=tuple(sections),
+        answers=(*answers(findings), *claims_answer(judged)),
+        sections=(*claims_sections(judged), *_sections(run, findings, charts=True),
+                  method_section(info, records, planned)),
+    )  # fmt: skip
+
+
+def build_overlay(runs: Sequence[RunResults], labels: Sequence[str]) -> Document:
+    """Several runs in one report: their charts laid over each other, the rest run by run.
+
+    Nothing is pooled: every run keeps its own medians, laws, verdicts and method.
+
+    Args:
+        runs: two or more.
+        labels: a distinct name for each.
+    """
+    findings = [Findings(run.results) for run in runs]
+    said: list[str] = []
+    sections: list[Section] = list(_overlaid(runs, findings, labels))
+    for run, found, label in zip(runs, findings, labels, strict=True):
+        judged = judge(run.results, run.info.suite.claims)
+        said += [f"{label}: {text}" for text in (*answers(found), *claims_answer(judged))]
+        own = (*claims_sections(judged), *_sections(run, found, charts=False),
+               method_section(run.info, run.records, run.planned))  # fmt: skip
+        sections += [
+            Section(f"{label} · {section.title}", section.sentences, section.tables)
+            for section in own
+        ]
+    machines = "; ".join(
+        f"{label}: {machine_line(run.info.environment)}"
+        for run, label in zip(runs, labels, strict=True)
     )
+    return Document(f"{len(runs)} runs side by side", machines, tuple(said), tuple(sections))
 
 
-def _method(info: RunInfo, records: Sequence[Record], planned: int) -> Section:
-    measuring, environment = info.suite.measuring, info.environment
-    further = sum(record.replicate >= measuring.processes for record in records)
-    sentences = [
-        f"{measuring.processes} processes per case, each with its own check, memory pass and "
-        f"timing pass; order shuffled in rounds with seed {info.seed}.",
-        "A value is the median over processes; its interval runs between order statistics "
-        f"({_interval_words(measuring.processes)}).",
-        f"{len(records) - further:,} of {planned:,} planned processes recorded"
-        + (
-            f", and {further:,} further ones of cases that had been disturbed; "
-            if further
-            else "; "
-        )
-        + f"lmn-bench {environment.lmn_bench}, torch {environment.torch}, "
-        f"Python {environment.python}{_git(environment)}.",
-    ]
-    limit_s = slow_loop_s(records)
-    slow = sum(is_disturbed(record, limit_s) for record in records)
-    timed = sum("latency_s" in record.metrics for record in records)
-    if slow:
-        quiet = {setting.mode for setting in quiet_settings(records)}
-        where = ", ".join(sorted(quiet)) or "no mode"
-        sentences.append(
-            f"{slow:,} of {timed:,} processes ran while the machine itself was slow (reference "
-            f"loop over {DISTURBED:g} times its fastest). Their times are left out where every "
-            f"case of a mode has {ENOUGH} others: here in {where}."
-        )
-    sentences += [f"Noise: {w.message}; {w.hint}." for w in environment.warnings]
-    warned: dict[str, int] = {}
-    for record in records:
-        for warning in record.warnings:
-            kind = warning.split(":")[0]
-            warned[kind] = warned.get(kind, 0) + 1
-    sentences += [
-        f"{count:,} replicates with the warning “{kind}” (see records.jsonl)."
-        for kind, count in warned.items()
-    ]
-    if info.command:
-        sentences.append(f"Repeat it: {' '.join(info.command)}")
-    return Section("Method", sentences=tuple(sentences))
+def run_labels(infos: Sequence[RunInfo]) -> list[str]:
+    """A distinct name per run: its machine's where each is of its own, else the run's own."""
+    for names in ([info.environment.hostname for info in infos], [info.run_id for info in infos]):
+        if len(set(names)) == len(infos):
+            return names
+    return [f"{info.run_id} ({place})" for place, info in enumerate(infos, start=1)]
 
 
-def _interval_words(processes: int) -> str:
-    if processes == 1:
-        return "one process: no interval"
-    if processes < 6:
-        return f"with {processes} processes their whole range, {1 - 2.0 ** (1 - processes):.1%}"
-    return "at least 95%"
+def _sections(run: RunResults, findings: Findings, *, charts: bool) -> Iterator[Section]:
+    """A section per setting, and those on caps, models and failures."""
+    results, places = run.results, tuple(run.results.subjects())
+    keys = _Keys()
+
+    def source(setting: Case) -> Source:
+        return Source(findings, setting, run.info.ceiling(setting), "", 0, places)
+
+    for setting in free_settings(results):
+        drawn = (
+            mode_charts([source(setting)], keys.of(setting), with_state=_tells_state(run, setting))
+            if charts else ()
+        )  # fmt: skip
+        tables = mode_tables(findings, setting, run.info.ceiling(setting))
+        yield Section(setting_title(setting), tables=tables, charts=drawn)
+    groups = capped_groups(results)
+    if groups:
+        sources = [[source(setting) for setting in group] for group in groups]
+        drawn = tuple(caps_charts(sources, "caps")) if charts else ()
+        yield Section("Under a memory cap", tables=limits_tables(results), charts=drawn)
+    for section in (models_section(results), failures_section(results)):
+        if section is not None:
+            yield section
 
 
-def _git(environment: Environment) -> str:
-    if environment.git_commit is None:
-        return ""
-    return f", commit {environment.git_commit[:10]}{' (changed)' * bool(environment.git_dirty)}"
+def _overlaid(
+    runs: Sequence[RunResults], findings: Sequence[Findings], labels: Sequence[str]
+) -> Iterator[Section]:
+    """A section of charts per setting that any run has, and one on caps."""
+    places = tuple(dict.fromkeys(name for run in runs for name in run.results.subjects()))
+    keys = _Keys()
+
+    def sources(setting: Case) -> list[Source]:
+        return [
+            Source(found, setting, run.info.ceiling(setting), label, number, places)
+            for number, (run, found, label) in enumerate(zip(runs, findings, labels, strict=True))
+            if run.results.subjects(setting)
+        ]
+
+    free = dict.fromkeys(setting for run in runs for setting in free_settings(run.results))
+    for setting in free:
+        with_state = any(_tells_state(run, setting) for run in runs)
+        drawn = mode_charts(sources(setting), keys.of(setting), with_state=with_state)
+        yield Section(setting_title(setting), charts=drawn)
+    capped = dict.fromkeys(tuple(group) for run in runs for group in capped_groups(run.results))
+    if capped:
+        groups = [[one for setting in group for one in sources(setting)] for group in capped]
+        yield Section("Under a memory cap", charts=tuple(caps_charts(groups, "caps")))
+
+
+class _Keys:
+    """Distinct keys of charts: decode, decode-2, prefill."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, int] = {}
+
+    def of(self, setting: Case) -> str:
+        count = self._used[setting.mode] = self._used.get(setting.mode, 0) + 1
+        return setting.mode if count == 1 else f"{setting.mode}-{count}"
+
+
+def _tells_state(run: RunResults, setting: Case) -> bool:
+    """State and slots are told once: with decode, or without any with every mode that has them."""
+    modes = {one.mode for one in free_settings(run.results)}
+    return setting.mode == "decode" or "decode" not in modes

@@ -1,8 +1,10 @@
-"""A report as plain data: sections of sentences and tables, with nothing said about looks."""
+"""A report as plain data: sections of sentences, charts and tables; nothing is said about looks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from lmn_bench.report.chart import Chart
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, sentences and tables."""
+    """A heading, sentences, charts and the tables with their numbers."""
 
     title: str
     sentences: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
+    charts: tuple[Chart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,3 +51,8 @@ class Document:
     subtitle: str
     answers: tuple[str, ...]
     sections: tuple[Section, ...]
+
+    @property
+    def charts(self) -> tuple[Chart, ...]:
+        """The charts of all sections."""
+        return tuple(chart for section in self.sections for chart in section.charts)

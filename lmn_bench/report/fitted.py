@@ -13,6 +13,7 @@ from lmn_bench.analysis.sentences import (
     length_words,
     scaling_sentence,
 )
+from lmn_bench.report.courses import course
 from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.schema import LAWS
 
@@ -79,7 +80,10 @@ def fitted_document(x: str, y: str, fitted: Sequence[FittedGroup]) -> Document:
         wraps=True,
     )
     sentences = tuple(
-        f"{one.name}: {scaling_sentence(one.scaling)}" for one in fitted if one.scaling is not None
+        f"{one.name}: {course(one.scaling, one.scaling.growth, exponent=False)}. "
+        f"{scaling_sentence(one.scaling)}"
+        for one in fitted
+        if one.scaling is not None
     )
     return Document(f"{y} against {x}", "", sentences, (Section("Laws", tables=(table,)),))
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lmn_bench.report.document import Document, Table
 
 
-def render_markdown(document: Document) -> str:
-    """The whole document as GitHub-flavoured Markdown."""
-    return "\n".join(_lines(document)).rstrip() + "\n"
+def render_markdown(document: Document, pictures: Mapping[str, str] | None = None) -> str:
+    """The whole document as GitHub-flavoured Markdown.
+
+    Args:
+        document: what it says.
+        pictures: path of the picture of each chart, by its key; a chart without one is left out.
+    """
+    return "\n".join(_lines(document, pictures or {})).rstrip() + "\n"
 
 
 def render_table(table: Table) -> str:
@@ -17,7 +22,7 @@ def render_table(table: Table) -> str:
     return "\n".join(_table(table)).rstrip() + "\n"
 
 
-def _lines(document: Document) -> Iterator[str]:
+def _lines(document: Document, pictures: Mapping[str, str]) -> Iterator[str]:
     yield f"# {_escaped(document.title)}"
     yield ""
     yield _escaped(document.subtitle)
@@ -33,6 +38,12 @@ def _lines(document: Document) -> Iterator[str]:
             yield f"* {_escaped(sentence)}"
         if section.sentences:
             yield ""
+        for chart in section.charts:
+            if chart.key in pictures:
+                yield f"![{_escaped(chart.title)}](<{pictures[chart.key]}>)"
+                yield ""
+                yield f"*{_escaped(chart.reading)}*"
+                yield ""
         for table in section.tables:
             yield from _table(table)
             yield ""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from lmn_bench.analysis.crossover import Crossover, crossover
-from lmn_bench.analysis.growth import TOP_LENGTHS, growth
+from lmn_bench.analysis.growth import TOP_LENGTHS
 from lmn_bench.analysis.results import CaseResult, ResultSet
-from lmn_bench.analysis.scaling import scaling, series_sample
 from lmn_bench.analysis.sentences import growth_words, interval_words
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Section, Table
+from lmn_bench.report.findings import Findings
 from lmn_bench.report.rates import achieved_table
 from lmn_bench.report.words import (
     OWN_SUBJECT,
     SHORT_OUTCOME,
+    capped_groups,
     crossing_words,
-    free_settings,
     model_words,
     names,
     own_subject,
@@ -25,7 +23,7 @@ from lmn_bench.report.words import (
     times,
     without_cap,
 )
-from lmn_bench.schema import Case, Outcome, RunInfo
+from lmn_bench.schema import Case, Ceiling, Outcome
 from lmn_bench.units import format_bytes, format_cap, format_length, format_value
 
 # A value whose interval is wider than this (relative half-width) is marked as unsure.
@@ -39,35 +37,34 @@ _LATENCY_OF = {
 }
 
 
-def mode_sections(results: ResultSet, info: RunInfo) -> Iterator[Section]:
-    """A section per mode and setting: time, memory or state, growth, who is ahead, and rates."""
-    for setting in free_settings(results):
-        tables = [_value_table(results, setting, "latency_s", _LATENCY_OF[setting.mode])]
-        if setting.mode == "decode":
-            tables.append(
-                _value_table(
-                    results, setting, "latency_worst_s", "Worst step at a context",
-                    "The slowest position by its median: a merge cascade for an LMN, "
-                    "not a pause of the machine.",
-                )
-            )  # fmt: skip
-            tables.append(_value_table(results, setting, "state_bytes", "State kept per sequence"))
-        else:
-            tables.append(
-                _value_table(
-                    results, setting, "working_memory_bytes", "Working memory",
-                    METRICS["working_memory_bytes"].meaning.capitalize() + ".",
-                )
-            )  # fmt: skip
-        if setting.compile:
-            tables += [
-                _value_table(results, setting, metric, METRICS[metric].title.capitalize())
-                for metric in ("compile_s", "compiled_graphs")
-            ]
-        tables += [_growth_table(results, setting), _standing_table(results, setting),
-                   achieved_table(results, setting, info.ceiling(setting))]  # fmt: skip
-        kept = tuple(table for table in tables if table is not None and table.rows)
-        yield Section(setting_title(setting), tables=kept)
+def mode_tables(findings: Findings, setting: Case, ceiling: Ceiling | None) -> tuple[Table, ...]:
+    """The tables of a setting: time, memory or state, growth, who is ahead, and rates."""
+    results = findings.results
+    tables = [_value_table(results, setting, "latency_s", _LATENCY_OF[setting.mode])]
+    if setting.mode == "decode":
+        tables.append(
+            _value_table(
+                results, setting, "latency_worst_s", "Worst step at a context",
+                "The slowest position by its median: a merge cascade for an LMN, "
+                "not a pause of the machine.",
+            )
+        )  # fmt: skip
+        tables.append(_value_table(results, setting, "state_bytes", "State kept per sequence"))
+    else:
+        tables.append(
+            _value_table(
+                results, setting, "working_memory_bytes", "Working memory",
+                METRICS["working_memory_bytes"].meaning.capitalize() + ".",
+            )
+        )  # fmt: skip
+    if setting.compile:
+        tables += [
+            _value_table(results, setting, metric, METRICS[metric].title.capitalize())
+            for metric in ("compile_s", "compiled_graphs")
+        ]
+    tables += [_growth_table(findings, setting), _standing_table(results, setting),
+               achieved_table(results, setting, ceiling)]  # fmt: skip
+    return tuple(table for table in tables if table is not None and table.rows)
 
 
 def _value_table(
@@ -100,17 +97,15 @@ def _cell(result: CaseResult | None, metric: str) -> str:
     return mark + format_value(estimate.value, METRICS[metric].unit, 2 if mark else 3)
 
 
-def _growth_table(results: ResultSet, setting: Case) -> Table | None:
+def _growth_table(findings: Findings, setting: Case) -> Table | None:
     rows = []
-    for subject in results.subjects(setting):
-        sample = series_sample(results.series(setting, subject), "latency_s")
-        found = None if sample is None else growth(sample)
-        if sample is not None and found is not None:
+    for subject in findings.results.subjects(setting):
+        found = findings.growth(setting, subject)
+        if found is not None:
             ratio = times(found.ratio.estimate, found.ratio.low, found.ratio.high)
-            laws = growth_words(scaling(sample, advice=False))
+            laws = growth_words(findings.scaling(setting, subject))
             rows.append((subject, laws, ratio, interval_words(found.exponent, 2)))
-    lengths = results.lengths(setting)
-    if len(lengths) < 2 or not rows:
+    if not rows:
         return None
     return Table(
         "Growth of the time with length",
@@ -155,15 +150,12 @@ def _standing_row(other: str, found: Crossover) -> tuple[str, ...]:
     return (other, ahead, behind, crossing_words(found.crossing), *ends)
 
 
-def limits_section(results: ResultSet) -> Section | None:
+def limits_tables(results: ResultSet) -> tuple[Table, ...]:
     """The longest length that each subject finishes under each cap."""
-    capped = [s for s in results.settings() if s.memory_cap_bytes is not None]
-    if not capped:
-        return None
-    caps = sorted({s.memory_cap_bytes for s in capped if s.memory_cap_bytes is not None})
     tables = []
-    for common in dict.fromkeys(without_cap(setting) for setting in capped):
-        group = [setting for setting in capped if without_cap(setting) == common]
+    for group in capped_groups(results):
+        caps = [setting.memory_cap_bytes for setting in group]
+        common = without_cap(group[0])
         lengths = sorted({n for setting in group for n in results.lengths(setting)})
         subjects = list(dict.fromkeys(s for setting in group for s in results.subjects(setting)))
         by_cap = {setting.memory_cap_bytes: setting for setting in group}
@@ -181,7 +173,7 @@ def limits_section(results: ResultSet) -> Section | None:
                 "process with its model: input, state and working memory.",
             )
         )
-    return Section("Under a memory cap", tables=tuple(tables))
+    return tuple(tables)
 
 
 def _longest(results: ResultSet, setting: Case | None, subject: str) -> str:
@@ -207,7 +199,8 @@ def models_section(results: ResultSet) -> Section | None:
     for model, dtype in models:
         found: dict[str, CaseResult] = {}
         for result in results.cases:
-            if (result.case.model, result.case.dtype) == (model, dtype) and result.values:
+            known = {"parameters", "parameter_bytes"} <= set(result.values)
+            if (result.case.model, result.case.dtype) == (model, dtype) and known:
                 found.setdefault(result.case.subject, result)
         if not found:
             continue

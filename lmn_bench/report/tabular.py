@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -34,8 +34,32 @@ def render_csv(results: ResultSet) -> str:
     return str(tidy(results).to_csv(index=False))
 
 
+def render_csv_of_runs(runs: Sequence[tuple[RunInfo, ResultSet]]) -> str:
+    """The tidy tables of several runs as one, with the run and its machine before every row."""
+    frames = []
+    for info, results in runs:
+        frame = tidy(results)
+        frame.insert(0, "machine", info.environment.hostname)
+        frame.insert(0, "run", info.run_id)
+        frames.append(frame)
+    return str(pd.concat(frames, ignore_index=True).to_csv(index=False))
+
+
 def render_json(info: RunInfo, results: ResultSet) -> str:
     """Run and results as one JSON object."""
+    return _dump({"schema": SCHEMA, **_run_data(info, results)})
+
+
+def render_json_of_runs(runs: Sequence[tuple[RunInfo, ResultSet]]) -> str:
+    """Several runs, each as `render_json` has it, in a list `runs`."""
+    return _dump({"schema": SCHEMA, "runs": [_run_data(info, found) for info, found in runs]})
+
+
+def _dump(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+
+
+def _run_data(info: RunInfo, results: ResultSet) -> dict[str, Any]:
     cases = []
     for result in results.cases:
         metrics = {}
@@ -53,8 +77,7 @@ def render_json(info: RunInfo, results: ResultSet) -> str:
             }
         )
     claims = [asdict(verdict) for verdict in judge(results, info.suite.claims)]
-    document = {"schema": SCHEMA, "run": asdict(info), "cases": cases, "claims": claims}
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
+    return {"run": asdict(info), "cases": cases, "claims": claims}
 
 
 def _rows(results: ResultSet) -> Iterator[tuple[Any, ...]]:

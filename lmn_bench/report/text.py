@@ -12,9 +12,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from lmn_bench.report.document import Document, Section, Table
+from lmn_bench.report.words import BAD_WORDS
 
-# Words that mark a bad end; they are coloured too, but the word alone says it.
-BAD_WORDS = ("OOM", "timeout", "killed", "error", "wrong")
 # Between two columns: a space of padding on either side and the (invisible) line.
 _GAP = 3
 

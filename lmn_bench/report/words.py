@@ -22,11 +22,22 @@ SHORT_OUTCOME = {
     Outcome.INCORRECT: "wrong",
     Outcome.SKIPPED: "skipped",
 }
+# Words that mark a bad end; they are coloured too, but the word alone says it.
+BAD_WORDS = ("OOM", "timeout", "killed", "error", "wrong")
 
 
 def own_subject(subjects: Sequence[str]) -> str:
     """The subject that the others are set against."""
     return OWN_SUBJECT if OWN_SUBJECT in subjects else subjects[0]
+
+
+def capped_groups(results: ResultSet) -> list[list[Case]]:
+    """Settings under a memory cap, those together that differ in nothing else, by rising cap."""
+    groups: dict[Case, list[Case]] = {}
+    for setting in results.settings():
+        if setting.memory_cap_bytes is not None:
+            groups.setdefault(without_cap(setting), []).append(setting)
+    return [sorted(group, key=lambda s: s.memory_cap_bytes or 0) for group in groups.values()]
 
 
 def free_settings(results: ResultSet) -> list[Case]:

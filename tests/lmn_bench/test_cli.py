@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,7 +83,8 @@ def no_gpu():
 def test_help_loads_nothing_heavy():
     code = (
         "import sys; from lmn_bench.cli import run_command_line; run_command_line(['--help']);"
-        "heavy = {'torch', 'numpy', 'pandas', 'scipy', 'pydantic', 'altair', 'psutil'};"
+        "heavy = {'torch', 'numpy', 'pandas', 'scipy', 'pydantic', 'altair', 'psutil',"
+        "'vl_convert', 'jinja2'};"
         "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or None)"
     )
     done = subprocess.run(
@@ -346,7 +349,9 @@ def test_a_run_keeps_the_ceilings_that_its_suite_asks_for(cli, tmp_path):
 
 def test_a_run_writes_one_folder_with_run_records_and_report(results):
     (folder,) = list_runs(results)
-    assert {path.name for path in folder.iterdir()} == {"run.json", "records.jsonl", "report.md"}
+    assert {path.name for path in folder.iterdir()} == {
+        "run.json", "records.jsonl", "report.md", "report.html",
+    }  # fmt: skip
     assert (folder / "report.md").read_text().startswith("# smoke: ")
 
 
@@ -416,12 +421,49 @@ def test_a_report_judges_the_claims_of_another_suite_when_asked(cli, results):
     assert "claims about growth" not in without
 
 
-@pytest.mark.parametrize("name", ["report.md", "report.csv", "report.json", "report.txt"])
+@pytest.mark.parametrize(
+    "name", ["report.md", "report.csv", "report.json", "report.txt", "report.html"]
+)
 def test_a_report_goes_to_a_file_in_the_form_of_its_ending(cli, results, tmp_path, name):
     code, out, err = cli("report", "-o", name, "--results", results)
     assert (code, out) == (0, "")
     assert f"wrote {name}" in err
     assert (tmp_path / name).read_text()
+
+
+def test_markdown_can_have_its_charts_beside_it(cli, results, tmp_path):
+    code, _, _ = cli("report", "-o", "pr.md", "--charts", "svg", "--results", results)
+    assert code == 0
+    pictures = re.findall(r"\(<(pr-charts/[^>]+\.svg)>\)", (tmp_path / "pr.md").read_text())
+    assert pictures
+    assert all((tmp_path / name).read_text().startswith("<svg") for name in pictures)
+
+
+@pytest.mark.parametrize("options", [["--charts", "svg"], ["--charts", "png", "-o", "r.html"]])
+def test_charts_without_a_markdown_file_are_refused(cli, results, options):
+    code, _, err = cli("report", *options, "--results", results)
+    assert code == 2
+    assert "--format md and -o FILE" in err
+
+
+def test_several_runs_are_reported_side_by_side(cli, results, tmp_path):
+    (one,) = list_runs(results)
+    other = tmp_path / "other"
+    shutil.copytree(one, other)
+    text = (other / "run.json").read_text()
+    (other / "run.json").write_text(text.replace(one.name, "another-run"))
+    for form in ("html", "md", "csv", "json", "text"):
+        code, out, _ = cli("report", one, other, "--format", form)
+        assert code == 0
+        assert one.name in out
+        assert "another-run" in out
+
+
+def test_a_run_given_twice_is_refused(cli, results):
+    (one,) = list_runs(results)
+    code, _, err = cli("report", one, one)
+    assert code == 2
+    assert "is given twice" in err
 
 
 def test_a_report_that_cannot_be_written_is_told(cli, results):

@@ -74,6 +74,19 @@ RUNS = {
     "partly failed": [ok(case(), 0), failed(case(), Outcome.KILLED, "signal 9", 1)],
     "a long name": [*series(LONG_NAME, flat), *series("lmn", linear)],
     "no records": [],
+    "not a number": [
+        *(
+            ok(case(length=n), r, float("nan") if r == 0 else 1e-3, state_bytes=float("inf"))
+            for n in (64, 128, 256)
+            for r in range(3)
+        ),
+        *(ok(case("gru", length=64), r, float("nan")) for r in range(3)),
+    ],
+    "zeros": [
+        ok(case(length=n), r, state_bytes=0, working_memory_bytes=0)
+        for n in (64, 128)
+        for r in range(3)
+    ],
 }
 
 # ------------------------------------------------------------------------------- every kind of run
@@ -141,8 +154,8 @@ def test_the_answer_says_from_which_length_on_lmn_is_ahead_and_where_it_is_not()
 def test_the_answer_about_decode_says_how_its_time_grows():
     records = [*series("lmn", flat, mode="decode"), *series("transformer", linear, mode="decode")]
     said = answer_about(records, "per token")
-    assert "becomes 1.0×" in said
-    assert "16× [16, 16] with transformer" in said
+    assert "with lmn the time per token stays flat within the noise (1.0× [0.98, 1.0])" in said
+    assert "with transformer it grows 16× [16, 16], like n (exponent 1.00" in said
 
 
 def standing(of_lmn, of_transformer):
@@ -181,6 +194,20 @@ def test_a_run_where_nothing_finished_says_so_and_why():
     document = document_of(RUNS["only failures"])
     assert "Nothing was measured" in document.answers[0]
     assert "boom" in words_of(document)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("one length", "Only one length was measured"), ("one process", "One process per case"),
+     ("not a number", "Values that are no finite numbers were left out")],
+)  # fmt: skip
+def test_a_run_that_cannot_tell_says_so_first(name, said):
+    assert any(said in answer for answer in document_of(RUNS[name]).answers)
+
+
+def test_values_that_are_no_numbers_are_counted_with_their_case():
+    said = words_of(document_of(RUNS["not a number"]))
+    assert "latency is no finite number in 1 of 3 processes" in said
 
 
 def test_one_process_is_said_to_give_no_interval():

@@ -172,3 +172,24 @@ def test_lengths_show_as_a_range_where_they_double(lengths, text):
 @pytest.mark.parametrize(("ratio", "text"), [(2.314, "2.31×"), (15.2, "15×"), (0.95, "0.950×")])
 def test_a_ratio_shows_what_it_can_hold(ratio, text):
     assert units.format_ratio(ratio) == text
+
+
+# ------------------------------------------------------------------------------- reading cells
+
+
+@pytest.mark.parametrize("unit", ["s", "B", "FLOP/s", "B/s", "token/s", ""])
+@given(value=st.floats(1e-2, 1e15))
+def test_a_written_value_is_read_back(unit, value):
+    assert units.read_value(units.format_value(value, unit)) == pytest.approx(
+        value, rel=6e-3, abs=0.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [("~98 µs", 98e-6), ("≥ 32,768", 32768), ("4.3× [4.0, 4.7]", 4.3), ("+0.22%", 0.22),
+     ("-0.03 [-0.07, 0.01]", -0.03), ("3.5e-07", 3.5e-7), ("16.0 MiB", 16 * 2**20),
+     ("128 (timeout)", 128), ("–", None), ("OOM", None), ("n log n", None), ("", None)],
+)  # fmt: skip
+def test_cells_of_every_kind_are_read(cell, value):
+    assert units.read_value(cell) == (None if value is None else pytest.approx(value))

@@ -1,0 +1,92 @@
+"""What `report` and `run` share: runs read and summed up, and files of charts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lmn_bench.analysis.results import result_set
+from lmn_bench.cli.console import stderr_console
+from lmn_bench.errors import StoreError, UsageError
+from lmn_bench.plan import PlannedCase, plan
+from lmn_bench.report.build import RunResults
+from lmn_bench.report.document import Document
+from lmn_bench.report.page import page_of
+from lmn_bench.store import StoredRun, find_run, read_run, save
+from lmn_bench.suite import find_suite, load_suite
+
+HTML_FILE = "report.html"
+
+
+def read_runs(
+    names: Sequence[str | None], results: Path, claims: str | None = None
+) -> list[RunResults]:
+    """Runs by folder, name or the beginning of one (None: the latest), each once.
+
+    Lines that cannot be read are named on stderr. `claims` is a suite whose claims stand in for the
+    runs' own.
+    """
+    found: list[RunResults] = []
+    folders: set[Path] = set()
+    others = None if claims is None else load_suite(find_suite(claims)).claims
+    for name in names:
+        stored = read_run(find_run(name, results))
+        if stored.folder.resolve() in folders:
+            raise UsageError(f"{stored.folder} is given twice", "name every run once")
+        folders.add(stored.folder.resolve())
+        if others is not None:
+            suite = replace(stored.info.suite, claims=others)
+            stored = replace(stored, info=replace(stored.info, suite=suite))
+        for bad in stored.bad_lines:
+            stderr_console().print(
+                f"warning: {stored.folder.name}/records.jsonl line {bad.number} left out: "
+                f"{bad.reason}",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
+        found.append(summed_up(stored, plan(stored.info.suite, stored.info.environment)))
+    return found
+
+
+def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:
+    """A run with its cases in the order of its suite."""
+    results = result_set(run.records, [item.case for item in planned])
+    count = len(planned) * run.info.suite.measuring.processes
+    return RunResults(run.info, results, run.records, count)
+
+
+def save_page(folder: Path, run: RunResults, document: Document) -> Path | None:
+    """Write the page of a run beside its records; if that fails, say so and go on.
+
+    Everything measured is on disk before. What draws the charts is not ours: not even a broken
+    installation of it, whose errors may derive from anything, may take the other results with it.
+    """
+    path = folder / HTML_FILE
+    try:
+        save(path, page_of([run], document))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        reason = " ".join(f"{error}".split()) or type(error).__name__
+        stderr_console().print(
+            f"warning: no {HTML_FILE}: {reason}\n"
+            f"hint: everything measured is safe; try again with `lmn-bench report {folder} "
+            f"-o {path}`",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
+        return None
+    return path
+
+
+def save_pictures(document: Document, output: Path, form: str) -> dict[str, str]:
+    """Write every chart as a picture into a folder beside `output`; its path from there, by key."""
+    from lmn_bench.report.vega import picture
+
+    folder = output.with_name(f"{output.stem}-charts")
+    try:
+        folder.mkdir(exist_ok=True)
+        for chart in document.charts:
+            (folder / f"{chart.key}.{form}").write_bytes(picture(chart, form))
+    except OSError as error:
+        raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
+    return {chart.key: f"{folder.name}/{chart.key}.{form}" for chart in document.charts}

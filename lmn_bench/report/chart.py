@@ -1,0 +1,109 @@
+"""A chart as plain data: what is shown, with nothing said about looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+# lines: values against length, both logarithmic. stack: parts of a whole per length. strip: a row
+# per series that says at which lengths it finished.
+Kind = Literal["lines", "stack", "strip"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart, or one part of a stack.
+
+    Attributes:
+        name: as it is shown.
+        place: which colour and shape: that of its subject, the same in all charts of a report.
+        run: which run of several it belongs to, from 0.
+    """
+
+    name: str
+    place: int
+    run: int = 0
+
+
+@dataclass(frozen=True)
+class Point:
+    """A measured value at one length, its interval where it has one, and words for hovering."""
+
+    series: str
+    length: int
+    value: float
+    low: float | None = None
+    high: float | None = None
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class LawPoint:
+    """A fitted law, or a bound, at one length, with its 95 % band where it has one."""
+
+    series: str
+    length: float
+    value: float
+    low: float | None
+    high: float | None
+    law: str
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where a series did not finish: the outcome's name, and why. `tried`: False if skipped."""
+
+    series: str
+    length: int
+    word: str
+    reason: str
+    tried: bool = True
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One plot of a chart; the panels of a chart share their axes."""
+
+    title: str
+    points: tuple[Point, ...] = ()
+    laws: tuple[LawPoint, ...] = ()
+    bounds: tuple[LawPoint, ...] = ()
+    stops: tuple[Stop, ...] = ()
+
+    @property
+    def lengths(self) -> list[float]:
+        """Every length that something stands at."""
+        measured = [float(point.length) for point in self.points]
+        stopped = [float(stop.length) for stop in self.stops]
+        return measured + stopped + [bound.length for bound in self.bounds]
+
+    @property
+    def values(self) -> list[float]:
+        """Every measured value and every bound."""
+        return [point.value for point in self.points] + [bound.value for bound in self.bounds]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    Attributes:
+        key: name of its file and its place in a page, distinct within a document.
+        title: what is shown, with its setting.
+        reading: one sentence on how to read it.
+        kind: see `Kind`.
+        x_title, y_title: of the axes.
+        unit: of the values: s, B, token/s, FLOP/s, B/s, "share" (1 is all) or "" for a count.
+        series: in the order of the legend.
+        panels: at least one.
+    """
+
+    key: str
+    title: str
+    reading: str
+    kind: Kind
+    x_title: str
+    y_title: str
+    unit: str
+    series: tuple[Series, ...]
+    panels: tuple[Panel, ...]

@@ -1,0 +1,96 @@
+"""How a run was measured, what disturbed it, and how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lmn_bench.analysis.results import quiet_settings
+from lmn_bench.disturbance import DISTURBED, ENOUGH, is_disturbed, slow_loop_s
+from lmn_bench.report.document import Section, Table
+from lmn_bench.report.facts import ceiling_rows, environment_rows
+from lmn_bench.schema import Environment, Record, RunInfo
+
+METHOD = "Method"
+
+
+def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Section:
+    """Processes, intervals, counts, noise and the command of a run.
+
+    Args:
+        info: what the run knows about itself.
+        records: its records.
+        planned: replicates that the suite asks for.
+    """
+    measuring, environment = info.suite.measuring, info.environment
+    further = sum(record.replicate >= measuring.processes for record in records)
+    sentences = [
+        f"{measuring.processes} processes per case, each with its own check, memory pass and "
+        f"timing pass; order shuffled in rounds with seed {info.seed}.",
+        "A value is the median over processes; its interval runs between order statistics "
+        f"({_interval_words(measuring.processes)}).",
+        f"{len(records) - further:,} of {planned:,} planned processes recorded"
+        + (
+            f", and {further:,} further ones of cases that had been disturbed; "
+            if further
+            else "; "
+        )
+        + f"lmn-bench {environment.lmn_bench}, torch {environment.torch}, "
+        f"Python {environment.python}{_git(environment)}.",
+        *disturbed_sentences(records),
+        *(f"Noise: {w.message}; {w.hint}." for w in environment.warnings),
+    ]
+    warned: dict[str, int] = {}
+    for record in records:
+        for warning in record.warnings:
+            kind = warning.split(":")[0]
+            warned[kind] = warned.get(kind, 0) + 1
+    sentences += [
+        f"{count:,} replicates with the warning “{kind}” (see records.jsonl)."
+        for kind, count in warned.items()
+    ]
+    if info.command:
+        sentences.append(f"Repeat it: {' '.join(info.command)}")
+    return Section(METHOD, sentences=tuple(sentences))
+
+
+def machine_section(info: RunInfo, label: str = "") -> Section:
+    """Every fact of the machine, with its ceilings; `label` names the run among several."""
+    rows = (*environment_rows(info.environment), *ceiling_rows(info.ceilings))
+    title = f"{label} · Machine" if label else "Machine"
+    return Section(title, tables=(Table("", ("what", "value"), rows, wraps=True),))
+
+
+def noise_sentences(info: RunInfo, records: Sequence[Record]) -> list[str]:
+    """What makes a run's numbers less sure, as a page says it before them."""
+    seen = [f"{w.message}: {w.hint}" for w in info.environment.warnings]
+    return [*seen, *disturbed_sentences(records)]
+
+
+def disturbed_sentences(records: Sequence[Record]) -> list[str]:
+    """How many processes ran while the machine was slow, and where they are left out."""
+    limit_s = slow_loop_s(records)
+    slow = sum(is_disturbed(record, limit_s) for record in records)
+    timed = sum("latency_s" in record.metrics for record in records)
+    if not slow:
+        return []
+    quiet = {setting.mode for setting in quiet_settings(records)}
+    where = ", ".join(sorted(quiet)) or "no mode"
+    return [
+        f"{slow:,} of {timed:,} processes ran while the machine itself was slow (reference "
+        f"loop over {DISTURBED:g} times its fastest). Their times are left out where every "
+        f"case of a mode has {ENOUGH} others: here in {where}."
+    ]
+
+
+def _interval_words(processes: int) -> str:
+    if processes == 1:
+        return "one process: no interval"
+    if processes < 6:
+        return f"with {processes} processes their whole range, {1 - 2.0 ** (1 - processes):.1%}"
+    return "at least 95%"
+
+
+def _git(environment: Environment) -> str:
+    if environment.git_commit is None:
+        return ""
+    return f", commit {environment.git_commit[:10]}{' (changed)' * bool(environment.git_dirty)}"
