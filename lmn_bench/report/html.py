@@ -86,6 +86,7 @@ def render_html(document: Document, downloads: Sequence[Download], warnings: Seq
         sections=document.sections,
         nav_titles=_short_titles(document.sections),
         warnings=warnings,
+        has_laws=any(panel.laws for chart in document.charts for panel in chart.panels),
         downloads=downloads,
         charts=embedded_json(data),
         colours=_colour_rules(theme.PART_COLOURS),
