@@ -17,14 +17,15 @@
   };
 
   const laws = document.getElementById("laws");
-  const showsLaws = (plot) => charts[plot.dataset.chart][0].datasets.laws?.length > 0;
+  const showsLaws = (plot) => charts[plot.dataset.chart].data[0].laws?.length > 0;
   const switchLaws = (plot) => views.get(plot)?.view.signal("laws", laws.checked).runAsync();
   laws?.addEventListener("change", () => {
     for (const plot of document.querySelectorAll(".plot")) if (showsLaws(plot)) switchLaws(plot);
   });
 
   const draw = async (plot) => {
-    const spec = structuredClone(charts[plot.dataset.chart][Number(plot.dataset.panel)]);
+    const { spec: shared, data } = charts[plot.dataset.chart];
+    const spec = structuredClone({ ...shared, datasets: data[Number(plot.dataset.panel)] });
     const width = plot.clientWidth;
     const names = (spec.datasets.names || []).map((row) => row.s.length);
     const longest = LETTER * Math.max(4, ...names);
