@@ -42,7 +42,7 @@ class Download:
     @property
     def base64(self) -> str:
         """The text as gzip in base64, the same for the same text."""
-        return base64.b64encode(gzip.compress(self.text.encode(), 6, mtime=0)).decode()
+        return base64.b64encode(gzip.compress(self.text.encode(), 9, mtime=0)).decode()
 
 
 def render_html(document: Document, downloads: Sequence[Download], warnings: Sequence[str]) -> str:
@@ -66,7 +66,7 @@ def render_html(document: Document, downloads: Sequence[Download], warnings: Seq
             from lmn_bench.report.charts.draw import panel_specs
         except ImportError as error:
             raise missing_package(error) from error
-        specs = {chart.key: panel_specs(chart) for chart in document.charts}
+        specs = {chart.key: _shared(panel_specs(chart)) for chart in document.charts}
         vega = script.result()
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lmn_bench.report", "templates"),
@@ -86,6 +86,7 @@ def render_html(document: Document, downloads: Sequence[Download], warnings: Seq
         sections=document.sections,
         nav_titles=_short_titles(document.sections),
         warnings=warnings,
+        has_laws=any(panel.laws for chart in document.charts for panel in chart.panels),
         downloads=downloads,
         charts=embedded_json(data),
         colours=_colour_rules(theme.PART_COLOURS),
@@ -103,6 +104,12 @@ def embedded_json(data: Any) -> str:
     for mark in "<>&\u2028\u2029":
         text = text.replace(mark, f"\\u{ord(mark):04x}")
     return text
+
+
+def _shared(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The panels of a chart, which differ in their data only, as one specification and the data."""
+    spec = {key: value for key, value in specs[0].items() if key != "datasets"}
+    return {"spec": spec, "data": [one["datasets"] for one in specs]}
 
 
 def _short_titles(sections: Sequence[Section]) -> list[str]:

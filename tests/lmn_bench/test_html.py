@@ -65,7 +65,12 @@ class Page(HTMLParser):
 
     @property
     def charts(self):
-        return json.loads(self.scripts[0])["charts"]
+        """The specifications of every chart, one per panel."""
+        found = json.loads(self.scripts[0])["charts"]
+        return {
+            key: [{**chart["spec"], "datasets": data} for data in chart["data"]]
+            for key, chart in found.items()
+        }
 
 
 def run_of(records, **info):

@@ -16,16 +16,23 @@
     return typeof value === "string" && value in darkOf ? darkOf[value] : value;
   };
 
+  const laws = document.getElementById("laws");
+  const showsLaws = (plot) => charts[plot.dataset.chart].data[0].laws?.length > 0;
+  const switchLaws = (plot) => views.get(plot)?.view.signal("laws", laws.checked).runAsync();
+  laws?.addEventListener("change", () => {
+    for (const plot of document.querySelectorAll(".plot")) if (showsLaws(plot)) switchLaws(plot);
+  });
+
   const draw = async (plot) => {
-    const spec = structuredClone(charts[plot.dataset.chart][Number(plot.dataset.panel)]);
-    const printing = matchMedia("print").matches;
+    const { spec: shared, data } = charts[plot.dataset.chart];
+    const spec = structuredClone({ ...shared, datasets: data[Number(plot.dataset.panel)] });
     const width = plot.clientWidth;
     const names = (spec.datasets.names || []).map((row) => row.s.length);
     const longest = LETTER * Math.max(4, ...names);
     // A plot without room for names at the ends of its lines has them in its legend.
     if (longest > NAMES_SHARE * width && names.length) spec.datasets.names = [];
     if (width < NARROW) for (const row of spec.datasets.stops || []) row.w = row.w && row.t;
-    const dark = darkScheme.matches && !printing;
+    const dark = darkScheme.matches;
     const columns = Math.max(1, Math.floor((width - 60) / (longest + SYMBOL)));
     const looks = { ...config, legend: { ...config.legend, columns } };
     const options = {
@@ -41,6 +48,8 @@
       const found = await vegaEmbed(plot, dark ? inDark(spec) : spec, options);
       views.get(plot)?.finalize();
       views.set(plot, found);
+      plot.dataset.scheme = dark ? "dark" : "light";
+      if (showsLaws(plot) && !laws.checked) switchLaws(plot);
     } catch (error) {
       plot.textContent = "This chart could not be drawn; the table below has its numbers.";
       console.error(plot.dataset.chart, error);
