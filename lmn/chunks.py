@@ -147,7 +147,8 @@ def chunk_mask(plan: ChunkPlan, dtype: torch.dtype, device: torch.device) -> Ten
     return _mask_of_chunks(layout.exponent, first, layout.chunks, rows, dtype, device)
 
 
-@lru_cache(maxsize=64)
+# a mask of the first chunks of a long segment has megabytes
+@lru_cache(maxsize=8)
 def _mask_of_chunks(
     exponent: int,
     first: int,

@@ -20,7 +20,7 @@ from lmn.decode_execution import (
 )
 from lmn.decode_state import DecodeState
 from lmn.decode_weights import FoldedWeights, fold, stored
-from lmn.memory import check_input
+from lmn.memory import check_input, refuse_autocast
 from lmn.state import MemoryState, state_type
 
 # A level costs a few rows of memory, running out of levels costs the time of dozens of steps.
@@ -96,6 +96,9 @@ where dispatching costs more than computing |
         self.config, self.execution = block.config, execution
         self.dtype, self.device = weight.dtype, weight.device
         self.state_dtype = state_type(self.dtype)
+        # a device without autocast is asked about one that has it off
+        known = torch.amp.is_autocast_available(self.device.type)
+        self._device_type = self.device.type if known else "cpu"
         folded = fold(block)
         self._key_value = stored(folded.key_value, self.dtype)
         self._key_value_bias = stored(folded.key_value_bias, self.dtype)
@@ -190,6 +193,7 @@ where dispatching costs more than computing |
             or state.device != self.device
             or state.config is not self.config
             or x.requires_grad
+            or torch.is_autocast_enabled(self._device_type)
         ):
             self._check_step(x, state)
         token = state.tokens_seen + 1
@@ -216,7 +220,7 @@ where dispatching costs more than computing |
         if memory_state.nodes.dtype not in (self.dtype, self.state_dtype):
             raise TypeError(
                 f"the state is {memory_state.nodes.dtype} and the decoder {self.dtype}; convert "
-                "the state with state.to(decoder.dtype)"
+                "the state with state.to(decoder.state_dtype)"
             )
 
     def _check_step(self, x: Tensor, state: DecodeState) -> None:
@@ -231,6 +235,7 @@ where dispatching costs more than computing |
                 f"{self._state_type.__name__}, got {type(state).__name__}; make one with "
                 "initial_state() and copy_from(state)"
             )
+        refuse_autocast(self.device)
         check_input(x, self.config.width, ("batch", "width"))
         if state.config != self.config:
             raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -76,6 +77,12 @@ class DecodeState(ABC):
 
     def __deepcopy__(self, memo: object) -> DecodeState:
         return self.clone()
+
+    # the tensors are views of each other's memory, which pickle would take apart
+    def __reduce__(self) -> tuple[Any, ...]:
+        sizes = (self.config, self.batch, self.levels, self.input_dtype, self.device)
+        nodes, key_value = self._newest()
+        return _restored, (type(self), sizes, nodes.clone(), key_value.clone(), self.tokens_seen)
 
     def copy_from(self, other: DecodeState) -> None:
         """Go on from where `other` is, in this state's own memory.
@@ -154,6 +161,14 @@ class DecodeState(ABC):
 
     def _slots_after(self, tokens: int) -> int:
         return tree.slot_count(tokens, self.config.banks, self.config.expansion)
+
+
+def _restored(
+    kind: type[DecodeState], sizes: tuple[Any, ...], nodes: Tensor, key_value: Tensor, seen: int
+) -> DecodeState:
+    state = kind(*sizes)
+    state._continue(nodes, key_value, seen)
+    return state
 
 
 def _slot_order(config: LMNConfig, levels: int) -> list[int]:

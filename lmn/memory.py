@@ -215,12 +215,7 @@ class LogarithmicMemory(nn.Module):
             TypeError: it is no `MemoryState`, or of another type than `tokens`.
             RuntimeError: autocast is on.
         """
-        if torch.is_autocast_enabled(tokens.device.type):
-            raise RuntimeError(
-                "autocast is on, but this computation chooses its types itself; switch it off "
-                "here, and convert block and input instead, for example block.bfloat16() and "
-                "x.bfloat16()"
-            )
+        refuse_autocast(tokens.device)
         config = self.config
         if state is None:
             return self.initial_state(tokens.shape[0], tokens.dtype, tokens.device)
@@ -247,6 +242,15 @@ class LogarithmicMemory(nn.Module):
                 f"example state.to({state_type(tokens.dtype)})"
             )
         return state
+
+
+def refuse_autocast(device: torch.device) -> None:
+    """Raise a RuntimeError where autocast would change types on `device`."""
+    if torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type):
+        raise RuntimeError(
+            "autocast is on, but this computation chooses its types itself; switch it off here, "
+            "and convert block and input instead, for example block.bfloat16() and x.bfloat16()"
+        )
 
 
 def check_input(tensor: Tensor, width: int, axes: tuple[str, ...]) -> None:

@@ -221,7 +221,7 @@ def _unmeasured(place: str, table: Mapping[str, Any], data: Mapping[str, Any]) -
             measured |= {(subject, mode) for subject in subjects for mode in modes}
     mode = table.get("mode")
     for subject in _names(table.get("subject")):
-        if mode in MODES and (subject, mode) not in measured:
+        if isinstance(mode, str) and mode in MODES and (subject, mode) not in measured:
             yield Problem(
                 f"{place}.subject",
                 f"no sweep measures {subject!r} in {mode}",

@@ -49,7 +49,7 @@ def command(
     results: Path,
     as_json: bool,
 ) -> int:
-    r"""Measure a suite: every case in processes of its own, in shuffled order.
+    """Measure a suite: every case in processes of its own, in shuffled order.
 
     \b
     Examples:
@@ -58,7 +58,7 @@ def command(
       lmn-bench run --suite scaling --models lmn,transformer --modes decode
       lmn-bench run --models my_package.my_module:make_model
       lmn-bench run --resume                            go on after an interrupt
-    """
+    """  # noqa: D301  click wants the backspace itself
     from lmn_bench.cli.overrides import overrides_of
     from lmn_bench.cli.sweep import new_sweep, resume_sweep, show_plan
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +19,10 @@ from lmn_bench.units import format_length
 
 # A machine that is slow in this many further processes of a case will not be quiet in one more.
 _MOST_FURTHER_ROUNDS = 20
+
+# Nobody outside sends these: the process did something that it must not. Under a cap that may be a
+# library that takes a failed allocation for granted, but it says nothing about how much fits.
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
 
 
 @dataclass(frozen=True)
@@ -236,6 +241,9 @@ def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
     if reply.exit_code == -9:
         reason = "killed by signal 9: most likely the kernel, short of memory"
         return {"outcome": Outcome.KILLED, "reason": reason}
+    if -reply.exit_code in _CRASHES:
+        name = signal.Signals(-reply.exit_code).name
+        return {"outcome": Outcome.ERROR, "reason": f"crashed with {name}: {last[0]}"}
     if reply.exit_code < 0:
         reason = f"killed by signal {-reply.exit_code}: {last[0]}"
         return {"outcome": Outcome.KILLED, "reason": reason}

@@ -111,6 +111,12 @@ def test_autocast_is_refused_with_what_to_do_instead():
                 run()
 
 
+def test_shapes_are_known_without_data():
+    block = LMNBlock(LMNConfig(width=8)).to("meta")
+    y, state = block(torch.empty(2, 30, 8, device="meta"))
+    assert (y.shape, state.nodes.shape) == ((2, 30, 8), (2, 5, 8))
+
+
 def relative_error(coarse, exact):
     return ((coarse.double() - exact).norm() / exact.norm()).item()
 

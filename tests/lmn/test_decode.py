@@ -1,6 +1,7 @@
 """A decoder reads token by token what a block reads, from folded weights and in fixed memory."""
 
 import dataclasses
+import pickle
 
 import pytest
 import torch
@@ -225,6 +226,28 @@ def test_bytes_are_those_of_the_blocks_state(config):
     assert decoder.from_memory_state(memory_state).nbytes == 3 * memory_state.nbytes
 
 
+@pytest.mark.parametrize("seen", [0, 1, 13])
+@pytest.mark.parametrize("execution", ["eager", "compiled"])
+def test_a_pickled_state_goes_on_as_the_original(execution, seen):
+    block = make_block(LMNConfig(width=8, heads=2, banks=2))
+    decoder = Decoder(block, execution=execution, backend="eager")
+    state = decoder.initial_state(2)
+    for token in noise(2, seen, 8).unbind(1):
+        decoder.step(token, state)
+    restored = pickle.loads(pickle.dumps(state))
+    for token in noise(2, 9, 8, seed=3).unbind(1):
+        assert torch.equal(decoder.step(token, restored), decoder.step(token, state))
+
+
+def test_a_decoder_refuses_autocast():
+    decoder = Decoder(LMNBlock(LMNConfig(width=8)))
+    with (
+        torch.autocast("cpu", dtype=torch.bfloat16),
+        pytest.raises(RuntimeError, match="autocast is on"),
+    ):
+        decoder.step(torch.zeros(1, 8), decoder.initial_state())
+
+
 def test_allocated_bytes_count_the_room_for_more():
     decoder = Decoder(LMNBlock(LMNConfig(width=8)))
     small, large = (decoder.initial_state(max_tokens=tokens) for tokens in (1, 1000))
@@ -340,7 +363,7 @@ def test_the_state_of_an_equal_configuration_is_accepted(decoder):
         (
             lambda: LMNBlock(LMNConfig(width=8, banks=2)).double().initial_state(1),
             TypeError,
-            r"float64 and the decoder torch.float32; .*state.to\(decoder.dtype\)",
+            r"float64 and the decoder torch.float32; .*state.to\(decoder.state_dtype\)",
         ),
     ],
     ids=["kind", "configuration", "type"],

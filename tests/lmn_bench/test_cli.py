@@ -106,6 +106,7 @@ def test_help_documents_the_exit_codes(cli):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(cli, command):
     code, out, err = cli(command, "--help")
+    assert "\\" not in out
     assert (code, err) == (0, "")
     assert f"Usage: lmn-bench {command}" in out
 

@@ -122,14 +122,15 @@ CAPPED = case(memory_cap_bytes=64 * 2**20)
     [
         (death(-9, timed_out=True), case(), Outcome.TIMEOUT, "longer than 30 s"),
         (death(-9), case(), Outcome.KILLED, "signal 9: most likely the kernel, short of memory"),
-        (death(-11, output="Segmentation"), case(), Outcome.KILLED, "signal 11: Segmentation"),
+        (death(-11, output="Segmentation"), case(), Outcome.ERROR, "SIGSEGV: Segmentation"),
+        (death(-15), case(), Outcome.KILLED, "signal 15"),
         (death(3, output="a\nlast line\n"), case(), Outcome.ERROR, "exit code 3: last line"),
         (death(0), case(), Outcome.ERROR, "exit code 0: no last words"),
         (death(-6, output="what():  std::bad_alloc"), CAPPED, Outcome.OUT_OF_MEMORY,
          "bad_alloc"),
         (death(1, output="libgomp: Thread creation failed"), CAPPED, Outcome.OUT_OF_MEMORY,
          "failed"),
-        (death(-6, output="std::bad_alloc"), case(), Outcome.KILLED, "signal 6"),
+        (death(-6, output="std::bad_alloc"), case(), Outcome.ERROR, "SIGABRT"),
         (death(-9, output="bad_alloc", timed_out=True), CAPPED, Outcome.TIMEOUT, "30 s"),
     ],
 )  # fmt: skip

@@ -95,6 +95,7 @@ def test_a_suite_without_claims_has_none():
         ({"law": "nlog n"}, "claim[0].law", "did you mean 'n log n'?"),
         ({"metric": "latency"}, "claim[0].metric", "did you mean 'latency_s'?"),
         ({"mode": "decoding"}, "claim[0].mode", "did you mean 'decode'?"),
+        ({"mode": ["decode"]}, "claim[0].mode", "did you mean 'decode'?"),
         ({"subject": "lnm"}, "claim[0].subject[0]", "did you mean 'lmn'?"),
         ({"laws": "n"}, "claim[0].laws", "did you mean 'law'?"),
         ({"at_most": "n"}, "claim[0]", "that law and no other"),
