@@ -240,10 +240,11 @@ def test_a_case_is_measured_in_its_own_dtype(measure, dtype, itemsize):
 
 
 def test_flops_come_from_a_formula_where_counting_would_take_too_long(measure):
-    found = measure("lmn", "read", 65_536, counters=True, max_samples=1)
+    # many times what may still be counted, on any machine
+    found = measure("lmn", "read", 1 << 20, counters=True, max_samples=1)
     assert any("not counted" in warning for warning in found.warnings)
     assert "operations" not in found.metrics
-    assert found.metrics["flops"] == flops("lmn", SMALL, "read", 65_536)
+    assert found.metrics["flops"] == flops("lmn", SMALL, "read", 1 << 20)
 
 
 @pytest.mark.parametrize("mode", ["train", "prefill", "decode"])
