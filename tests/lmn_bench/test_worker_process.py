@@ -83,7 +83,7 @@ def test_a_model_that_hangs_is_killed_when_its_time_is_up(measure, name):
         ("exits", Outcome.ERROR, "exit code 7"),
         ("leaves", Outcome.ERROR, "I am leaving"),
         ("kills_itself", Outcome.KILLED, "signal 9"),
-        ("crashes", Outcome.KILLED, "signal 11"),
+        ("crashes", Outcome.ERROR, "crashed with SIGSEGV"),
         ("raises", Outcome.ERROR, "ValueError: boom"),
         ("wrong", Outcome.INCORRECT, "parallel and sequential outputs differ"),
         ("not_a_number", Outcome.INCORRECT, "outputs are not finite"),
