@@ -45,6 +45,7 @@ class Row:
     Attributes:
         metric: its key, or `OUTCOME`.
         regression: this row alone makes the gate red.
+        passes: it is shown not to be worse by the margin or more.
         exact: counted, not measured: compared number by number.
         base, new: median over processes, in base units; None where there is none.
         ratio: new by base; above 1 is slower or more, for rates (higher is better) faster.
@@ -58,6 +59,7 @@ class Row:
     metric: str
     verdict: Verdict
     regression: bool = False
+    passes: bool = True
     exact: bool = False
     base: float | None = None
     new: float | None = None

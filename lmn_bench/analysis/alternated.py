@@ -1,0 +1,237 @@
+"""Two versions measured in alternation: which cases need more blocks, and what all of them say.
+
+Everything is read off the records of the three arms base, null and new: a block's two processes of
+an arm are its replicates 2 b and 2 b + 1. So a stored gate can be judged again, by other rules too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from lmn_bench.analysis.comparison import Comparison, Row, Verdict
+from lmn_bench.analysis.counted import counter_rows, outcome_row
+from lmn_bench.analysis.gate import conclude, incomparable
+from lmn_bench.analysis.measured import (
+    Measured,
+    costs,
+    is_below_resolution,
+    log_cost,
+    measured_rows,
+)
+from lmn_bench.analysis.options import Options
+from lmn_bench.analysis.paired import (
+    Judgement,
+    Rules,
+    confirmed,
+    differences,
+    is_settled,
+    null_fires,
+    screened,
+)
+from lmn_bench.analysis.side import StoredSide, values_of
+from lmn_bench.analysis.signed_rank import Floats
+from lmn_bench.schema import Case, Outcome
+
+_TOO_SHORT = "time was up before it was measured often enough"
+_OPEN = "more blocks would tell"
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The records of a gate so far."""
+
+    base: StoredSide
+    null: StoredSide
+    new: StoredSide
+
+    @property
+    def all(self) -> tuple[StoredSide, StoredSide, StoredSide]:
+        """In the order base, null, new."""
+        return self.base, self.null, self.new
+
+    @cached_property
+    def cases(self) -> list[Case]:
+        """Every case that was tried on both sides."""
+        return [case for case in self.base.measured if case in self.new.measured]
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Logarithms of costs in whole blocks, (blocks, 2) for each arm."""
+
+    base: Floats
+    null: Floats
+    new: Floats
+
+    @property
+    def new_less_base(self) -> Floats:
+        """Differences of pairs, (2 blocks,)."""
+        return differences(self.new, self.base)
+
+    @property
+    def null_less_base(self) -> Floats:
+        """Those of base against itself."""
+        return differences(self.null, self.base)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One measured metric of one case, block by block.
+
+    Attributes:
+        screen: logarithms of costs in the blocks of the screening.
+        fresh: those measured after it.
+    """
+
+    case: Case
+    metric: str
+    screen: Logs
+    fresh: Logs
+    options: Options
+
+    @cached_property
+    def screened(self) -> Judgement:
+        """What the screening says."""
+        return screened(self.screen.new_less_base, self.options.rules)
+
+    def measured(
+        self, logs: Logs, judgement: Judgement, reason: str = "", *, can_alarm: bool = False
+    ) -> Measured:
+        """What these blocks of it say, new against base."""
+        base, new = costs(self.metric, logs.base), costs(self.metric, logs.new)
+        return Measured(self.case, self.metric, base, new, judgement, reason, can_alarm)
+
+
+def trials(arms: Arms, options: Options) -> list[Trial]:
+    """All that can be judged: the metrics of cases that all arms have whole blocks of."""
+    found = []
+    end = options.rules.screen_blocks
+    for case in arms.cases:
+        for metric in options.metrics:
+            blocks = _whole_blocks(case, metric, arms)
+            early = [logs for number, logs in blocks.items() if number < end]
+            late = [logs for number, logs in blocks.items() if number >= end]
+            base = values_of(arms.base.records[case], metric)
+            new = values_of(arms.new.records[case], metric)
+            if early and not is_below_resolution(metric, base, new):
+                found.append(Trial(case, metric, _stacked(early), _stacked(late), options))
+    return found
+
+
+def _whole_blocks(case: Case, metric: str, arms: Arms) -> dict[int, list[list[float]]]:
+    """Logarithms of costs of base, null and new, by number of block, where none is missing."""
+    values = [
+        {
+            record.replicate: float(record.metrics[metric])
+            for record in side.records.get(case, ())
+            if record.outcome is Outcome.OK and record.metrics.get(metric, 0) > 0
+        }
+        for side in arms.all
+    ]
+    blocks = {}
+    for number in sorted({replicate // 2 for replicate in values[0]}):
+        pair = (2 * number, 2 * number + 1)
+        if all(pair[0] in of_arm and pair[1] in of_arm for of_arm in values):
+            blocks[number] = [log_cost(metric, [arm[r] for r in pair]) for arm in values]
+    return blocks
+
+
+def _stacked(blocks: Sequence[list[list[float]]]) -> Logs:
+    stacked = np.array(blocks).reshape(len(blocks), 3, 2)
+    return Logs(*(stacked[:, arm] for arm in range(3)))
+
+
+def suspects(arms: Arms, options: Options) -> list[Case]:
+    """Cases that did not pass the screening, the most suspicious first."""
+    found: dict[Case, float] = {}
+    for trial in trials(arms, options):
+        if not trial.screened.passes:
+            found[trial.case] = max(trial.screened.middle, found.get(trial.case, -math.inf))
+    return sorted(found, key=lambda case: -found[case])
+
+
+def unsettled(arms: Arms, options: Options) -> list[Case]:
+    """Suspects that more blocks would tell more about, the most suspicious first."""
+    suspected = [trial for trial in trials(arms, options) if not trial.screened.passes]
+    still = {
+        trial.case
+        for trial in suspected
+        if not is_settled(trial.fresh.new_less_base, options.rules, len(suspected))
+    }
+    return [case for case in suspects(arms, options) if case in still]
+
+
+def judge(arms: Arms, options: Options, notes: Sequence[str] = ()) -> Comparison:
+    """The comparison, as far as it has been measured."""
+    found = trials(arms, options)
+    rows: list[Row] = []
+    for case in arms.cases:
+        before, after = arms.base.records[case], arms.new.records[case]
+        ending = outcome_row(case, before, after)
+        rows += [] if ending is None else [ending]
+        rows += counter_rows(case, before, after, options.allowed)
+    rows += measured_rows([measured(trial) for trial in found], options.rules)
+    rows += measured_rows(_too_small(arms, options), options.rules)
+    if all(row.verdict is Verdict.SAME and row.base is None for row in rows):
+        reason = "nothing was measured on both sides: no case ended well on either"
+        return incomparable(arms.base.name, arms.new.name, [reason], options.rules, notes)
+    return conclude(
+        base=arms.base.name, new=arms.new.name, rows=rows, rules=options.rules,
+        lacking=_lacking(arms), null=null_rows(found, options.rules), notes=notes,
+    )  # fmt: skip
+
+
+def measured(trial: Trial) -> Measured:
+    """What is known of a trial: after the screening, or from fresh data if it was suspected."""
+    if trial.screened.passes:
+        return trial.measured(trial.screen, trial.screened)
+    judgement = confirmed(trial.fresh.new_less_base, trial.options.rules)
+    if judgement is None:
+        return trial.measured(trial.screen, trial.screened, _TOO_SHORT)
+    return trial.measured(trial.fresh, judgement, _OPEN, can_alarm=True)
+
+
+def null_rows(found: Sequence[Trial], rules: Rules) -> list[Row]:
+    """Base against base in every trial; those that fire don't pass.
+
+    The screening's are tested as one family, the fresh data of the suspects as another.
+    """
+    suspected = sum(not trial.screened.passes for trial in found)
+    fired, nulls = [], []
+    for trial in found:
+        fires = null_fires(trial.screen.null_less_base, rules, len(found))
+        logs = trial.screen
+        if trial.fresh.base.size and not trial.screened.passes:
+            fires = fires or null_fires(trial.fresh.null_less_base, rules, suspected)
+            logs = trial.fresh
+        fired.append(fires)
+        judgement = screened(logs.null_less_base, rules)
+        nulls.append(trial.measured(replace(logs, new=logs.null), judgement))
+    return [
+        replace(row, passes=not fires, reason="identical code differed" if fires else "")
+        for row, fires in zip(measured_rows(nulls, rules), fired, strict=True)
+    ]
+
+
+def _too_small(arms: Arms, options: Options) -> list[Measured]:
+    """Memory that differs by less than can be measured."""
+    small = []
+    for case in arms.cases:
+        for metric in options.metrics:
+            base = values_of(arms.base.records[case], metric)
+            new = values_of(arms.new.records[case], metric)
+            if is_below_resolution(metric, base, new):
+                small.append(Measured(case, metric, base, new, None))
+    return small
+
+
+def _lacking(arms: Arms) -> list[str]:
+    gone = [case for case in arms.base.measured if case not in arms.new.measured]
+    if not gone:
+        return []
+    return [f"{len(gone)} case{'s' * (len(gone) != 1)} of the base could not be measured in new"]

@@ -1,0 +1,165 @@
+"""Two versions from stored runs: what can be set side by side, and what it says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lmn_bench.analysis.comparison import Comparison, Row, Verdict
+from lmn_bench.analysis.counted import counter_rows, outcome_row
+from lmn_bench.analysis.gate import conclude, incomparable
+from lmn_bench.analysis.measured import Measured, log_cost, measured_rows
+from lmn_bench.analysis.options import Options
+from lmn_bench.analysis.paired import Rules
+from lmn_bench.analysis.side import StoredSide, machine_differences, values_of
+from lmn_bench.analysis.unpaired import runs_differ, welch
+from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
+from lmn_bench.metrics import METRICS
+from lmn_bench.schema import Case, Outcome, Record
+
+_TIME_UNITS = ("s", "token/s")
+_LOOP = "reference_loop_s"
+_APART = (
+    "the sides were measured one after the other: what the machine did in between is part of the "
+    "difference; `lmn-bench ab` measures them in alternation"
+)
+# Cases that are named where several are left out.
+_NAMED = 3
+
+
+def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
+    """The comparison of two stored sides.
+
+    Runs measured one after the other differ by what happened to the machine in between; where its
+    reference loop shows that, times are not judged.
+    """
+    unlike = machine_differences([*base.environments, *new.environments])
+    if unlike and not options.across_machines:
+        reasons = ["measured on unlike machines or software", *unlike]
+        return incomparable(base.name, new.name, reasons, options.rules)
+    shared = [case for case in base.measured if case in new.measured]
+    if not shared:
+        return incomparable(base.name, new.name, [_nothing_shared(base, new)], options.rules)
+    rows: list[Row] = []
+    measured: list[Measured] = []
+    slow_machine = _machine_moved(base, new, shared, options.rules)
+    limit_s = slow_loop_s(record for side in (base, new) for case in shared
+                          for record in side.records[case])  # fmt: skip
+    for case in shared:
+        before, after = base.records[case], new.records[case]
+        ending = outcome_row(case, before, after, same_machine=not unlike)
+        rows += [] if ending is None else [ending]
+        if not (_any_ok(before) and _any_ok(after)):
+            continue
+        rows += counter_rows(case, before, after, options.allowed)
+        for metric in () if unlike else options.metrics:
+            one = _measured(case, metric, base, new, limit_s, slow_machine, options.rules)
+            measured += [] if one is None else [one]
+    rows += measured_rows(measured, options.rules)
+    if not rows or all(row.verdict is Verdict.SAME and row.base is None for row in rows):
+        reason = "nothing was measured on both sides: no case ended well on either"
+        return incomparable(base.name, new.name, [reason], options.rules)
+    return conclude(
+        base=base.name, new=new.name, rows=rows, rules=options.rules,
+        lacking=_missing(base, new), notes=_notes(base, new, unlike, slow_machine, measured),
+    )  # fmt: skip
+
+
+def _measured(
+    case: Case, metric: str, base: StoredSide, new: StoredSide, limit_s: float,
+    slow_machine: str, rules: Rules,
+) -> Measured | None:  # fmt: skip
+    """One metric of one case; None where the base hasn't got it."""
+    timed = METRICS[metric].unit in _TIME_UNITS
+    sides = []
+    for side in (base, new):
+        kept = [
+            [r for r in run.get(case, ()) if not (timed and is_disturbed(r, limit_s))]
+            for run in side.per_run
+        ]
+        sides.append([values_of(records, metric) for records in kept])
+    before, after = (tuple(value for run in runs for value in run) for runs in sides)
+    if not values_of(base.records[case], metric):
+        return None
+    reason = ""
+    if case.mode == "decode" and len(base.decode_windows | new.decode_windows) > 1:
+        reason = "decode was averaged over windows of different lengths"
+    elif timed and slow_machine:
+        reason = slow_machine
+    elif min(len(before), len(after)) < ENOUGH:
+        quiet = " on a quiet machine" if timed else ""
+        reason = (
+            f"{len(before)} and {len(after)} processes{quiet}: {ENOUGH} on either side are needed"
+        )
+    elif any(value <= 0 or not math.isfinite(value) for value in (*before, *after)):
+        reason = "a value is not above 0"
+    elif any(runs_differ([log_cost(metric, run) for run in runs]) for runs in sides):
+        reason = "runs of the same side differ from one another"
+    if reason:
+        return Measured(case, metric, before, after, None, reason)
+    judgement = welch(log_cost(metric, before), log_cost(metric, after), rules)
+    return Measured(case, metric, before, after, judgement, "more processes would tell")
+
+
+def _machine_moved(base: StoredSide, new: StoredSide, cases: Sequence[Case], rules: Rules) -> str:
+    """Whether the machine itself was faster on one side, by the margin or more; else empty."""
+    ratios = []
+    for case in cases:
+        loops = [values_of(side.records[case], _LOOP) for side in (base, new)]
+        if all(loops):
+            ratios.append(float(np.log(np.median(loops[1]) / np.median(loops[0]))))
+    moved = float(np.median(ratios)) if ratios else 0.0
+    if abs(moved) <= rules.log_margin:
+        return ""
+    how = "slower" if moved > 0 else "faster"
+    return f"the machine itself was {abs(math.expm1(moved)):.1%} {how} for NEW"
+
+
+def _any_ok(records: Sequence[Record]) -> bool:
+    return any(record.outcome is Outcome.OK for record in records)
+
+
+def _missing(base: StoredSide, new: StoredSide) -> list[str]:
+    gone = [case for case in base.measured if case not in new.measured]
+    if not gone:
+        return []
+    verb = "is" if len(gone) == 1 else "are"
+    return [f"{_cases(gone)} of BASE {verb} not in NEW"]
+
+
+def _notes(
+    base: StoredSide, new: StoredSide, unlike: Sequence[str], slow_machine: str,
+    measured: Sequence[Measured],
+) -> list[str]:  # fmt: skip
+    notes = []
+    if unlike:
+        notes.append(f"different machines: only counters gate ({'; '.join(unlike)})")
+    if slow_machine:
+        notes.append(f"{slow_machine}: times are not judged; `lmn-bench ab` measures both sides "
+                     "in alternation")  # fmt: skip
+    elif measured:
+        notes.append(_APART)
+    added = [case for case in new.measured if case not in base.measured]
+    if added:
+        notes.append(f"{_cases(added)} of NEW not in BASE")
+    return notes
+
+
+def _nothing_shared(base: StoredSide, new: StoredSide) -> str:
+    if not base.measured or not new.measured:
+        empty = [side for side, one in (("BASE", base), ("NEW", new)) if not one.measured]
+        return f"nothing was measured in {' and '.join(empty)}"
+    suites = [", ".join(dict.fromkeys(info.suite.name for info, _ in side.runs))
+              for side in (base, new)]  # fmt: skip
+    return (
+        f"no case in common: BASE has {_cases(list(base.measured))} (suite {suites[0]}), "
+        f"NEW {_cases(list(new.measured))} (suite {suites[1]})"
+    )
+
+
+def _cases(cases: Sequence[Case]) -> str:
+    named = ", ".join(case.id for case in cases[:_NAMED])
+    more = f" and {len(cases) - _NAMED} more" if len(cases) > _NAMED else ""
+    return f"{len(cases)} case{'s' * (len(cases) != 1)} ({named}{more})"

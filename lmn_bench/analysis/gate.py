@@ -1,0 +1,143 @@
+"""From rows to the verdict on all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row
+from lmn_bench.analysis.paired import ALARM, MISS, Rules
+
+
+def conclude(
+    *,
+    base: str,
+    new: str,
+    rows: Sequence[Row],
+    rules: Rules,
+    lacking: Sequence[str] = (),
+    null: Sequence[Row] = (),
+    notes: Sequence[str] = (),
+) -> Comparison:
+    """The verdict on all rows.
+
+    Args:
+        base: in words.
+        new: in words.
+        rows: of all cases.
+        rules: by which measured rows were judged.
+        lacking: what keeps the gate from passing beside the rows, as sentences.
+        null: base against base; rows that don't pass are those where identical code differed.
+        notes: what else a reader has to know, as sentences.
+    """
+    fired = [row for row in null if not row.passes]
+    # Counts and outcomes need no quiet machine.
+    red = [row for row in rows if row.regression and (not fired or not is_measured(row))]
+    undecided = [row for row in rows if not row.passes and not row.regression]
+    reasons = [*_null_sentences(fired), *_red_sentences(red, rules)]
+    if red:
+        verdict = Gate.REGRESSION
+    elif fired or undecided or lacking:
+        verdict = Gate.INCONCLUSIVE
+    else:
+        verdict = Gate.PASS
+        reasons += _green_sentences(rows, rules)
+    reasons += [*_undecided_sentences(undecided, rows, rules), *lacking]
+    return Comparison(
+        base, new, verdict, tuple(reasons), by_change(rows), rules.margin, tuple(null),
+        tuple(notes),
+    )  # fmt: skip
+
+
+def incomparable(
+    base: str, new: str, reasons: Sequence[str], rules: Rules, notes: Sequence[str] = ()
+) -> Comparison:
+    """The comparison of what cannot be compared."""
+    return Comparison(base, new, Gate.INCOMPARABLE, tuple(reasons), (), rules.margin, (),
+                      tuple(notes))  # fmt: skip
+
+
+def is_measured(row: Row) -> bool:
+    """Whether a row's numbers vary from process to process."""
+    return not row.exact and row.metric != OUTCOME
+
+
+def by_change(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Regressions first, then outcomes, then by the size of the change."""
+
+    def size(row: Row) -> float:
+        if row.ratio is None or row.ratio == 1:
+            return 0.0
+        return abs(math.log(row.ratio)) if 0 < row.ratio < math.inf else math.inf
+
+    return tuple(
+        sorted(rows, key=lambda r: (not r.regression, r.metric != OUTCOME, -size(r), r.case.id))
+    )
+
+
+def _null_sentences(fired: Sequence[Row]) -> list[str]:
+    if not fired:
+        return []
+    ratios = [row.ratio for row in fired if row.ratio is not None]
+    most = max((abs(ratio - 1) for ratio in ratios), default=0.0)
+    return [
+        f"base differed from itself, by up to {most:.1%}, in {_count(len(fired), 'comparison')}: "
+        "on this machine, now, times prove nothing"
+    ]
+
+
+def _red_sentences(red: Sequence[Row], rules: Rules) -> list[str]:
+    cases = len({row.case for row in red})
+    ends = sum(row.metric == OUTCOME for row in red)
+    exact = sum(row.exact for row in red)
+    measured = len(red) - ends - exact
+    parts = [
+        f"{_count(ends, 'case')} no longer end{'s' * (ends == 1)} well" if ends else "",
+        f"{_count(exact, 'count')} grew" if exact else "",
+        f"{_count(measured, 'measured value')} worse by more than {_share(rules.margin)} "
+        f"(any false alarm: {ALARM:.0%} at most)"
+        if measured
+        else "",
+    ]
+    told = [part for part in parts if part]
+    return [f"{_count(cases, 'case')} regressed: {'; '.join(told)}"] if told else []
+
+
+def _green_sentences(rows: Sequence[Row], rules: Rules) -> list[str]:
+    measured = [row for row in rows if is_measured(row)]
+    exact = [row for row in rows if row.exact]
+    sentences = []
+    if measured:
+        sentences.append(
+            f"none of {_count(len(measured), 'measured value')} is worse by {_share(rules.margin)} "
+            f"or more (one that is would pass with {MISS:.0%} at most)"
+        )
+    if exact:
+        sentences.append(f"none of {_count(len(exact), 'exact count')} grew")
+    return sentences
+
+
+def _undecided_sentences(undecided: Sequence[Row], rows: Sequence[Row], rules: Rules) -> list[str]:
+    if not undecided:
+        return []
+    measured = [row for row in undecided if is_measured(row)]
+    sentences = []
+    if measured:
+        total = sum(is_measured(row) for row in rows)
+        sentences.append(
+            f"{len(measured)} of {_count(total, 'measured value')} cannot be told: neither worse "
+            f"by more than {_share(rules.margin)} nor shown not to be"
+        )
+    if len(measured) < len(undecided):
+        others = len(undecided) - len(measured)
+        sentences.append(f"{_count(others, 'count or outcome', 'counts or outcomes')} cannot be "
+                         "compared")  # fmt: skip
+    return sentences
+
+
+def _share(value: float) -> str:
+    return f"{value * 100:.3g}%"
+
+
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number:,} {one if number == 1 else several or one + 's'}"

@@ -1,0 +1,27 @@
+"""What a comparison looks at and by which rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lmn_bench.analysis.paired import Rules
+
+DEFAULT_METRICS = ("latency_low_s",)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to compare and how.
+
+    Attributes:
+        rules: of the decision.
+        metrics: measured metrics that gate; counters always do.
+        across_machines: set runs of different machines side by side, counters only.
+        allowed: by how much counters may grow, by metric (0.01: 1 %).
+    """
+
+    rules: Rules = field(default_factory=Rules)
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    across_machines: bool = False
+    allowed: Mapping[str, float] = field(default_factory=dict)

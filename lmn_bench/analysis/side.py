@@ -1,0 +1,102 @@
+"""One side of a comparison: the runs of one version, their processes pooled per case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from lmn_bench.samples import low_latency_s
+from lmn_bench.schema import Case, Environment, Outcome, Record, RunInfo
+
+_LOW = "latency_low_s"
+
+
+@dataclass(frozen=True)
+class StoredSide:
+    """The runs of one version.
+
+    Attributes:
+        name: in words.
+        runs: what each run knows about itself, and its records.
+    """
+
+    name: str
+    runs: tuple[tuple[RunInfo, tuple[Record, ...]], ...]
+
+    @cached_property
+    def per_run(self) -> tuple[Mapping[Case, tuple[Record, ...]], ...]:
+        """The records of each case by run; metrics complete."""
+        return tuple(_grouped(info, records) for info, records in self.runs)
+
+    @cached_property
+    def records(self) -> Mapping[Case, tuple[Record, ...]]:
+        """All records of each case, in the order of runs."""
+        cases = dict.fromkeys(case for run in self.per_run for case in run)
+        return {case: tuple(r for run in self.per_run for r in run.get(case, ())) for case in cases}
+
+    @property
+    def measured(self) -> Mapping[Case, tuple[Record, ...]]:
+        """The cases that were tried at all."""
+        return {
+            case: records
+            for case, records in self.records.items()
+            if any(record.outcome is not Outcome.SKIPPED for record in records)
+        }
+
+    @property
+    def environments(self) -> list[Environment]:
+        """The machine of each run."""
+        return [info.environment for info, _ in self.runs]
+
+    @property
+    def decode_windows(self) -> frozenset[int]:
+        """Over how many steps decode was averaged."""
+        return frozenset(info.suite.measuring.decode_window for info, _ in self.runs)
+
+
+def values_of(records: Iterable[Record], metric: str) -> tuple[float, ...]:
+    """One value per ok process that has the metric."""
+    return tuple(
+        float(record.metrics[metric])
+        for record in records
+        if record.outcome is Outcome.OK and metric in record.metrics
+    )
+
+
+def machine_differences(environments: Sequence[Environment]) -> list[str]:
+    """In what machines and their software differ, as far as it bears on measurements."""
+    facts = [
+        {
+            "host": one.hostname,
+            "CPU": one.cpu_model,
+            "logical cores": one.logical_cores,
+            "memory": f"{round(one.memory_bytes / 2**30)} GiB",
+            "GPUs": ", ".join(gpu.name for gpu in one.gpus) or "none",
+            "Python": one.python,
+            "torch": one.torch,
+        }
+        for one in environments
+    ]
+    told = []
+    for key in facts[0] if facts else ():
+        values = list(dict.fromkeys(str(fact[key]) for fact in facts))
+        if len(values) > 1:
+            told.append(f"{key}: {' against '.join(values)}")
+    return told
+
+
+def _grouped(info: RunInfo, records: Iterable[Record]) -> dict[Case, tuple[Record, ...]]:
+    found: dict[Case, list[Record]] = {}
+    for record in records:
+        complete = _with_low_latency(record, info.suite.measuring.decode_window)
+        found.setdefault(record.case, []).append(complete)
+    return {case: tuple(grouped) for case, grouped in found.items()}
+
+
+def _with_low_latency(record: Record, decode_window: int) -> Record:
+    """Records from before there was this metric have the samples that it comes from."""
+    if _LOW in record.metrics or not record.samples_s or record.outcome is not Outcome.OK:
+        return record
+    low = low_latency_s(record.samples_s, record.mode, decode_window)
+    return replace(record, metrics={**record.metrics, _LOW: low})
