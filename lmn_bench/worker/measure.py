@@ -142,7 +142,6 @@ def _measure(
         metrics["check_error"] = max(error, metrics.get("check_error", 0.0))
     _load_everything(case, subject, dtype, device)
     clock = clock_for(device)
-    reference = ReferenceLoop(best_loop_s) if device.type == "cpu" else None
     with memory_budget(case.memory_cap_bytes, device), grad_mode(case.mode):
         work = build_workload(
             case, subject, dtype=dtype, device=device, clock=clock,
@@ -153,12 +152,9 @@ def _measure(
         if isinstance(subject, SubjectWithGraphs) and case.cuda_graph:
             compiling.record_subject(subject, work)
         first_call_s = _memory_pass(work, case, subject, device, metrics)
-        with _watched(device) as seen:
-            timing = sample(
-                work.take, job.measuring, already_warm_s=first_call_s, reference=reference
-            )
-            _note_gpu(seen(), fields)
-    _summarize(case, work, timing, fields)
+        if job.measuring.timing:
+            timing = _timing_pass(work, job.measuring, device, first_call_s, best_loop_s, fields)
+            _summarize(case, work, timing, fields)
     slots = subject.slots(case.length) if hasattr(subject, "slots") else None
     if slots is not None:
         metrics["slots"] = int(slots)
@@ -167,20 +163,24 @@ def _measure(
         metrics["compiled_graphs"] = compiling.compiled_graphs()
         fields["warnings"] += compiling.warnings()
     try:
-        _look_closer(job, work, device, fields)
+        _look_closer(job, work, device, first_call_s, fields)
     except Exception as error:
-        # The times are good, whatever a dispatch mode or a sampler does to the model.
+        # Times and memory are good, whatever a dispatch mode or a sampler does to the model.
         fields["warnings"].append(f"not counted: {type(error).__name__}: {error}")
     return Outcome.OK
 
 
-def _look_closer(job: Job, work: Workload, device: torch.device, fields: dict[str, Any]) -> None:
+def _look_closer(
+    job: Job, work: Workload, device: torch.device, first_call_s: float, fields: dict[str, Any]
+) -> None:
     """Counters and the memory time line: calls of their own, after the timing."""
     if job.measuring.counters and job.replicate == 0:
         # Compiled for inference mode, it would be compiled anew for another one.
         mode = grad_mode if job.case.compile else counting_mode
         with mode(job.case.mode):
-            _count(job.case, work, device, fields)
+            latency_s = fields["metrics"].get("latency_s")
+            call_s = first_call_s if latency_s is None else latency_s * work.steps
+            _count(job.case, work, device, call_s, fields)
     if job.measuring.memory_timeline and device.type == "cpu":
         with grad_mode(job.case.mode):
             prepared = work.prepare()
@@ -270,6 +270,21 @@ def _memory_pass(
     return elapsed_s
 
 
+def _timing_pass(
+    work: Workload,
+    measuring: Measuring,
+    device: torch.device,
+    first_call_s: float,
+    best_loop_s: float,
+    fields: dict[str, Any],
+) -> Timing:
+    reference = ReferenceLoop(best_loop_s) if device.type == "cpu" else None
+    with _watched(device) as seen:
+        timing = sample(work.take, measuring, already_warm_s=first_call_s, reference=reference)
+        _note_gpu(seen(), fields)
+    return timing
+
+
 def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any]) -> None:
     metrics = fields["metrics"]
     windows = [one_round[work.first_step :] for one_round in timing.rounds]
@@ -301,9 +316,11 @@ def _rounded(seconds: float) -> float:
     return float(f"{seconds:.4g}")
 
 
-def _count(case: Case, work: Workload, device: torch.device, fields: dict[str, Any]) -> None:
+def _count(
+    case: Case, work: Workload, device: torch.device, call_s: float, fields: dict[str, Any]
+) -> None:
     metrics = fields["metrics"]
-    estimate_s = metrics["latency_s"] * work.steps * _COUNTING_SLOWDOWN
+    estimate_s = call_s * _COUNTING_SLOWDOWN
     if estimate_s > _COUNTING_LIMIT_S:
         metrics.update(counters.known_flops(case, work.steps))
         fields["warnings"].append(

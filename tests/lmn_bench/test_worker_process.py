@@ -287,6 +287,24 @@ def test_counters_are_the_same_whenever_they_are_counted(measure, counted, mode)
         assert again.get(key) == counted(mode).metrics.get(key)
 
 
+@pytest.mark.parametrize("mode", ["train", "decode"])
+def test_without_timing_a_case_is_counted_all_the_same_and_has_no_times(measure, counted, mode):
+    untimed = measure("lmn", mode, counters=True, timing=False)
+    assert untimed.outcome is Outcome.OK
+    for key in (*COUNTERS, "slots", "state_bytes", "parameters", "bytes_moved"):
+        assert untimed.metrics.get(key) == counted(mode).metrics.get(key)
+    assert untimed.metrics["peak_memory_bytes"] > 0
+    assert not {key for key in untimed.metrics if METRICS[key].unit in ("s", "token/s")}
+    samples = (*untimed.samples_s, *untimed.warmup_samples_s, *untimed.disturbed_samples_s)
+    assert samples == ()
+
+
+def test_without_timing_what_would_take_too_long_is_not_counted_either(measure):
+    found = measure("lmn", "read", 1 << 20, counters=True, timing=False)
+    assert any("not counted" in warning for warning in found.warnings)
+    assert found.metrics["flops"] == flops("lmn", SMALL, "read", 1 << 20)
+
+
 def test_a_check_error_is_recorded_and_small(counted):
     assert 0 <= counted("prefill").metrics["check_error"] < 1e-4
 
