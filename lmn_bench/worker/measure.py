@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 import torch
 
-from lmn_bench.errors import LmnBenchError
+from lmn_bench.errors import ComparisonError, LmnBenchError
 from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.samples import low_latency_s
@@ -51,20 +52,49 @@ class Job:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Job:
-        """The job that `dataclasses.asdict` turned into `data`."""
+        """The job in `data`; fields that are left out have their defaults.
+
+        Raises:
+            ComparisonError: there is a field that we don't know.
+        """
         return cls(
-            case=Case.from_dict(data["case"]),
+            case=Case(**{**_known("case", data["case"]), "model": spec_of(data["case"]["model"])}),
             replicate=data["replicate"],
-            measuring=Measuring(**data["measuring"]),
+            measuring=Measuring(**_known("measuring", data["measuring"])),
             seed=data["seed"],
         )
 
 
+# What a job is made of, by field: the parent leaves out what a revision lacks.
+FIELDS = {
+    "case": [field.name for field in dataclass_fields(Case)],
+    "measuring": [field.name for field in dataclass_fields(Measuring)],
+    "model": [field.name for field in dataclass_fields(ModelSpec)],
+}
+
+
+def spec_of(data: Mapping[str, int]) -> ModelSpec:
+    """Sizes from plain data; those left out have their defaults.
+
+    Raises:
+        ComparisonError: there is one that we don't know.
+    """
+    return ModelSpec(**_known("model", data))
+
+
+def _known(part: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in data:
+        if name not in FIELDS[part]:
+            raise ComparisonError(
+                f"this revision of lmn-bench knows no {part} field {name!r}",
+                "leave it at its default, or compare with another revision",
+            )
+    return data
+
+
 def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
     """Build a subject on the CPU and say what it is: its parameters and modes."""
-    built = build(
-        subject, ModelSpec(**spec), dtype=torch.float32, device=torch.device("cpu"), seed=0
-    )
+    built = build(subject, spec_of(spec), dtype=torch.float32, device=torch.device("cpu"), seed=0)
     count = sum(parameter.numel() for parameter in built.parameters())
     return {"parameters": count, "modes": sorted(supported_modes(built))}
 
