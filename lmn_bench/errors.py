@@ -10,7 +10,11 @@ LmnBenchError (message, hint, exit_code)
 ├── StoreError (2)             a run folder that cannot be read, written or continued
 │   └── NewerSchemaError       a run folder written by a newer lmn-bench
 ├── ReportError (2)            a report whose packages for charts are missing or broken
+├── ComparisonError (5)        two versions, or two runs, that cannot be set side by side
 └── WorkerError (3)            the measuring process broke its protocol: our mistake
+
+Two exit codes are verdicts of a comparison: 1, something got worse, and 4, it cannot be told
+whether anything did.
 
 Library code raises these and never prints or exits; `lmn_bench.cli` turns them into exit codes
 in one place.
@@ -31,6 +35,8 @@ class ExitCode(IntEnum):
     CASES_FAILED = 1
     USAGE = 2
     INTERNAL = 3
+    INCONCLUSIVE = 4
+    INCOMPARABLE = 5
     INTERRUPTED = 130
 
 
@@ -98,6 +104,12 @@ class NewerSchemaError(StoreError):
 
 class ReportError(LmnBenchError):
     """A report that cannot be made: a package that draws charts is missing or broken."""
+
+
+class ComparisonError(LmnBenchError):
+    """Two versions or runs that cannot be set side by side: they don't measure the same."""
+
+    exit_code = ExitCode.INCOMPARABLE
 
 
 class WorkerError(LmnBenchError):

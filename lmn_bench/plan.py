@@ -106,7 +106,8 @@ def _graph_skip_reason(case: Case) -> str | None:
 
 def _case_seconds(case: Case, call_s: float, measuring: Measuring) -> float:
     # A context is prefilled once; its steps are short.
-    calls = 1 if case.mode == "decode" else MIN_CALLS_PER_PROCESS
-    timed_s = max(calls * call_s, measuring.time_goal_s)
+    once = case.mode == "decode" or not measuring.timing
+    calls = 1 if once else MIN_CALLS_PER_PROCESS
+    timed_s = max(calls * call_s, measuring.time_goal_s if measuring.timing else 0.0)
     process_s = OVERHEAD_PER_PROCESS_S + timed_s + (COMPILE_S if case.compile else 0.0)
     return min(process_s, measuring.timeout_s) * measuring.processes

@@ -145,6 +145,8 @@ class Measuring:
         quiet_extra_s: when all is measured, spend at most this much on further processes of cases
             that have fewer than three undisturbed ones.
         decode_window: tokens decoded one by one in each timed pass of decode.
+        timing: take timed samples; without, a case is built, checked, called once for its memory,
+            and counted.
         counters: count FLOPs, operations and allocator events (first process of a case only).
         memory_timeline: sample resident memory over time in a pass of its own.
         ceilings: measure the machine's ceilings before the first case (see `Ceiling`).
@@ -160,6 +162,7 @@ class Measuring:
     quiet_wait_s: float = 0.1
     quiet_extra_s: float = 0.0
     decode_window: int = 32
+    timing: bool = True
     counters: bool = True
     memory_timeline: bool = False
     ceilings: bool = False

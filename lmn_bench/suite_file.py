@@ -134,6 +134,7 @@ class _MeasuringTable(_Table):
     quiet_wait_s: Annotated[float, Field(ge=0)] | None = None
     quiet_extra_s: Annotated[float, Field(ge=0)] | None = None
     decode_window: Annotated[StrictInt, Field(ge=1, le=4096)] | None = None
+    timing: bool | None = None
     counters: bool | None = None
     memory_timeline: bool | None = None
     ceilings: bool | None = None

@@ -35,6 +35,7 @@ from lmn_bench.analysis.results import ResultSet, Series
 from lmn_bench.analysis.scaling import MIN_LENGTHS, TELLING, Scaling, scaling, series_sample
 from lmn_bench.analysis.sentences import counter_sentence, scaling_sentence
 from lmn_bench.disturbance import ENOUGH
+from lmn_bench.metrics import metric
 from lmn_bench.schema import LAWS, Case, Claim
 
 Verdict = Literal["supported", "compatible", "rejected", "cannot tell"]
@@ -74,7 +75,7 @@ def judge(results: ResultSet, claims: Sequence[Claim]) -> list[ClaimVerdict]:
 
 
 def _judge_claim(results: ResultSet, claim: Claim) -> Iterator[ClaimVerdict]:
-    judged = False
+    judged = measured = False
     for setting in results.settings():
         if setting.mode != claim.mode or setting.memory_cap_bytes is not None:
             continue
@@ -82,8 +83,11 @@ def _judge_claim(results: ResultSet, claim: Claim) -> Iterator[ClaimVerdict]:
         if any(result.values.get(claim.metric) for result in series.values()):
             judged = True
             yield _judge_series(series, claim, setting)
+        measured = measured or any(result.values for result in series.values())
     if not judged:
-        yield ClaimVerdict(claim, None, "cannot tell", "Nothing was measured for it.")
+        # A run may leave a metric out: without timing there is no latency.
+        what = f"No {metric(claim.metric).title}" if measured else "Nothing"
+        yield ClaimVerdict(claim, None, "cannot tell", f"{what} was measured for it.")
 
 
 def _judge_series(series: Series, claim: Claim, setting: Case) -> ClaimVerdict:

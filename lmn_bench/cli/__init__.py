@@ -26,8 +26,10 @@ _COMMANDS = {
 
 _EPILOG = """\
 \b
-Exit codes: 0 ok; 1 some cases failed unexpectedly; 2 wrong usage or suite;
-3 internal error; 130 interrupted. Results go to stdout, talk to stderr.
+Exit codes: 0 ok; 1 some cases failed unexpectedly, or a comparison found
+something worse; 2 wrong usage or suite; 3 internal error; 4 a comparison
+cannot tell; 5 nothing to compare; 130 interrupted.
+Results go to stdout, talk to stderr.
 """
 
 

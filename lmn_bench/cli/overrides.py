@@ -10,6 +10,8 @@ from lmn_bench.errors import UnknownNameError, UsageError
 from lmn_bench.suite import Override
 from lmn_bench.suite_file import AXES, MEASURING_KEYS
 
+# What --counters-only stands for.
+_COUNTING = {"timing": False, "processes": 1, "counters": True}
 _KEY_OF_OPTION = {
     "--models": "subjects",
     "--modes": "modes",
@@ -21,12 +23,16 @@ _KEY_OF_OPTION = {
 
 
 def overrides_of(
-    options: Mapping[str, str | None], processes: int | None, settings: Sequence[str]
+    options: Mapping[str, str | None],
+    processes: int | None,
+    settings: Sequence[str],
+    *,
+    counters_only: bool = False,
 ) -> list[Override]:
     """Overrides from the options that were given and every `--set KEY=VALUE`.
 
     Raises:
-        UsageError: an empty value, or a `--set` without "=".
+        UsageError: an empty value, a `--set` without "=", or one that `counters_only` decides.
         UnknownNameError: a key that no suite has.
     """
     found = []
@@ -41,7 +47,17 @@ def overrides_of(
     if processes is not None:
         found.append(Override("--processes", "processes", processes))
     found.extend(_setting(text) for text in settings)
-    return found
+    return [*found, *_counters_only(found)] if counters_only else found
+
+
+def _counters_only(others: Sequence[Override]) -> list[Override]:
+    for other in others:
+        if other.key in _COUNTING:
+            raise UsageError(
+                f"--counters-only and {other.option} are both given",
+                "counts are the same in every process: one that takes no times is enough",
+            )
+    return [Override("--counters-only", key, value) for key, value in _COUNTING.items()]
 
 
 def _setting(text: str) -> Override:

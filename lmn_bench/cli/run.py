@@ -22,6 +22,11 @@ _LATEST = ""
 @click.option("--threads", metavar="N,M", help="CPU threads.")
 @click.option("--memory-cap", metavar="A,B", help='Budgets such as "64MiB", or "none".')
 @click.option("--processes", type=click.IntRange(1, 1000), metavar="N", help="Processes per case.")
+@click.option(
+    "--counters-only",
+    is_flag=True,
+    help="Check, measure memory and count, in one process per case; take no times.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Any other key of a sweep or of [measuring], e.g. width=128.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N",
@@ -41,6 +46,7 @@ def command(
     threads: str | None,
     memory_cap: str | None,
     processes: int | None,
+    counters_only: bool,
     settings: tuple[str, ...],
     seed: int | None,
     dry_run: bool,
@@ -57,6 +63,7 @@ def command(
       lmn-bench run --suite scaling                     the headline, about 15 minutes
       lmn-bench run --suite scaling --models lmn,transformer --modes decode
       lmn-bench run --models my_package.my_module:make_model
+      lmn-bench run --counters-only                     what needs no quiet machine
       lmn-bench run --resume                            go on after an interrupt
     """  # noqa: D301  click wants the backspace itself
     from lmn_bench.cli.overrides import overrides_of
@@ -65,7 +72,7 @@ def command(
     overrides = overrides_of(
         {"--models": models, "--modes": modes, "--lengths": lengths, "--device": device,
          "--threads": threads, "--memory-cap": memory_cap},
-        processes, settings,
+        processes, settings, counters_only=counters_only,
     )  # fmt: skip
     if resume is not None:
         if suite or overrides or seed is not None or dry_run:

@@ -73,7 +73,9 @@ def new_sweep(
     with ForkServer() as server:
         planned = _plan_here(suite, environment, server)
         _probe_user_subjects(server, planned)
-        ceilings = ceilings_of(server, runnable(planned)) if suite.measuring.ceilings else ()
+        # Rates need times: without them a ceiling has nothing to stand beside.
+        wanted = suite.measuring.ceilings and suite.measuring.timing
+        ceilings = ceilings_of(server, runnable(planned)) if wanted else ()
         moment = datetime.now(UTC)
         info = RunInfo(
             run_id=new_run_id(suite.name, results, moment),

@@ -24,27 +24,34 @@ _MODE_WORD = {
 }
 
 
-def answers(findings: Findings) -> Iterator[str]:
-    """How decode grows, and against whom and from where on our subject is ahead, or isn't."""
+def answers(findings: Findings, *, timed: bool = True) -> Iterator[str]:
+    """How decode grows, and against whom and from where on our subject is ahead, or isn't.
+
+    `timed`: whether the run takes times at all (`Measuring.timing`).
+    """
     results = findings.results
     if not any(result.values for result in results.cases):
         yield "Nothing was measured: no case of this run finished (see Not measured, below)."
         return
+    if not timed:
+        yield "Nothing was timed, as asked: cases were checked, called for memory, and counted."
     for setting in free_settings(results):
         own = own_subject(results.subjects(setting))
         if setting.mode == "decode":
             yield from _growth_answer(findings, setting, own)
         yield from _standing_answers(results, setting, own)
     yield from _limit_answers(results)
-    yield from _lacking(results)
+    yield from _lacking(results, timed)
 
 
-def _lacking(results: ResultSet) -> Iterator[str]:
+def _lacking(results: ResultSet, timed: bool) -> Iterator[str]:
     """What a run is too small or too broken to tell."""
     measured = [result for result in results.cases if result.values]
     if len({result.case.length for result in measured}) == 1:
         yield "Only one length was measured: how anything grows cannot be told."
-    if all(len(values) == 1 for result in measured for values in result.values.values()):
+    alone = all(len(values) == 1 for result in measured for values in result.values.values())
+    # Counts need no interval.
+    if alone and timed:
         yield "One process per case: no interval, and no noise to judge a law or a lead by."
     if any(UNUSABLE in (result.reason or "") for result in measured):
         yield "Values that are no finite numbers were left out (see Not measured, below)."

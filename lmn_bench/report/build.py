@@ -15,7 +15,13 @@ from lmn_bench.report.figures_memory import caps_charts
 from lmn_bench.report.findings import Findings
 from lmn_bench.report.method import method_section
 from lmn_bench.report.sources import Source
-from lmn_bench.report.tables import failures_section, limits_tables, mode_tables, models_section
+from lmn_bench.report.tables import (
+    counter_tables,
+    failures_section,
+    limits_tables,
+    mode_tables,
+    models_section,
+)
 from lmn_bench.report.words import capped_groups, free_settings, machine_line, setting_title
 from lmn_bench.schema import Case, Record, RunInfo
 
@@ -47,7 +53,7 @@ def build_report(
     return Document(
         title=f"{info.suite.name}: {info.run_id}",
         subtitle=machine_line(info.environment),
-        answers=(*answers(findings), *claims_answer(judged)),
+        answers=(*answers(findings, timed=info.suite.measuring.timing), *claims_answer(judged)),
         sections=(*claims_sections(judged), *_sections(run, findings, charts=True),
                   method_section(info, records, planned)),
     )  # fmt: skip
@@ -67,7 +73,8 @@ def build_overlay(runs: Sequence[RunResults], labels: Sequence[str]) -> Document
     sections: list[Section] = list(_overlaid(runs, findings, labels))
     for run, found, label in zip(runs, findings, labels, strict=True):
         judged = judge(run.results, run.info.suite.claims)
-        said += [f"{label}: {text}" for text in (*answers(found), *claims_answer(judged))]
+        told = answers(found, timed=run.info.suite.measuring.timing)
+        said += [f"{label}: {text}" for text in (*told, *claims_answer(judged))]
         own = (*claims_sections(judged), *_sections(run, found, charts=False),
                method_section(run.info, run.records, run.planned))  # fmt: skip
         sections += [
@@ -103,6 +110,8 @@ def _sections(run: RunResults, findings: Findings, *, charts: bool) -> Iterator[
             if charts else ()
         )  # fmt: skip
         tables = mode_tables(findings, setting, run.info.ceiling(setting))
+        if not run.info.suite.measuring.timing:
+            tables += counter_tables(results, setting)
         yield Section(setting_title(setting), tables=tables, charts=drawn)
     groups = capped_groups(results)
     if groups:

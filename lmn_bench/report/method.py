@@ -11,6 +11,8 @@ from lmn_bench.report.facts import ceiling_rows, environment_rows
 from lmn_bench.schema import Environment, Record, RunInfo
 
 METHOD = "Method"
+# What a process does besides building, timed or not.
+_PASSES = {True: "check, memory pass and timing pass", False: "check and memory pass, untimed"}
 
 
 def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Section:
@@ -24,8 +26,9 @@ def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Se
     measuring, environment = info.suite.measuring, info.environment
     further = sum(record.replicate >= measuring.processes for record in records)
     sentences = [
-        f"{measuring.processes} processes per case, each with its own check, memory pass and "
-        f"timing pass; order shuffled in rounds with seed {info.seed}.",
+        f"{measuring.processes} process{'es' * (measuring.processes != 1)} per case, each with "
+        f"its own {_PASSES[measuring.timing]}; "
+        f"order shuffled in rounds with seed {info.seed}.",
         "A value is the median over processes; its interval runs between order statistics "
         f"({_interval_words(measuring.processes)}).",
         f"{len(records) - further:,} of {planned:,} planned processes recorded"

@@ -20,7 +20,8 @@ def plan_document(
     todo = [item for item in planned if item.skip is None]
     seconds = sum(item.seconds or 0.0 for item in todo)
     unknown = sum(item.seconds is None for item in todo)
-    processes, extra = suite.measuring.processes, suite.measuring.quiet_extra_s
+    measuring = suite.measuring
+    processes, extra = measuring.processes, measuring.timing * measuring.quiet_extra_s
     answers = [
         f"{len(todo):,} cases × {processes} processes = {len(todo) * processes:,} measurements, "
         f"about {format_duration(seconds)} in all"

@@ -67,6 +67,15 @@ def mode_tables(findings: Findings, setting: Case, ceiling: Ceiling | None) -> t
     return tuple(table for table in tables if table is not None and table.rows)
 
 
+def counter_tables(results: ResultSet, setting: Case) -> tuple[Table, ...]:
+    """What was counted, for a run that does nothing else."""
+    tables = [
+        _value_table(results, setting, key, METRICS[key].title[:1].upper() + METRICS[key].title[1:])
+        for key in ("operations", "flops", "allocator_peak_bytes")
+    ]
+    return tuple(table for table in tables if table is not None)
+
+
 def _value_table(
     results: ResultSet, setting: Case, metric: str, caption: str, note: str = ""
 ) -> Table | None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lmn_bench.errors import SubjectError, WorkerError
+from lmn_bench.errors import ComparisonError, SubjectError, WorkerError
+from lmn_bench.run.jobs import Known, measuring_job, model_spec, unknown_field
 from lmn_bench.schema import Ceiling
 
 # Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
@@ -56,6 +57,7 @@ class ForkServer:
         self._environ = dict(os.environ if environ is None else environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
+        self._known: Known = None
 
     def __enter__(self) -> Self:
         return self
@@ -73,16 +75,21 @@ class ForkServer:
 
         Raises:
             SubjectError: the job's subject cannot be built.
+            ComparisonError: the server's revision of lmn-bench lacks something that the job needs.
             WorkerError: the server itself cannot be started.
         """
-        return self._run({"measure": job}, timeout_s)
+        self._running_server()
+        return self._run({"measure": measuring_job(job, self._known)}, timeout_s)
 
     def probe(self, subject: str, spec: Mapping[str, int]) -> dict[str, Any]:
         """Build a subject once and return its parameters and modes.
 
         Raises:
             SubjectError: it cannot be imported or built.
+            ComparisonError: the server's revision of lmn-bench lacks one of the sizes.
         """
+        self._running_server()
+        spec = model_spec(spec, self._known)
         reply = self._run({"probe": {"subject": subject, "spec": spec}}, _PROBE_TIMEOUT_S)
         if reply.result is None:
             last = reply.output.strip().splitlines()[-1:] or ["no output"]
@@ -143,6 +150,11 @@ class ForkServer:
         result = answer["result"]
         if result is not None and "refused" in result:
             raise SubjectError(**result["refused"])
+        if result is not None and "incomparable" in result:
+            raise ComparisonError(**result["incomparable"])
+        unknown = unknown_field(answer["output"]) if result is None else None
+        if unknown is not None:
+            raise unknown
         # A result that was complete before the kill is a result.
         return Reply(
             result=result,
@@ -193,6 +205,7 @@ class ForkServer:
                 "the measuring process does not start",
                 f"try `{sys.executable} -m lmn_bench.worker` and look at its error",
             )
+        self._known = ready.get("fields")
         return self._process
 
     def _receive(self, timeout_s: float) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """The fork server: reads jobs as JSON lines, forks a child for each, answers in JSON lines.
 
 In:   {"measure": {...}}, {"probe": {...}}, {"cuda": {}} or {"ceilings": {...}}
-Out:  {"ready": true} once, then for each job {"pid": n} and {"result": ..., "exit": code}.
+Out:  {"ready": true, "fields": ...} once, then for each job {"pid": n} and
+      {"result": ..., "exit": code}.
 The parent kills a child that overstays; the server only ever waits, blocked.
 """
 
@@ -31,15 +32,15 @@ def main() -> None:
     # Imports that children need not repeat.
     import lmn_bench.subjects.lmn
     import lmn_bench.subjects.recurrent
-    import lmn_bench.subjects.transformer
-    import lmn_bench.worker.measure  # noqa: F401
+    import lmn_bench.subjects.transformer  # noqa: F401
+    from lmn_bench.worker.measure import FIELDS
     from lmn_bench.worker.reference import ReferenceLoop
 
     # torch leaves 300,000 objects: children need not look through them at every collection
     # (90 ms each), nor copy their pages by doing so.
     gc.collect()
     gc.freeze()
-    _send(answers, {"ready": True})
+    _send(answers, {"ready": True, "fields": FIELDS})
     # One anonymous file per decode case stays open.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -114,7 +115,7 @@ def _child(
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
 
-        from lmn_bench.errors import LmnBenchError
+        from lmn_bench.errors import ComparisonError, LmnBenchError
         from lmn_bench.worker.contexts import ContextFile
         from lmn_bench.worker.measure import Job, probe, run_job
 
@@ -133,6 +134,8 @@ def _child(
             else:
                 kept = None if context is None else ContextFile(context)
                 result = run_job(Job.from_dict(job["measure"]), kept, best_loop_s)
+        except ComparisonError as error:
+            result = {"incomparable": {"message": error.message, "hint": error.hint}}
         except LmnBenchError as error:
             result = {"refused": {"message": error.message, "hint": error.hint}}
         with os.fdopen(writing, "w") as pipe:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 import torch
 
-from lmn_bench.errors import LmnBenchError
+from lmn_bench.errors import ComparisonError, LmnBenchError
 from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.samples import low_latency_s
@@ -51,20 +52,49 @@ class Job:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Job:
-        """The job that `dataclasses.asdict` turned into `data`."""
+        """The job in `data`; fields that are left out have their defaults.
+
+        Raises:
+            ComparisonError: there is a field that we don't know.
+        """
         return cls(
-            case=Case.from_dict(data["case"]),
+            case=Case(**{**_known("case", data["case"]), "model": spec_of(data["case"]["model"])}),
             replicate=data["replicate"],
-            measuring=Measuring(**data["measuring"]),
+            measuring=Measuring(**_known("measuring", data["measuring"])),
             seed=data["seed"],
         )
 
 
+# What a job is made of, by field: the parent leaves out what a revision lacks.
+FIELDS = {
+    "case": [field.name for field in dataclass_fields(Case)],
+    "measuring": [field.name for field in dataclass_fields(Measuring)],
+    "model": [field.name for field in dataclass_fields(ModelSpec)],
+}
+
+
+def spec_of(data: Mapping[str, int]) -> ModelSpec:
+    """Sizes from plain data; those left out have their defaults.
+
+    Raises:
+        ComparisonError: there is one that we don't know.
+    """
+    return ModelSpec(**_known("model", data))
+
+
+def _known(part: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in data:
+        if name not in FIELDS[part]:
+            raise ComparisonError(
+                f"this revision of lmn-bench knows no {part} field {name!r}",
+                "leave it at its default, or compare with another revision",
+            )
+    return data
+
+
 def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
     """Build a subject on the CPU and say what it is: its parameters and modes."""
-    built = build(
-        subject, ModelSpec(**spec), dtype=torch.float32, device=torch.device("cpu"), seed=0
-    )
+    built = build(subject, spec_of(spec), dtype=torch.float32, device=torch.device("cpu"), seed=0)
     count = sum(parameter.numel() for parameter in built.parameters())
     return {"parameters": count, "modes": sorted(supported_modes(built))}
 
@@ -142,7 +172,6 @@ def _measure(
         metrics["check_error"] = max(error, metrics.get("check_error", 0.0))
     _load_everything(case, subject, dtype, device)
     clock = clock_for(device)
-    reference = ReferenceLoop(best_loop_s) if device.type == "cpu" else None
     with memory_budget(case.memory_cap_bytes, device), grad_mode(case.mode):
         work = build_workload(
             case, subject, dtype=dtype, device=device, clock=clock,
@@ -153,12 +182,9 @@ def _measure(
         if isinstance(subject, SubjectWithGraphs) and case.cuda_graph:
             compiling.record_subject(subject, work)
         first_call_s = _memory_pass(work, case, subject, device, metrics)
-        with _watched(device) as seen:
-            timing = sample(
-                work.take, job.measuring, already_warm_s=first_call_s, reference=reference
-            )
-            _note_gpu(seen(), fields)
-    _summarize(case, work, timing, fields)
+        if job.measuring.timing:
+            timing = _timing_pass(work, job.measuring, device, first_call_s, best_loop_s, fields)
+            _summarize(case, work, timing, fields)
     slots = subject.slots(case.length) if hasattr(subject, "slots") else None
     if slots is not None:
         metrics["slots"] = int(slots)
@@ -167,20 +193,24 @@ def _measure(
         metrics["compiled_graphs"] = compiling.compiled_graphs()
         fields["warnings"] += compiling.warnings()
     try:
-        _look_closer(job, work, device, fields)
+        _look_closer(job, work, device, first_call_s, fields)
     except Exception as error:
-        # The times are good, whatever a dispatch mode or a sampler does to the model.
+        # Times and memory are good, whatever a dispatch mode or a sampler does to the model.
         fields["warnings"].append(f"not counted: {type(error).__name__}: {error}")
     return Outcome.OK
 
 
-def _look_closer(job: Job, work: Workload, device: torch.device, fields: dict[str, Any]) -> None:
+def _look_closer(
+    job: Job, work: Workload, device: torch.device, first_call_s: float, fields: dict[str, Any]
+) -> None:
     """Counters and the memory time line: calls of their own, after the timing."""
     if job.measuring.counters and job.replicate == 0:
         # Compiled for inference mode, it would be compiled anew for another one.
         mode = grad_mode if job.case.compile else counting_mode
         with mode(job.case.mode):
-            _count(job.case, work, device, fields)
+            latency_s = fields["metrics"].get("latency_s")
+            call_s = first_call_s if latency_s is None else latency_s * work.steps
+            _count(job.case, work, device, call_s, fields)
     if job.measuring.memory_timeline and device.type == "cpu":
         with grad_mode(job.case.mode):
             prepared = work.prepare()
@@ -270,6 +300,21 @@ def _memory_pass(
     return elapsed_s
 
 
+def _timing_pass(
+    work: Workload,
+    measuring: Measuring,
+    device: torch.device,
+    first_call_s: float,
+    best_loop_s: float,
+    fields: dict[str, Any],
+) -> Timing:
+    reference = ReferenceLoop(best_loop_s) if device.type == "cpu" else None
+    with _watched(device) as seen:
+        timing = sample(work.take, measuring, already_warm_s=first_call_s, reference=reference)
+        _note_gpu(seen(), fields)
+    return timing
+
+
 def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any]) -> None:
     metrics = fields["metrics"]
     windows = [one_round[work.first_step :] for one_round in timing.rounds]
@@ -301,9 +346,11 @@ def _rounded(seconds: float) -> float:
     return float(f"{seconds:.4g}")
 
 
-def _count(case: Case, work: Workload, device: torch.device, fields: dict[str, Any]) -> None:
+def _count(
+    case: Case, work: Workload, device: torch.device, call_s: float, fields: dict[str, Any]
+) -> None:
     metrics = fields["metrics"]
-    estimate_s = metrics["latency_s"] * work.steps * _COUNTING_SLOWDOWN
+    estimate_s = call_s * _COUNTING_SLOWDOWN
     if estimate_s > _COUNTING_LIMIT_S:
         metrics.update(counters.known_flops(case, work.steps))
         fields["warnings"].append(

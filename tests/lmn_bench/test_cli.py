@@ -133,6 +133,8 @@ def test_the_version_is_told(cli):
         (["run", "--memory-cap", "12 parsec"], ["--memory-cap", "cannot read '12 parsec'"]),
         (["run", "--memory-cap", "1B"], ["--memory-cap", "nothing can run under"]),
         (["run", "--processes", "0"], ["--processes", "0 is not in the range"]),
+        (["run", "--counters-only", "--processes", "2"], ["--counters-only and --processes"]),
+        (["run", "--counters-only", "--set", "timing=true"], ["--counters-only and --set timing"]),
         (["run", "--set", "widht=3"], ["unknown key 'widht'", "did you mean 'width'?"]),
         (["run", "--set", "heads=5"], ["--set heads: 5 heads do not divide"]),
         (["run", "--modles", "lmn"], ["No such option", "--models"]),
@@ -369,6 +371,21 @@ def test_a_run_records_its_seed_suite_and_end(results):
     assert info.seed == 5
     assert info.suite.name == "smoke"
     assert info.finished_at
+
+
+def test_a_run_that_only_counts_is_reported_in_every_form(cli):
+    code, out, _ = cli("run", "--counters-only", "--models", "lmn,gru", "--device", "cpu",
+                       "--modes", "decode,prefill", "--lengths", "8,16", "--set", "ceilings=true",
+                       "--seed", "1")  # fmt: skip
+    assert code == 0
+    assert "Nothing was timed, as asked" in out
+    (run,) = list_runs(Path("results"))
+    assert all("operations" in record.metrics for record in read_run(run).records)
+    for form in ("text", "md", "html", "csv", "json"):
+        code, out, _ = cli("report", "--format", form, "--claims", "scaling")
+        assert code == 0
+        assert "operations" in out.lower()
+    assert cli("show")[0] == 0
 
 
 def test_the_last_line_of_a_run_says_what_to_type_next(results):

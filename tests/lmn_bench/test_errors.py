@@ -13,13 +13,16 @@ def every_error(of=LmnBenchError):
 
 
 def test_exit_codes_are_the_documented_ones():
-    assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 130]
+    assert [int(code) for code in ExitCode] == [0, 1, 2, 3, 4, 5, 130]
 
 
 @pytest.mark.parametrize("error", list(every_error()), ids=lambda error: error.__name__)
 def test_a_mistake_of_the_user_ends_in_2_and_one_of_ours_in_3(error):
-    ours = error is errors.WorkerError
-    assert error.exit_code is (ExitCode.INTERNAL if ours else ExitCode.USAGE)
+    others = {
+        errors.WorkerError: ExitCode.INTERNAL,
+        errors.ComparisonError: ExitCode.INCOMPARABLE,
+    }
+    assert error.exit_code is others.get(error, ExitCode.USAGE)
 
 
 @pytest.mark.parametrize("error", list(every_error()), ids=lambda error: error.__name__)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from bench_helpers import GPU, case, environment, failed, ok, run_info, series, suite, sweep
@@ -19,7 +20,7 @@ from lmn_bench.report.markdown import render_markdown
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.tabular import render_csv, render_json
 from lmn_bench.report.text import render_document
-from lmn_bench.schema import ModelSpec, NoiseWarning, Outcome
+from lmn_bench.schema import Claim, ModelSpec, NoiseWarning, Outcome, Record
 from lmn_bench.store import BadLine
 
 CAP = 64 * 2**20
@@ -50,6 +51,20 @@ def linear(length):
     return 3e-3 * length / 300
 
 
+def counted(subject, mode="prefill", lengths=(64, 128, 256, 512)):
+    """One untimed process per length."""
+    return [
+        Record.of(
+            case(subject, mode, n), 0, Outcome.OK,
+            metrics={"operations": 3 * n, "flops": 64 * n, "allocator_peak_bytes": 4 * n,
+                     "working_memory_bytes": 4096, "peak_memory_bytes": 8192, "floor_bytes": 4096,
+                     "parameters": 8, "parameter_bytes": 32, "state_bytes": 16, "slots": 1},
+        )
+        for n in lengths
+    ]  # fmt: skip
+
+
+COUNTED = [*counted("lmn"), *counted("gru"), *counted("lmn", "decode"), *counted("gru", "decode")]
 COMPLETE = [
     *series("lmn", flat, mode="decode"),
     *series("transformer", linear, mode="decode"),
@@ -68,6 +83,7 @@ RUNS = {
     "only failures": [failed(case(length=n), Outcome.ERROR, "boom") for n in (64, 128)],
     "one length": series("lmn", flat, lengths=(64,)),
     "one process": [*series("lmn", flat, processes=1), *series("gru", linear, processes=1)],
+    "counted": COUNTED,
     "two settings": [*series("lmn", flat, threads=1), *series("lmn", flat, threads=2)],
     "two sizes": [*series("lmn", flat), *series("lmn", flat, model=ModelSpec(64, 4, 2, 2, 1))],
     "capped": CAPPED,
@@ -213,6 +229,20 @@ def test_values_that_are_no_numbers_are_counted_with_their_case():
 def test_one_process_is_said_to_give_no_interval():
     document = document_of(RUNS["one process"], of=suite(processes=1))
     assert "one process: no interval" in words_of(document)
+
+
+def test_a_run_that_only_counts_says_that_nothing_was_timed_and_tells_its_counts():
+    claims = (Claim("lmn", "prefill", "latency_s", "n"), Claim("lmn", "prefill", "flops", "n"))
+    untimed = replace(suite(processes=1, timing=False), claims=claims)
+    words = words_of(document_of(COUNTED, suite=untimed))
+    assert "Nothing was timed, as asked" in words
+    assert "No latency was measured for it." in words
+    assert "supported exactly" in words
+    assert "1 process per case, each with its own check and memory pass, untimed" in words
+    for table in ("Operations", "FLOPs", "Allocator peak"):
+        assert table in words
+    for unwanted in ("Nothing was measured", "no interval, and no noise", "Time per decoded"):
+        assert unwanted not in words
 
 
 def test_settings_are_kept_apart():

@@ -264,6 +264,15 @@ def test_a_quiet_sweep_needs_no_further_processes():
     assert len(records) == 3
 
 
+def test_a_sweep_that_times_nothing_needs_no_further_processes():
+    def answer(_):
+        result = {**ok_reply().result, "metrics": {"operations": 3}}
+        return Reply(result=result, exit_code=0, timed_out=False, output="")
+
+    records = run([case()], FakeSpawner(answer), processes=3, timing=False, quiet_extra_s=1000)
+    assert len(records) == 3
+
+
 def test_further_time_goes_to_the_setting_that_takes_least_to_complete():
     """A little for every setting would complete none, and then all processes count in each."""
     clock_s, seen = 0.0, Counter()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from bench_helpers import SMALL, case
 
-from lmn_bench.errors import SubjectError
+from lmn_bench.errors import ComparisonError, SubjectError
 from lmn_bench.metrics import METRICS
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import order_tasks, run_tasks
@@ -131,6 +131,21 @@ def test_a_mode_that_a_model_lacks_is_skipped_with_those_it_has(measure, mode):
 def test_a_probe_tells_size_and_modes(server):
     found = server.probe(rogue("good"), asdict(ModelSpec(width=8, heads=1)))
     assert found == {"parameters": 8 * 8 + 8, "modes": ["decode", "prefill", "train"]}
+
+
+def test_an_unknown_field_is_told_by_the_worker_(server):
+    job = {"case": {**asdict(case()), "colour": "red"}, "replicate": 0, "measuring": {}, "seed": 0}
+    with pytest.raises(ComparisonError, match="knows no case field 'colour'"):
+        server._run({"measure": job}, 60)
+
+
+def test_a_job_with_nothing_but_what_it_needs_is_measured(server):
+    quick = {"time_goal_s": 0.001, "warmup_limit_s": 0.001, "max_samples": 1}
+    lone = {"subject": "lmn", "mode": "decode", "length": 4, "model": {}}
+    reply = server._run(
+        {"measure": {"case": lone, "replicate": 0, "measuring": quick, "seed": 0}}, 60
+    )
+    assert reply.result["outcome"] == "ok"
 
 
 @pytest.mark.parametrize(
@@ -285,6 +300,24 @@ def test_counters_are_the_same_whenever_they_are_counted(measure, counted, mode)
     again = measure("lmn", mode, counters=True).metrics
     for key in (*COUNTERS, "slots", "state_bytes"):
         assert again.get(key) == counted(mode).metrics.get(key)
+
+
+@pytest.mark.parametrize("mode", ["train", "decode"])
+def test_without_timing_a_case_is_counted_all_the_same_and_has_no_times(measure, counted, mode):
+    untimed = measure("lmn", mode, counters=True, timing=False)
+    assert untimed.outcome is Outcome.OK
+    for key in (*COUNTERS, "slots", "state_bytes", "parameters", "bytes_moved"):
+        assert untimed.metrics.get(key) == counted(mode).metrics.get(key)
+    assert untimed.metrics["peak_memory_bytes"] > 0
+    assert not {key for key in untimed.metrics if METRICS[key].unit in ("s", "token/s")}
+    samples = (*untimed.samples_s, *untimed.warmup_samples_s, *untimed.disturbed_samples_s)
+    assert samples == ()
+
+
+def test_without_timing_what_would_take_too_long_is_not_counted_either(measure):
+    found = measure("lmn", "read", 1 << 20, counters=True, timing=False)
+    assert any("not counted" in warning for warning in found.warnings)
+    assert found.metrics["flops"] == flops("lmn", SMALL, "read", 1 << 20)
 
 
 def test_a_check_error_is_recorded_and_small(counted):
