@@ -34,6 +34,10 @@ _ALL = (
     Metric("latency_s", "latency", "s", "lower", False,
            "time of one call: a sequence (prefill, read, stream), a training step, a decoded token",
            "median of the samples of one process; decode: median over passes of the mean step"),
+    Metric("latency_low_s", "undisturbed latency", "s", "lower", False,
+           "time of one call when little disturbs it: what the code itself takes",
+           "lower quartile of the samples of one process (decode: of the mean step of its passes); "
+           "on a shared machine it differs half as much between processes as the median does"),
     Metric("latency_median_s", "median step", "s", "lower", False,
            "decode: the usual step, without the mean's share of rare long merges",
            "median over all steps of the window"),

@@ -15,7 +15,7 @@ MODULES = {
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
 GROUND = {"errors", "units", "outcomes"}
-VOCABULARY = {*GROUND, "schema", "metrics", "disturbance"}
+VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples"}
 ALLOWED = {
     "errors": set(),
     "units": {"errors"},
@@ -23,6 +23,7 @@ ALLOWED = {
     "schema": GROUND,
     "metrics": GROUND,
     "disturbance": {*GROUND, "schema"},
+    "samples": GROUND,
     "subjects.names": set(),
     "subjects.sizes": {*VOCABULARY, "subjects.names"},
     "costs": {*VOCABULARY, "subjects.names", "subjects.sizes"},

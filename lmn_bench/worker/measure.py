@@ -14,6 +14,7 @@ import torch
 from lmn_bench.errors import LmnBenchError
 from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
+from lmn_bench.samples import low_latency_s
 from lmn_bench.schema import Case, Measuring, ModelSpec, Outcome
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, supported_modes
@@ -274,6 +275,8 @@ def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any
     windows = [one_round[work.first_step :] for one_round in timing.rounds]
     latency_s = statistics.median(statistics.fmean(window) for window in windows)
     metrics["latency_s"] = latency_s
+    samples = [sample for one_round in timing.rounds for sample in one_round]
+    metrics["latency_low_s"] = low_latency_s(samples, case.mode, work.steps - work.first_step)
     tokens = 1 if case.mode == "decode" else case.length
     metrics["tokens_per_s"] = case.batch * tokens / latency_s
     if case.mode == "decode":
@@ -284,7 +287,7 @@ def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any
         metrics["latency_worst_s"] = max(
             statistics.median(column) for column in zip(*timing.rounds, strict=True)
         )
-    fields["samples_s"] = [_rounded(s) for one_round in timing.rounds for s in one_round]
+    fields["samples_s"] = [_rounded(s) for s in samples]
     fields["warmup_samples_s"] = [_rounded(s) for s in timing.warmup]
     fields["disturbed_samples_s"] = [_rounded(s) for r in timing.disturbed for s in r]
     if timing.reference_s is not None:

@@ -15,6 +15,7 @@ from lmn_bench.errors import SubjectError
 from lmn_bench.metrics import METRICS
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import order_tasks, run_tasks
+from lmn_bench.samples import low_latency_s
 from lmn_bench.schema import MODES, Measuring, ModelSpec, Outcome
 from lmn_bench.subjects.sizes import flops, window_flops
 from lmn_bench.subjects.traffic import bytes_moved
@@ -177,8 +178,9 @@ def test_every_mode_gives_the_metrics_of_the_format(counted, mode):
     record = counted(mode)
     assert record.outcome is Outcome.OK
     promised = {
-        "latency_s", "tokens_per_s", "peak_memory_bytes", "working_memory_bytes", "floor_bytes",
-        "parameter_bytes", "parameters", "allocator_peak_bytes", "flops", "operations", "slots",
+        "latency_s", "latency_low_s", "tokens_per_s", "peak_memory_bytes", "working_memory_bytes",
+        "floor_bytes", "parameter_bytes", "parameters", "allocator_peak_bytes", "flops",
+        "operations", "slots",
     }  # fmt: skip
     assert promised <= set(record.metrics) <= set(METRICS)
 
@@ -215,6 +217,13 @@ def test_the_latency_of_decode_is_the_median_over_passes_of_the_windows_mean(mea
     passes = [record.samples_s[i : i + 5] for i in range(0, 15, 5)]
     means = sorted(sum(steps[1:]) / 4 for steps in passes)
     assert record.metrics["latency_s"] == pytest.approx(means[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["prefill", "decode"])
+def test_the_undisturbed_latency_is_that_of_the_records_own_samples(measure, mode):
+    record = measure("lmn", mode, decode_window=4, max_samples=3, time_goal_s=1000)
+    expected = low_latency_s(record.samples_s, mode, 4)
+    assert record.metrics["latency_low_s"] == pytest.approx(expected, rel=1e-3)
 
 
 def test_warm_ups_stand_apart_from_samples(measure):
