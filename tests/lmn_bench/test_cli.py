@@ -180,7 +180,7 @@ def test_validate_tells_mistakes_as_json_too(cli, tmp_path):
     assert len(told["problems"]) == 3
 
 
-@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed", "ci"])
 def test_validate_finds_the_shipped_suites_sound(cli, name):
     code, out, _ = cli("validate", name)
     assert code == 0
@@ -281,7 +281,7 @@ def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("suites", {"smoke", "scaling", "memory", "paper", "speed"}),
+        ("suites", {"smoke", "scaling", "memory", "paper", "speed", "ci"}),
         ("models", {*BUILTIN, "package.module:factory"}),
         ("modes", set(MODES)),
         ("metrics", set(METRICS)),
