@@ -369,6 +369,7 @@ class RunInfo:
 
     Attributes:
         ceilings: of the machine when the run began, where the suite asks for them.
+        sources: of a baseline, the runs that it was made of.
     """
 
     run_id: str
@@ -379,7 +380,13 @@ class RunInfo:
     command: tuple[str, ...] = ()
     finished_at: str | None = None
     ceilings: tuple[Ceiling, ...] = ()
+    sources: tuple[str, ...] = ()
     schema: int = SCHEMA
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The runs that these records come from: this one, or those of a baseline."""
+        return self.sources or (self.run_id,)
 
     def ceiling(self, case: Case) -> Ceiling | None:
         """The ceiling of a case's device, threads and dtype, if it was measured."""

@@ -74,7 +74,7 @@ class RecordWriter:
         Raises:
             StoreError: the disk is full or the folder has gone.
         """
-        line = json.dumps(record.to_dict(), separators=(",", ":"), allow_nan=False) + "\n"
+        line = dump_record(record)
         try:
             self._file.write(line)
             self._file.flush()
@@ -98,7 +98,7 @@ def create_run(results: Path, info: RunInfo) -> Path:
     folder = results / info.run_id
     try:
         folder.mkdir(parents=True)
-        write_atomically(folder / RUN_FILE, _dump_info(info))
+        write_atomically(folder / RUN_FILE, dump_info(info))
         (folder / RECORDS_FILE).touch()
     except OSError as error:
         raise StoreError(
@@ -120,7 +120,7 @@ def new_run_id(suite_name: str, results: Path, moment: datetime) -> str:
 def finish_run(folder: Path, info: RunInfo) -> RunInfo:
     """Write down that every case has a record now."""
     finished = replace(info, finished_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    save(folder / RUN_FILE, _dump_info(finished))
+    save(folder / RUN_FILE, dump_info(finished))
     return finished
 
 
@@ -234,9 +234,19 @@ def _created_at(folder: Path) -> str:
         return ""
 
 
-def _dump_info(info: RunInfo) -> str:
+def dump_info(info: RunInfo) -> str:
+    """The text of a `run.json`."""
     data = asdict(info)
     return json.dumps({"schema": data.pop("schema"), **data}, indent=2) + "\n"
+
+
+def dump_record(record: Record) -> str:
+    """A line of `records.jsonl`, with its end.
+
+    Raises:
+        ValueError: a number is NaN or infinite, for which JSON has no word.
+    """
+    return json.dumps(record.to_dict(), separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def _read_info(folder: Path) -> RunInfo:

@@ -33,6 +33,8 @@ ALLOWED = {
     "nvml": {*GROUND, "schema"},
     "environment": {*VOCABULARY, "nvml"},
     "store": VOCABULARY,
+    "pooling": {*VOCABULARY, "store"},
+    "baselines": {*VOCABULARY, "store", "pooling"},
     "analysis": VOCABULARY,
     "run": {*VOCABULARY, "store"},
     "report": {*VOCABULARY, "suite", "plan", "environment", "store", "analysis"},
@@ -40,7 +42,7 @@ ALLOWED = {
     "worker": {*VOCABULARY, "nvml", "costs", "subjects", "subjects.names", "subjects.sizes"},
     "cli": {
         *VOCABULARY, "costs", "subjects.names", "suite", "suite_file", "plan", "environment",
-        "store", "analysis", "run", "report",
+        "store", "pooling", "baselines", "analysis", "run", "report",
     },
     "__main__": {"cli"},
     "": set(),

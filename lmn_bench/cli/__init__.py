@@ -20,6 +20,7 @@ _COMMANDS = {
     "list": "list",
     "fit": "fit",
     "show": "show",
+    "baseline": "baseline",
     "validate": "validate",
     "env": "env",
 }

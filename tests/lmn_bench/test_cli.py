@@ -24,7 +24,7 @@ from lmn_bench.subjects.names import BUILTIN
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-COMMANDS = ("run", "report", "list", "fit", "show", "validate", "env")
+COMMANDS = ("run", "report", "list", "fit", "show", "baseline", "validate", "env")
 TINY = (
     "--device", "cpu", "--lengths", "16", "--processes", "1", "--set", "time_goal_s=0.001",
     "--set", "counters=false",
@@ -182,7 +182,7 @@ def test_validate_tells_mistakes_as_json_too(cli, tmp_path):
     assert len(told["problems"]) == 3
 
 
-@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed", "ci"])
 def test_validate_finds_the_shipped_suites_sound(cli, name):
     code, out, _ = cli("validate", name)
     assert code == 0
@@ -283,7 +283,7 @@ def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("suites", {"smoke", "scaling", "memory", "paper", "speed"}),
+        ("suites", {"smoke", "scaling", "memory", "paper", "speed", "ci"}),
         ("models", {*BUILTIN, "package.module:factory"}),
         ("modes", set(MODES)),
         ("metrics", set(METRICS)),

@@ -36,10 +36,10 @@ def with_options(*options, processes=None, settings=()):
 
 
 def test_all_suites_are_shipped():
-    assert set(builtin_suites()) == {"smoke", "scaling", "memory", "paper", "speed"}
+    assert set(builtin_suites()) == {"smoke", "scaling", "memory", "paper", "speed", "ci"}
 
 
-@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed"])
+@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed", "ci"])
 def test_every_shipped_suite_loads_under_its_own_name(name):
     suite = load_suite(find_suite(name))
     assert suite.name == name
@@ -64,6 +64,14 @@ def test_memory_has_caps_of_16_64_and_256_mib():
     suite = load_suite(find_suite("memory"))
     caps = {cap for sweep in suite.sweeps for cap in sweep.memory_cap}
     assert caps == {16 * 2**20, 64 * 2**20, 256 * 2**20}
+
+
+def test_ci_covers_what_a_change_can_slow_down_in_a_dozen_cases():
+    cases = all_cases(load_suite(find_suite("ci")))
+    assert len(cases) <= 12
+    assert {c.mode for c in cases if c.subject == "lmn"} == {"prefill", "train", "read", "decode"}
+    assert {c.subject for c in cases} == set(BUILTIN) - {"lmn-published", "rnn"}
+    assert [c.length for c in cases if (c.subject, c.mode) == ("lmn", "decode")] == [16384]
 
 
 # ------------------------------------------------------------------------------- claims
