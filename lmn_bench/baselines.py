@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lmn_bench.errors import StoreError, UnknownNameError, UsageError
 from lmn_bench.pooling import pool
-from lmn_bench.samples import low_latency_s
+from lmn_bench.samples import with_low_latency
 from lmn_bench.schema import Outcome, Record
 from lmn_bench.store import (
     RECORDS_FILE,
@@ -29,7 +29,6 @@ from lmn_bench.store import (
 BASELINES = "baselines"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
-_LOW = "latency_low_s"
 
 
 @dataclass(frozen=True)
@@ -177,19 +176,9 @@ def _check_name(name: str) -> None:
 
 
 def _stripped(record: Record, decode_window: int) -> Record:
-    metrics = dict(record.metrics)
-    if record.outcome is Outcome.OK and record.samples_s and _LOW not in metrics:
-        try:
-            metrics[_LOW] = low_latency_s(record.samples_s, record.mode, decode_window)
-        except ValueError as error:
-            raise StoreError(
-                f"{record.case_id}, process {record.replicate}: {error}, so that its {_LOW} cannot "
-                "be worked out",
-                "measure anew",
-            ) from error
     return replace(
-        record, metrics=metrics, samples_s=(), warmup_samples_s=(), disturbed_samples_s=(),
-        memory_timeline=(), warnings=(),
+        with_low_latency(record, decode_window), samples_s=(), warmup_samples_s=(),
+        disturbed_samples_s=(), memory_timeline=(), warnings=(),
     )  # fmt: skip
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
+
+from lmn_bench.errors import StoreError
+from lmn_bench.schema import Outcome, Record
 
 # What disturbs a process only ever slows it: the quick rounds are the code's own, and a quarter of
 # them is still too many to hang on a lucky one. On a shared machine this quantile differed half as
 # much between processes as the median did.
 QUIET_SHARE = 0.25
+_LOW = "latency_low_s"
 
 
 def low_latency_s(samples_s: Sequence[float], mode: str, decode_window: int) -> float:
@@ -45,3 +50,22 @@ def quantile(values: Sequence[float], share: float) -> float:
     place = share * (len(ordered) - 1)
     below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
     return below + (above - below) * (place - math.floor(place))
+
+
+def with_low_latency(record: Record, decode_window: int) -> Record:
+    """The record with its `latency_low_s`: those older than that metric have the samples for it.
+
+    Raises:
+        StoreError: its samples are no whole rounds.
+    """
+    if record.outcome is not Outcome.OK or not record.samples_s or _LOW in record.metrics:
+        return record
+    try:
+        low_s = low_latency_s(record.samples_s, record.mode, decode_window)
+    except ValueError as error:
+        raise StoreError(
+            f"{record.case_id}, process {record.replicate}: {error}, so that its {_LOW} cannot be "
+            "worked out",
+            "measure anew",
+        ) from error
+    return replace(record, metrics={**record.metrics, _LOW: low_s})

@@ -23,7 +23,7 @@ ALLOWED = {
     "schema": GROUND,
     "metrics": GROUND,
     "disturbance": {*GROUND, "schema"},
-    "samples": GROUND,
+    "samples": {*GROUND, "schema"},
     "subjects.names": set(),
     "subjects.sizes": {*VOCABULARY, "subjects.names"},
     "costs": {*VOCABULARY, "subjects.names", "subjects.sizes"},

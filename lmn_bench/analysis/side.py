@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
-from lmn_bench.samples import low_latency_s
+from lmn_bench.samples import with_low_latency
 from lmn_bench.schema import Case, Environment, Outcome, Record, RunInfo
-
-_LOW = "latency_low_s"
 
 
 @dataclass(frozen=True)
@@ -89,14 +87,6 @@ def machine_differences(environments: Sequence[Environment]) -> list[str]:
 def _grouped(info: RunInfo, records: Iterable[Record]) -> dict[Case, tuple[Record, ...]]:
     found: dict[Case, list[Record]] = {}
     for record in records:
-        complete = _with_low_latency(record, info.suite.measuring.decode_window)
+        complete = with_low_latency(record, info.suite.measuring.decode_window)
         found.setdefault(record.case, []).append(complete)
     return {case: tuple(grouped) for case, grouped in found.items()}
-
-
-def _with_low_latency(record: Record, decode_window: int) -> Record:
-    """Records from before there was this metric have the samples that it comes from."""
-    if _LOW in record.metrics or not record.samples_s or record.outcome is not Outcome.OK:
-        return record
-    low = low_latency_s(record.samples_s, record.mode, decode_window)
-    return replace(record, metrics={**record.metrics, _LOW: low})

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import special
 from scipy import stats as distributions
 
 from lmn_bench.analysis.paired import MISS, Judgement, Rules
@@ -34,14 +35,13 @@ def welch(base: Sequence[float], new: Sequence[float], rules: Rules) -> Judgemen
     freedom = sum(shares) ** 2 / sum(
         share**2 / (len(side) - 1) for share, side in zip(shares, (base, new), strict=True)
     )
-    t = distributions.t(freedom)
-    reach = float(t.ppf(1 - MISS / 2)) * error
+    reach = float(special.stdtrit(freedom, 1 - MISS / 2)) * error
     return Judgement(
         middle=middle,
         low=middle - reach,
         high=middle + reach,
-        p_slower=float(t.sf((middle - shift) / error)),
-        p_faster=float(t.cdf((middle + shift) / error)),
+        p_slower=float(special.stdtr(freedom, -(middle - shift) / error)),
+        p_faster=float(special.stdtr(freedom, (middle + shift) / error)),
         passes=middle + reach < shift,
         pairs=min(len(base), len(new)),
     )

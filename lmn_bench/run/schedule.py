@@ -137,7 +137,7 @@ def run_tasks(
             record = skipped(task.case, task.replicate, reason, order=task.order)
             yield Finished(task, record, measured=False)
             continue
-        record = _measured(task, measuring, seed, spawner, now)
+        record = measure_task(task, measuring, seed, spawner, now)
         backstop.learn(record)
         records.append(record)
         yield Finished(task, record, measured=True)
@@ -171,7 +171,7 @@ def _run_further(
             replicate = max(record.replicate for record in grouped[case]) + 1
             task = Task(case, replicate, order)
             yield Started(task, done, done + len(needy) - place)
-            records.append(_measured(task, measuring, seed, spawner, now))
+            records.append(measure_task(task, measuring, seed, spawner, now))
             done += 1
             yield Finished(task, records[-1], measured=True)
 
@@ -196,7 +196,7 @@ def _cheapest_setting(
     return needy[min(fitting, key=cost_s.__getitem__)] if fitting else []
 
 
-def _measured(
+def measure_task(
     task: Task, measuring: Measuring, seed: int, spawner: Spawner, now: Callable[[], float]
 ) -> Record:
     """Run one task in a process of its own; whatever its end, it is a record."""
