@@ -7,16 +7,15 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from lmn_bench.errors import ComparisonError, SubjectError, WorkerError
+from lmn_bench.run.installation import Installation
 from lmn_bench.run.jobs import Known, measuring_job, model_spec, unknown_field
 from lmn_bench.schema import Ceiling
 
@@ -25,8 +24,8 @@ _START_TIMEOUT_S = 120.0
 _PROBE_TIMEOUT_S = 60.0
 # About 2 s per dtype; a dtype that the CPU has no units for takes several times that.
 _CEILINGS_TIMEOUT_S = 120.0
-# Where lmn and lmn_bench lie, also in a checkout that isn't installed.
-_PACKAGES = Path(__file__).resolve().parents[2]
+# What a server says of the software that it runs.
+_SOFTWARE = ("python", "torch", "lmn_bench")
 _END_TIMEOUT_S = 5.0
 
 
@@ -53,11 +52,17 @@ class ForkServer:
     The caller waits blocked in the kernel: nothing runs beside the measured process.
     """
 
-    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str] | None = None,
+        installation: Installation | None = None,
+    ) -> None:
+        self._installation = installation or Installation()
         self._environ = dict(os.environ if environ is None else environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._known: Known = None
+        self._software: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +87,10 @@ class ForkServer:
         return self._run({"measure": measuring_job(job, self._known)}, timeout_s)
 
     def probe(self, subject: str, spec: Mapping[str, int]) -> dict[str, Any]:
-        """Build a subject once and return its parameters and modes.
+        """Build a subject once; its `parameters`, `modes`, and `origins`.
+
+        Origins are the files of `lmn_bench`, `lmn` and the top module of a user's subject, by
+        module; none from an older revision.
 
         Raises:
             SubjectError: it cannot be imported or built.
@@ -94,7 +102,17 @@ class ForkServer:
         if reply.result is None:
             last = reply.output.strip().splitlines()[-1:] or ["no output"]
             raise SubjectError(f"{subject} cannot be built: {last[0]}")
-        return reply.result
+        return {"origins": {}, **reply.result}
+
+    @property
+    def software(self) -> Mapping[str, str]:
+        """Versions of `python`, `torch` and `lmn_bench`; nothing from an older revision.
+
+        Raises:
+            WorkerError: the server cannot be started.
+        """
+        self._running_server()
+        return dict(self._software)
 
     def has_cuda(self) -> bool:
         """Whether torch can use a GPU here; a driver alone (NVML) doesn't say so."""
@@ -185,28 +203,38 @@ class ForkServer:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()
-        # OpenBLAS starts its threads on import, and threads don't survive a fork.
-        environ = {**self._environ, "OPENBLAS_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "99"}
-        search = [str(_PACKAGES), environ.get("PYTHONPATH", "")]
-        environ["PYTHONPATH"] = os.pathsep.join(path for path in search if path)
-        self._process = subprocess.Popen(
-            # -P: a lmn.py or statistics.py in the user's folder must not stand in for ours.
-            [sys.executable, "-P", "-m", "lmn_bench.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environ,
-            # Ctrl-C is for the parent: it decides what becomes of the case that runs.
-            start_new_session=True,
-        )
+        self._process = self._start()
         ready = self._receive(_START_TIMEOUT_S)
         if ready is None or not ready.get("ready"):
             self.close()
             raise WorkerError(
                 "the measuring process does not start",
-                f"try `{sys.executable} -m lmn_bench.worker` and look at its error",
+                f"try `{self._installation.python} -m lmn_bench.worker` and look at its error",
             )
+        # Older revisions tell neither.
         self._known = ready.get("fields")
+        self._software = {key: str(ready[key]) for key in _SOFTWARE if key in ready}
         return self._process
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        wanted = self._installation
+        # OpenBLAS starts its threads on import, and threads don't survive a fork.
+        quiet = {"OPENBLAS_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "99"}
+        try:
+            return subprocess.Popen(
+                # -P: a lmn.py or statistics.py in the user's folder must not stand in for ours.
+                [wanted.python, "-P", "-m", "lmn_bench.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=wanted.environ({**self._environ, **quiet}),
+                cwd=wanted.folder,
+                # Ctrl-C is for the parent: it decides what becomes of the case that runs.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerError(
+                f"the measuring process does not start: {error.filename}: {error.strerror}"
+            ) from error
 
     def _receive(self, timeout_s: float) -> dict[str, Any] | None:
         """The server's next message, or None when it doesn't come in time or ever."""

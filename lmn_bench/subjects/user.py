@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from lmn_bench.errors import SubjectError, nearest_hint
 from lmn_bench.schema import ModelSpec
 from lmn_bench.subjects.protocol import State, Subject, sequence_loss
+from lmn_bench.subjects.search import search_path
 
 # Tokens in the trial call of a new model: enough for a wrong axis order to show.
 PROBE_TOKENS = 5
@@ -66,10 +68,8 @@ def _import_factory(name: str) -> Callable[..., Any]:
     module_name, _, attribute = name.partition(":")
     if not module_name or not attribute:
         raise SubjectError(f"{name!r} names no factory", 'write it as "package.module:factory"')
-    # A console script doesn't look into the working directory, where users' modules are.
     here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+    sys.path[:] = search_path(sys.path, os.environ, here)
     try:
         module = importlib.import_module(module_name)
     except Exception as error:

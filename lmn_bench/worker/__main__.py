@@ -1,7 +1,7 @@
 """The fork server: reads jobs as JSON lines, forks a child for each, answers in JSON lines.
 
 In:   {"measure": {...}}, {"probe": {...}}, {"cuda": {}} or {"ceilings": {...}}
-Out:  {"ready": true, "fields": ...} once, then for each job {"pid": n} and
+Out:  {"ready": true, "fields": …, versions} once, then for each job {"pid": n} and
       {"result": ..., "exit": code}.
 The parent kills a child that overstays; the server only ever waits, blocked.
 """
@@ -40,7 +40,7 @@ def main() -> None:
     # (90 ms each), nor copy their pages by doing so.
     gc.collect()
     gc.freeze()
-    _send(answers, {"ready": True, "fields": FIELDS})
+    _send(answers, {"ready": True, "fields": FIELDS, **_software()})
     # One anonymous file per decode case stays open.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -49,6 +49,19 @@ def main() -> None:
     for line in sys.stdin:
         metrics = _serve(json.loads(line), answers, contexts, best_loop_s)
         best_loop_s = min(best_loop_s, metrics.get("reference_loop_s", best_loop_s))
+
+
+def _software() -> dict[str, str]:
+    import platform
+
+    import torch
+
+    from lmn_bench import __version__
+
+    return {
+        "python": platform.python_version(), "torch": str(torch.__version__),
+        "lmn_bench": __version__,
+    }  # fmt: skip
 
 
 def _serve(

@@ -19,6 +19,7 @@ from lmn_bench.samples import low_latency_s
 from lmn_bench.schema import Case, Measuring, ModelSpec, Outcome
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, supported_modes
+from lmn_bench.subjects.search import origins
 from lmn_bench.worker import compiling, counters, memory
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import IncorrectSubjectError, check_read, check_subject
@@ -93,10 +94,11 @@ def _known(part: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
-    """Build a subject on the CPU and say what it is: its parameters and modes."""
+    """Build a subject on the CPU and say what it is and whence: parameters, modes, files."""
     built = build(subject, spec_of(spec), dtype=torch.float32, device=torch.device("cpu"), seed=0)
     count = sum(parameter.numel() for parameter in built.parameters())
-    return {"parameters": count, "modes": sorted(supported_modes(built))}
+    modes = sorted(supported_modes(built))
+    return {"parameters": count, "modes": modes, "origins": origins(subject)}
 
 
 def run_job(

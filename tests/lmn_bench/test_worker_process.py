@@ -130,7 +130,8 @@ def test_a_mode_that_a_model_lacks_is_skipped_with_those_it_has(measure, mode):
 
 def test_a_probe_tells_size_and_modes(server):
     found = server.probe(rogue("good"), asdict(ModelSpec(width=8, heads=1)))
-    assert found == {"parameters": 8 * 8 + 8, "modes": ["decode", "prefill", "train"]}
+    assert found["parameters"] == 8 * 8 + 8
+    assert found["modes"] == ["decode", "prefill", "train"]
 
 
 def test_an_unknown_field_is_told_by_the_worker_(server):
