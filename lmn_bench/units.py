@@ -139,6 +139,22 @@ def _doubling_range(text: object, low_text: str, high_text: str) -> list[int]:
     return lengths
 
 
+def parse_share(text: str) -> float:
+    """A share of one from "3%" or "0.03".
+
+    Raises:
+        UnitError: it is none, or below 0.
+    """
+    bare = text.strip().removesuffix("%")
+    try:
+        value = float(bare) / (100 if text.strip().endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < math.inf:
+        raise UnitError(f"cannot read {text!r} as a share", 'write "3%" or "0.03"')
+    return value
+
+
 def format_length(tokens: int) -> str:
     """Tokens with thousands separators: 32,768."""
     return f"{tokens:,}"

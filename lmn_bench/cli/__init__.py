@@ -17,6 +17,8 @@ from lmn_bench.errors import ExitCode, LmnBenchError, SuiteError
 _COMMANDS = {
     "run": "run",
     "report": "report",
+    "compare": "compare",
+    "ab": "ab",
     "list": "list",
     "fit": "fit",
     "show": "show",

@@ -29,3 +29,25 @@ def results_option(command: _Command) -> _Command:
 def json_option(command: _Command) -> _Command:
     """`--json`: the same content for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")(command)
+
+
+def selection_options(command: _Command) -> _Command:
+    """What of a suite is measured, and on what."""
+    for option in reversed(selection()):
+        command = option(command)
+    return command
+
+
+def selection() -> tuple[Callable[[Any], Any], ...]:
+    """The options of `selection_options`, in the order of the help."""
+    return (
+        click.option("--models", "--subjects", metavar="A,B",
+                     help="Models in place of the suite's own."),
+        click.option("--modes", metavar="A,B", help="Only these of the suite's modes."),
+        click.option("--lengths", metavar="RANGE", help='"2^7..2^15" or "128,1K,4096".'),
+        click.option("--device", metavar="A,B", help="cpu, cuda, or both."),
+        click.option("--threads", metavar="N,M", help="CPU threads."),
+        click.option("--memory-cap", metavar="A,B", help='Budgets such as "64MiB", or "none".'),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+                     help="Any other key of a sweep or of [measuring], e.g. width=128."),
+    )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lmn_bench.cli.options import json_option, results_option
+from lmn_bench.cli.options import json_option, results_option, selection_options
 from lmn_bench.errors import UsageError
 
 DEFAULT_SUITE = "smoke"
@@ -15,20 +15,13 @@ _LATEST = ""
 
 @click.command(name="run", short_help="Measure a suite.")
 @click.option("--suite", metavar="NAME|PATH", help=f"Suite to run.  [default: {DEFAULT_SUITE}]")
-@click.option("--models", "--subjects", metavar="A,B", help="Models in place of the suite's own.")
-@click.option("--modes", metavar="A,B", help="Only these of the suite's modes.")
-@click.option("--lengths", metavar="RANGE", help='"2^7..2^15" or "128,1K,4096".')
-@click.option("--device", metavar="A,B", help="cpu, cuda, or both.")
-@click.option("--threads", metavar="N,M", help="CPU threads.")
-@click.option("--memory-cap", metavar="A,B", help='Budgets such as "64MiB", or "none".')
+@selection_options
 @click.option("--processes", type=click.IntRange(1, 1000), metavar="N", help="Processes per case.")
 @click.option(
     "--counters-only",
     is_flag=True,
     help="Check, measure memory and count, in one process per case; take no times.",
 )
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
-              help="Any other key of a sweep or of [measuring], e.g. width=128.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N",
               help="Of the order and the weights.  [default: drawn and recorded]")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show the plan and its forecast; measure nothing.")

@@ -47,7 +47,7 @@ REPORT_FILE = "report.md"
 def show_plan(suite_name: str, overrides: Sequence[Override], *, as_json: bool) -> int:
     """`run --dry-run`: what would be measured, what not and why, and what it would cost."""
     suite = load_suite(find_suite(suite_name), overrides)
-    environment = _checked_environment(overrides)
+    environment = checked_environment(overrides)
     planned = plan(suite, environment)
     if as_json:
         print_json({"suite": asdict(suite), "cases": [_plan_row(item) for item in planned]})
@@ -68,10 +68,10 @@ def new_sweep(
 ) -> int:
     """Start a new run and measure all of it."""
     suite = load_suite(find_suite(suite_name), overrides)
-    environment = _checked_environment(overrides)
+    environment = checked_environment(overrides)
     seed = secrets.randbelow(2**32) if seed is None else seed
     with ForkServer() as server:
-        planned = _plan_here(suite, environment, server)
+        planned = plan_here(suite, environment, server)
         _probe_user_subjects(server, planned)
         # Rates need times: without them a ceiling has nothing to stand beside.
         wanted = suite.measuring.ceilings and suite.measuring.timing
@@ -93,7 +93,7 @@ def new_sweep(
 def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool) -> int:
     """Go on with a run: measure what has no record yet, on the same machine."""
     run = read_run(find_run(name, results))
-    environment = _checked_environment(())
+    environment = checked_environment(())
     if environment.machine != run.info.environment.machine:
         raise StoreError(
             f"{run.folder.name} was measured on {run.info.environment.hostname} "
@@ -108,7 +108,7 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
         )
     run = repair(run)
     with ForkServer() as server:
-        planned = _plan_here(run.info.suite, environment, server)
+        planned = plan_here(run.info.suite, environment, server)
         _probe_user_subjects(server, planned)
         return _measure(run, planned, server, quiet=quiet, as_json=as_json)
 
@@ -191,7 +191,7 @@ def run_document(run: StoredRun, planned: Sequence[PlannedCase]) -> Document:
     return document_of([summed_up(run, planned)])
 
 
-def _checked_environment(overrides: Sequence[Override]) -> Environment:
+def checked_environment(overrides: Sequence[Override]) -> Environment:
     """The machine's facts, if it can be measured on and has what was asked for by name."""
     unsupported = is_supported()
     if unsupported is not None:
@@ -206,7 +206,7 @@ def _checked_environment(overrides: Sequence[Override]) -> Environment:
     return environment
 
 
-def _plan_here(suite: Suite, environment: Environment, server: ForkServer) -> list[PlannedCase]:
+def plan_here(suite: Suite, environment: Environment, server: ForkServer) -> list[PlannedCase]:
     """The plan, without the GPUs that this torch cannot use."""
     planned = plan(suite, environment)
     wanted = any(item.case.device == "cuda" and item.skip is None for item in planned)

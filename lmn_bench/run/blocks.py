@@ -35,16 +35,24 @@ class Blocks:
 
     Slow drift of the machine adds as much to the first half of a block as to the mirrored second.
     A case that ends badly in any arm is finished with its block: it has no times to compare.
+
+    Args:
+        measuring: how.
+        seed: of the order and the weights.
+        halves: 2; or 1, where nothing is timed.
+        now: the clock of the parent (s).
     """
 
     def __init__(
         self,
         measuring: Measuring,
         seed: int,
+        halves: int = 2,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._measuring = measuring
         self._seed = seed
+        self._halves = halves
         self._now = now
         self._order = 0
         self._numbers: dict[Case, int] = {}
@@ -61,12 +69,12 @@ class Blocks:
             until: no block is begun at or after this time (of the clock).
         """
         cases = [case for case in cases if case not in self.failed]
-        total = 2 * len(arms) * len(cases)
+        total = self._halves * len(arms) * len(cases)
         order = random.Random(f"{self._seed} {self._order}").sample(cases, len(cases))
         for place, case in enumerate(order):
             if self._now() >= until:
                 return
-            yield from self._block(case, arms, place * 2 * len(arms), total)
+            yield from self._block(case, arms, place * self._halves * len(arms), total)
 
     def _block(
         self, case: Case, arms: Mapping[str, Spawner], done: int, total: int
@@ -74,10 +82,12 @@ class Blocks:
         number = self._numbers.get(case, 0)
         self._numbers[case] = number + 1
         shuffled = random.Random(f"{self._seed} {case.id} {number}").sample(list(arms), len(arms))
-        halves = [(arm, 0) for arm in shuffled] + [(arm, 1) for arm in reversed(shuffled)]
-        for at, (arm, half) in enumerate(halves):
+        order = [(arm, 0) for arm in shuffled]
+        if self._halves == 2:
+            order += [(arm, 1) for arm in reversed(shuffled)]
+        for at, (arm, half) in enumerate(order):
             yield Step(number, case, arm, done + at, total)
-            task = Task(case, 2 * number + half, self._order)
+            task = Task(case, self._halves * number + half, self._order)
             self._order += 1
             record = measure_task(task, self._measuring, self._seed, arms[arm], self._now)
             if record.outcome is not Outcome.OK:

@@ -1,0 +1,197 @@
+"""What `ab` does: compose versions, plan, processes, judgement and reports."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lmn_bench.analysis.alternated import judge
+from lmn_bench.analysis.comparison import Comparison
+from lmn_bench.analysis.gate import incomparable
+from lmn_bench.analysis.options import Options
+from lmn_bench.cli.alternate import Plan, Recorder, count_only, measure, servers
+from lmn_bench.cli.console import stderr_console
+from lmn_bench.cli.gate_progress import GateProgress
+from lmn_bench.cli.sweep import checked_environment, plan_here
+from lmn_bench.cli.verdict import Outputs, conclude, exit_code
+from lmn_bench.cli.versions import Version, base_version, require_difference, working_version
+from lmn_bench.errors import ComparisonError, ExitCode, SubjectError
+from lmn_bench.gates import ARMS, GateInfo, save_gate
+from lmn_bench.plan import runnable
+from lmn_bench.report.compared import comparison_json, comparison_markdown, comparison_page
+from lmn_bench.report.facts import warning_lines
+from lmn_bench.run.process import ForkServer
+from lmn_bench.schema import Case, Environment, RunInfo, Suite
+from lmn_bench.store import finish_run, new_run_id, save
+from lmn_bench.subjects.names import is_user_subject
+from lmn_bench.suite import Override, find_suite, load_suite
+from lmn_bench.units import format_duration
+
+_PLANT = "LMN_BENCH_PLANT_SLOWDOWN"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `ab` was asked for; see its options."""
+
+    base: str | None
+    base_python: str | None
+    suite: str
+    overrides: tuple[Override, ...]
+    options: Options
+    time_limit_s: float
+    counters_only: bool
+    seed: int | None
+    planted: float
+
+
+def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) -> ExitCode:
+    """Measure two versions in alternation, judge them, and write what was found."""
+    suite = load_suite(find_suite(request.suite), request.overrides)
+    environment = checked_environment(request.overrides)
+    results = results.resolve()
+    with ExitStack() as stack:
+        new = working_version(Path.cwd())
+        base = stack.enter_context(base_version(request.base, request.base_python, Path.cwd()))
+        versions = {"base": base, "null": base, "new": new}
+        try:
+            cases = _cases(suite, environment, versions, request)
+        except ComparisonError as error:
+            reasons = [error.message, *([error.hint] if error.hint else [])]
+            return conclude(
+                incomparable(base.name, new.name, reasons, request.options.rules), outputs
+            )
+        seed = secrets.randbelow(2**32) if request.seed is None else request.seed
+        folder = results / new_run_id(f"ab-{suite.name}", results, datetime.now(UTC))
+        gate = GateInfo(base.name, new.name)
+        save_gate(folder, gate)
+        console = stderr_console()
+        for line in warning_lines(environment):
+            console.print(line, style="yellow", markup=False)
+        console.print(f"ab {folder}", markup=False, soft_wrap=True)
+        plan = Plan(cases, suite.measuring, seed, request.time_limit_s, _environ(request))
+        infos = _infos(folder, suite, seed, environment, versions)
+        begin = time.monotonic()
+        progress = GateProgress(console, enabled=not quiet)
+        with Recorder(folder, infos, versions) as recorder:
+            try:
+                with progress:
+                    if request.counters_only:
+                        count_only(plan, versions, recorder, progress)
+                        left: list[str] = []
+                    else:
+                        left = measure(plan, versions, recorder, request.options, progress)
+            except KeyboardInterrupt:
+                console.print(
+                    f"interrupted; everything measured is safe in {folder}\n"
+                    f"next: lmn-bench compare {folder}",
+                    markup=False, soft_wrap=True,
+                )  # fmt: skip
+                return ExitCode.INTERRUPTED
+            except ComparisonError as error:
+                found = incomparable(base.name, new.name, [error.message], request.options.rules)
+                return conclude(found, outputs)
+        for place, info in recorder.finished:
+            finish_run(place, info)
+        gate = replace(gate, notes=(*_notes(request, recorder, time.monotonic() - begin), *left))
+        save_gate(folder, gate)
+        comparison = judge(recorder.arms, _judged(request), gate.notes)
+    return _report(comparison, outputs, folder)
+
+
+def _judged(request: Request) -> Options:
+    """Without times there are no measured metrics."""
+    return replace(request.options, metrics=()) if request.counters_only else request.options
+
+
+def _cases(
+    suite: Suite, environment: Environment, versions: Mapping[str, Version], request: Request
+) -> list[Case]:
+    """What will be measured.
+
+    Raises:
+        ComparisonError: a side doesn't start, both are the same code, or nothing can be measured.
+        SubjectError: a model of the user's cannot be built in new.
+    """
+    wanted = {arm: versions[arm] for arm in ("base", "new")}
+    with servers(wanted, {}) as running:
+        planned = plan_here(suite, environment, running["new"])
+        cases = runnable(planned)
+        if not cases:
+            reasons = sorted({item.skip for item in planned if item.skip})
+            raise ComparisonError(f"nothing to measure: {'; '.join(reasons)}")
+        _require_difference(cases, running, versions, request)
+    return cases
+
+
+def _require_difference(
+    cases: Sequence[Case],
+    running: Mapping[str, ForkServer],
+    versions: Mapping[str, Version],
+    request: Request,
+) -> None:
+    files: dict[str, dict[str, str]] = {"base": {}, "new": {}}
+    own = sorted({(case.subject, case.model) for case in cases if is_user_subject(case.subject)})
+    first = next(((case.subject, case.model) for case in cases), None)
+    for subject, spec in own or ([first] if first else []):
+        for arm, server in running.items():
+            try:
+                origins = server.probe(subject, asdict(spec)).get("origins", {})
+            except SubjectError:
+                # A model that is new has no base: its cases will say so.
+                if arm == "new":
+                    raise
+                continue
+            files[arm].update(origins)
+    if request.base_python is None:
+        require_difference(files["base"], files["new"], versions["base"].name)
+
+
+def _environ(request: Request) -> dict[str, dict[str, str]]:
+    return {"new": {_PLANT: repr(request.planted)}} if request.planted else {}
+
+
+def _infos(
+    folder: Path, suite: Suite, seed: int, environment: Environment,
+    versions: Mapping[str, Version],
+) -> dict[str, RunInfo]:  # fmt: skip
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
+    infos = {}
+    for arm in ARMS:
+        commit = versions[arm].commit
+        facts = replace(environment, git_commit=commit, git_dirty=False) if commit else environment
+        infos[arm] = RunInfo(arm, created, suite, seed, facts, command)
+    return infos
+
+
+def _notes(request: Request, recorder: Recorder, seconds: float) -> list[str]:
+    records = [record for side in recorder.arms.all for _, found in side.runs for record in found]
+    kind = "untimed processes" if request.counters_only else "processes in alternation"
+    notes = [f"{len(records):,} {kind} in {format_duration(seconds)}"]
+    if request.planted:
+        notes.append(f"a slow-down of {request.planted:.3g} was planted in the new version")
+    return notes
+
+
+def _report(comparison: Comparison, outputs: Outputs, folder: Path) -> ExitCode:
+    """Beside what was asked for, the folder gets every report."""
+    command = shlex.join(["lmn-bench", *sys.argv[1:]])
+    code = exit_code(comparison.verdict, fail_on_inconclusive=outputs.fail_on_inconclusive)
+    save(folder / "report.json", json.dumps(comparison_json(comparison, code), indent=2) + "\n")
+    save(folder / "report.md", comparison_markdown(comparison, command=command))
+    save(folder / "report.html", comparison_page(comparison, code))
+    conclude(comparison, outputs, command)
+    stderr_console().print(
+        f"report: {folder / 'report.html'}\nnext: lmn-bench compare {folder} --margin …",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    return code
