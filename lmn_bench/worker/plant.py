@@ -59,8 +59,9 @@ def slowed(
         device: on CUDA a call has ended when the device has done its work.
         now: the clock that is spun on (s).
     """
-    inside = False
+    inside, on_cuda = False, device.type == "cuda"
 
+    # Little else happens here: a decoded token may take 20 us, and 10 % of that are 2.
     def slow(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
         def call(*args: Any, **extra: Any) -> Any:
@@ -68,17 +69,20 @@ def slowed(
             if inside:
                 # A method that calls another one of the subject is slowed once.
                 return method(*args, **extra)
+            if on_cuda:
+                torch.cuda.synchronize(device)
+            begin = now()
             inside = True
             try:
-                _finish(device)
-                begin = now()
                 result = method(*args, **extra)
-                _finish(device)
-                end = now()
-                while now() < end + share * (end - begin):
-                    pass
+                if on_cuda:
+                    torch.cuda.synchronize(device)
             finally:
                 inside = False
+            end = now()
+            end += share * (end - begin)
+            while now() < end:
+                pass
             return result
 
         return call
@@ -94,8 +98,3 @@ def slowed(
             delattr(subject, name)
         for name, method in before.items():
             setattr(subject, name, method)
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
