@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from lmn_bench.errors import ComparisonError, SubjectError, WorkerError
+from lmn_bench.errors import ComparisonError, SubjectError, UsageError, WorkerError
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.jobs import Known, measuring_job, model_spec, unknown_field
 from lmn_bench.schema import Ceiling
@@ -205,6 +205,9 @@ class ForkServer:
         self.close()
         self._process = self._start()
         ready = self._receive(_START_TIMEOUT_S)
+        if ready is not None and "refused" in ready:
+            self.close()
+            raise UsageError(**ready["refused"])
         if ready is None or not ready.get("ready"):
             self.close()
             raise WorkerError(

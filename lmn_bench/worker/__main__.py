@@ -33,9 +33,17 @@ def main() -> None:
     import lmn_bench.subjects.lmn
     import lmn_bench.subjects.recurrent
     import lmn_bench.subjects.transformer  # noqa: F401
+    from lmn_bench.errors import UsageError
     from lmn_bench.worker.measure import FIELDS
+    from lmn_bench.worker.plant import planted_share
     from lmn_bench.worker.reference import ReferenceLoop
 
+    try:
+        planted_share(os.environ)
+    except UsageError as error:
+        # Before anything is measured, not once per case.
+        _send(answers, {"ready": False, "refused": {"message": error.message, "hint": error.hint}})
+        return
     # torch leaves 300,000 objects: children need not look through them at every collection
     # (90 ms each), nor copy their pages by doing so.
     gc.collect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -25,6 +26,7 @@ from lmn_bench.worker.caps import is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import IncorrectSubjectError, check_read, check_subject
 from lmn_bench.worker.clock import clock_for
 from lmn_bench.worker.contexts import ContextFile
+from lmn_bench.worker.plant import planted_share, slowed
 from lmn_bench.worker.reference import ReferenceLoop
 from lmn_bench.worker.timing import Timing, sample
 from lmn_bench.worker.workload import Workload, build_workload, counting_mode, grad_mode
@@ -137,6 +139,7 @@ def _measure(
     job: Job, fields: dict[str, Any], context: ContextFile | None, best_loop_s: float
 ) -> Outcome:
     case, metrics = job.case, fields["metrics"]
+    share = planted_share(os.environ)
     dtype = getattr(torch, case.dtype)
     # torch wants an index where it sets a memory fraction.
     device = torch.device(case.device, 0) if case.device == "cuda" else torch.device("cpu")
@@ -183,10 +186,16 @@ def _measure(
             metrics.update(compiling.compile_subject(subject, case.mode, work))
         if isinstance(subject, SubjectWithGraphs) and case.cuda_graph:
             compiling.record_subject(subject, work)
-        first_call_s = _memory_pass(work, case, subject, device, metrics)
+        call_s = first_call_s = _memory_pass(work, case, subject, device, metrics)
         if job.measuring.timing:
-            timing = _timing_pass(work, job.measuring, device, first_call_s, best_loop_s, fields)
+            with slowed(subject, share, device):
+                timing = _timing_pass(
+                    work, job.measuring, device, first_call_s, best_loop_s, fields
+                )
             _summarize(case, work, timing, fields)
+            call_s = metrics["latency_s"] * work.steps / (1 + share)
+            if share:
+                fields["warnings"].append(f"a slow-down of {100 * share:.4g}% was planted")
     slots = subject.slots(case.length) if hasattr(subject, "slots") else None
     if slots is not None:
         metrics["slots"] = int(slots)
@@ -195,7 +204,7 @@ def _measure(
         metrics["compiled_graphs"] = compiling.compiled_graphs()
         fields["warnings"] += compiling.warnings()
     try:
-        _look_closer(job, work, device, first_call_s, fields)
+        _look_closer(job, work, device, call_s, fields)
     except Exception as error:
         # Times and memory are good, whatever a dispatch mode or a sampler does to the model.
         fields["warnings"].append(f"not counted: {type(error).__name__}: {error}")
@@ -203,15 +212,13 @@ def _measure(
 
 
 def _look_closer(
-    job: Job, work: Workload, device: torch.device, first_call_s: float, fields: dict[str, Any]
+    job: Job, work: Workload, device: torch.device, call_s: float, fields: dict[str, Any]
 ) -> None:
     """Counters and the memory time line: calls of their own, after the timing."""
     if job.measuring.counters and job.replicate == 0:
         # Compiled for inference mode, it would be compiled anew for another one.
         mode = grad_mode if job.case.compile else counting_mode
         with mode(job.case.mode):
-            latency_s = fields["metrics"].get("latency_s")
-            call_s = first_call_s if latency_s is None else latency_s * work.steps
             _count(job.case, work, device, call_s, fields)
     if job.measuring.memory_timeline and device.type == "cpu":
         with grad_mode(job.case.mode):
