@@ -37,7 +37,12 @@ def forest_specs(chart: Chart, *, interactive: bool) -> list[dict[str, Any]]:
     low, high = _domain(effects, chart.band)
     definition = _definition(chart, (low, high), interactive=interactive)
     return [
-        {**definition, "datasets": _datasets(panel, chart, (low, high))} for panel in chart.panels
+        {
+            **definition,
+            "height": _ROW * len(panel.effects),
+            "datasets": _datasets(panel, chart, (low, high)),
+        }
+        for panel in chart.panels
     ]
 
 
@@ -76,7 +81,7 @@ def _definition(chart: Chart, domain: tuple[float, float], *, interactive: bool)
             x, y, colour, alt.Shape("s:N", scale=shapes, legend=legend), tooltip=tips
         ),
     ]
-    layered = alt.layer(*layers).properties(width=_WIDTH, height=alt.Step(_ROW))
+    layered = alt.layer(*layers).properties(width=_WIDTH)
     found: dict[str, Any] = layered.to_dict(validate=False)
     return found
 
@@ -91,6 +96,8 @@ def _datasets(panel: Panel, chart: Chart, domain: tuple[float, float]) -> dict[s
             for one in panel.effects
             for low, high in [_ends(one, domain)]
         ],
+        # Panels share their definition in a page, which gives each its own height.
+        "size": [{"height": _ROW * len(panel.effects)}],
         # The page makes columns of the legend as wide as the longest.
         "names": [{"s": one.name} for one in chart.series],
     }  # fmt: skip

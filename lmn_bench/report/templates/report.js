@@ -27,6 +27,7 @@
   const draw = async (plot) => {
     const { spec: shared, data } = charts[plot.dataset.chart];
     const spec = structuredClone({ ...shared, datasets: data[Number(plot.dataset.panel)] });
+    for (const size of spec.datasets.size || []) spec.height = size.height;
     const width = plot.clientWidth;
     const names = (spec.datasets.names || []).map((row) => row.s.length);
     const longest = LETTER * Math.max(4, ...names);
