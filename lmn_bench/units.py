@@ -230,6 +230,26 @@ def format_ratio(value: float) -> str:
     return f"{format_number(value, 2 if value >= 10 else 3)}×"
 
 
+def format_share(share: float) -> str:
+    """A share in percent: 3 %, 0.5 %, 12.5 %."""
+    return f"{share * 100:.3g} %"
+
+
+def format_change(ratio: float) -> str:
+    """A ratio as the change that it is: +4.9 %, -38 %, 0.0 %."""
+    percent = (ratio - 1) * 100
+    if not math.isfinite(percent):
+        return "n/a"
+    places = 1 if abs(percent) < 9.95 else 0
+    text = f"{percent:+,.{places}f} %"
+    return text if text.strip("+-0. %") else "0.0 %"
+
+
+def format_change_range(low: float, high: float) -> str:
+    """An interval of a ratio as that of the change: +3.1 to +6.8 %."""
+    return f"{format_change(low).removesuffix(' %')} to {format_change(high)}"
+
+
 def format_duration(seconds: float) -> str:
     """A span a person waits: 8 s, 3 min 20 s, 1 h 5 min."""
     whole = max(0, round(seconds))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 # lines: values against length, both logarithmic. stack: parts of a whole per length. strip: a row
-# per series that says at which lengths it finished.
-Kind = Literal["lines", "stack", "strip"]
+# per series that says at which lengths it finished. forest: a row per case with the change of one
+# version against another.
+Kind = Literal["lines", "stack", "strip", "forest"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,28 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """What a change made of one case.
+
+    Attributes:
+        name: of the case, distinct within a panel.
+        series: its verdict.
+        ratio: new by base, above 0.
+        low, high: its interval, where it has one.
+        change, interval, values: the same in words, for hovering.
+    """
+
+    name: str
+    series: str
+    ratio: float
+    low: float | None
+    high: float | None
+    change: str
+    interval: str
+    values: str
+
+
+@dataclass(frozen=True)
 class Panel:
     """One plot of a chart; the panels of a chart share their axes."""
 
@@ -69,6 +92,7 @@ class Panel:
     laws: tuple[LawPoint, ...] = ()
     bounds: tuple[LawPoint, ...] = ()
     stops: tuple[Stop, ...] = ()
+    effects: tuple[Effect, ...] = ()
 
     @property
     def lengths(self) -> list[float]:
@@ -93,9 +117,11 @@ class Chart:
         reading: one sentence on how to read it.
         kind: see `Kind`.
         x_title, y_title: of the axes.
-        unit: of the values: s, B, token/s, FLOP/s, B/s, "share" (1 is all) or "" for a count.
+        unit: of the values: s, B, token/s, FLOP/s, B/s, "share" (1 is all), "change" (a ratio, 1
+            is none) or "" for a count.
         series: in the order of the legend.
         panels: at least one.
+        band: changes up to this share count as none.
     """
 
     key: str
@@ -107,3 +133,4 @@ class Chart:
     unit: str
     series: tuple[Series, ...]
     panels: tuple[Panel, ...]
+    band: float = 0.0

@@ -9,7 +9,7 @@ from lmn_bench.report.chart import Chart
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text. The first column names the row; the others are numbers, right-aligned.
+    """Rows of text. The first column names the row; most others are numbers, right-aligned.
 
     Attributes:
         caption: what the table shows, with its unit.
@@ -17,6 +17,9 @@ class Table:
         rows: one tuple of cells per row, as long as `columns`.
         note: how to read it, below.
         wraps: cells hold sentences: align left and wrap them.
+        words: places of further columns that hold words: they are aligned left.
+        whole: rows are read across, so that a narrow terminal wraps words, the first column
+            included, where it would cut other tables into several.
     """
 
     caption: str
@@ -24,16 +27,22 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     wraps: bool = False
+    words: tuple[int, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, sentences, charts and the tables with their numbers."""
+    """A heading, sentences, charts and the tables with their numbers.
+
+    `folded`: few readers look for its tables; where they can be folded away, they are.
+    """
 
     title: str
     sentences: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     charts: tuple[Chart, ...] = ()
+    folded: bool = False
 
 
 @dataclass(frozen=True)

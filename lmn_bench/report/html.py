@@ -13,9 +13,9 @@ from typing import Any
 
 from lmn_bench import __version__
 from lmn_bench.report.chart import Chart
-from lmn_bench.report.document import Document, Section
+from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.report.vega import bundle, missing_package
-from lmn_bench.report.words import BAD_WORDS
+from lmn_bench.report.words import BAD_WORDS, GOOD_WORDS
 from lmn_bench.units import read_value
 
 _VERDICTS = {"supported": "supported", "compatible": "compatible", "cannot tell": "cannot",
@@ -94,7 +94,7 @@ def render_html(document: Document, downloads: Sequence[Download], warnings: Seq
         version=__version__,
         chart_title=_chart_title,
         sort_value=lambda cell: _attribute("data-v", _sort_value(cell)),
-        cell_class=lambda cell: _attribute("class", _class_of(cell)),
+        cell_class=lambda table, place, cell: _attribute("class", _classes(table, place, cell)),
     )
 
 
@@ -138,10 +138,16 @@ def _sort_value(cell: str) -> str:
     return "" if value is None else f"{value:.12g}"
 
 
+def _classes(table: Table, place: int, cell: str) -> str:
+    return " ".join(filter(None, (_class_of(cell), "word" if place in table.words else "")))
+
+
 def _class_of(cell: str) -> str:
     for verdict, name in _VERDICTS.items():
         if cell in {verdict, f"{verdict} exactly"}:
             return name
+    if cell.startswith(GOOD_WORDS):
+        return "good"
     return "bad" if cell.startswith(BAD_WORDS) else ""
 
 

@@ -23,26 +23,26 @@ def render_table(table: Table) -> str:
 
 
 def _lines(document: Document, pictures: Mapping[str, str]) -> Iterator[str]:
-    yield f"# {_escaped(document.title)}"
+    yield f"# {escaped(document.title)}"
     yield ""
-    yield _escaped(document.subtitle)
+    yield escaped(document.subtitle)
     yield ""
     for answer in document.answers:
-        yield f"* {_escaped(answer)}"
+        yield f"* {escaped(answer)}"
     if document.answers:
         yield ""
     for section in document.sections:
-        yield f"## {_escaped(section.title)}"
+        yield f"## {escaped(section.title)}"
         yield ""
         for sentence in section.sentences:
-            yield f"* {_escaped(sentence)}"
+            yield f"* {escaped(sentence)}"
         if section.sentences:
             yield ""
         for chart in section.charts:
             if chart.key in pictures:
-                yield f"![{_escaped(chart.title)}](<{pictures[chart.key]}>)"
+                yield f"![{escaped(chart.title)}](<{pictures[chart.key]}>)"
                 yield ""
-                yield f"*{_escaped(chart.reading)}*"
+                yield f"*{escaped(chart.reading)}*"
                 yield ""
         for table in section.tables:
             yield from _table(table)
@@ -51,24 +51,24 @@ def _lines(document: Document, pictures: Mapping[str, str]) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     if table.caption:
-        yield f"**{_escaped(table.caption)}**"
+        yield f"**{escaped(table.caption)}**"
         yield ""
-    rest = ":--" if table.wraps else "--:"
-    yield _row([_escaped(title) for title in table.columns])
-    yield _row([":--", *[rest] * (len(table.columns) - 1)])
+    left = [table.wraps or place in {0, *table.words} for place in range(len(table.columns))]
+    yield _row([escaped(title) for title in table.columns])
+    yield _row([":--" if one else "--:" for one in left])
     for row in table.rows:
-        yield _row([_escaped(cell) for cell in row])
+        yield _row([escaped(cell) for cell in row])
     if table.note:
         yield ""
-        yield f"*{_escaped(table.note)}*"
+        yield f"*{escaped(table.note)}*"
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _escaped(text: str) -> str:
-    """Text from data must not turn into markup: names, reasons and paths are anybody's."""
+def escaped(text: str) -> str:
+    """Text that stays text: names, reasons and paths are anybody's, and none may be markup."""
     for mark in ("\\", "|", "<", "*", "_", "`", "["):
         text = text.replace(mark, "\\" + mark)
     return text.replace("\n", " ")

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from lmn_bench.report.document import Document, Section, Table
-from lmn_bench.report.words import BAD_WORDS
+from lmn_bench.report.words import BAD_WORDS, GOOD_WORDS
 
 # Between two columns: a space of padding on either side and the (invisible) line.
 _GAP = 3
@@ -47,12 +47,14 @@ def render_table(table: Table, console: Console) -> Iterator[RenderableType]:
         yield Text(table.caption, style="italic")
     for columns in _column_groups(table, console.width):
         rich_table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        if table.whole:
+            rich_table.padding = (0, 1, 0, 0)
         for place, column in enumerate(columns):
-            left = place == 0 or table.wraps
+            left = place == 0 or table.wraps or column in table.words
             rich_table.add_column(
                 Text(table.columns[column]),
                 justify="left" if left else "right",
-                no_wrap=not table.wraps,
+                no_wrap=not (table.wraps or (table.whole and left)),
                 overflow="fold",
             )
         for row in table.rows:
@@ -63,12 +65,13 @@ def render_table(table: Table, console: Console) -> Iterator[RenderableType]:
 
 
 def _cell(text: str) -> Text:
-    return Text(text, style="red" if text.startswith(BAD_WORDS) else "")
+    bad, good = text.startswith(BAD_WORDS), text.startswith(GOOD_WORDS)
+    return Text(text, style="red" if bad else "green" if good else "")
 
 
 def _column_groups(table: Table, width: int) -> list[list[int]]:
     """Columns that fit side by side; the first one, which names the row, leads every group."""
-    if table.wraps:
+    if table.wraps or table.whole:
         return [list(range(len(table.columns)))]
     widths = [
         max(len(title), *(len(row[place]) for row in table.rows), 0) if table.rows else len(title)

@@ -23,7 +23,8 @@ SHORT_OUTCOME = {
     Outcome.SKIPPED: "skipped",
 }
 # Words that mark a bad end; they are coloured too, but the word alone says it.
-BAD_WORDS = ("OOM", "timeout", "killed", "error", "wrong")
+BAD_WORDS = ("OOM", "timeout", "killed", "error", "wrong", "✗")
+GOOD_WORDS = ("✓",)
 
 
 def own_subject(subjects: Sequence[str]) -> str:

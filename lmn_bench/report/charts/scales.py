@@ -9,6 +9,10 @@ from collections.abc import Mapping, Sequence
 _LEAST_SPAN = math.log(4)
 _MARGIN = 0.04
 _MOST_TICKS = 9
+# Changes are marked in even steps as long as a logarithm is nearly straight; then by halves and
+# doubles.
+_MOST_EVEN = 3.0
+_CHANGE_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5)
 # Data that differ by more than this are told by their middle, not by their interval's end.
 _MOST_REACH = 4.0
 
@@ -54,6 +58,22 @@ def decimal_ticks(low: float, high: float) -> list[float]:
             return found
     step = -(-len(found) // _MOST_TICKS)
     return found[::step]
+
+
+def change_ticks(low: float, high: float) -> list[float]:
+    """Ratios between two ends that are round changes, no change always among them.
+
+    Raises:
+        ValueError: 1 does not lie between the ends.
+    """
+    if not low <= 1 <= high:
+        raise ValueError(f"no change lies outside {low:g} to {high:g}")
+    if high / low < _MOST_EVEN:
+        for step in _CHANGE_STEPS:
+            first, last = math.ceil((low - 1) / step), math.floor((high - 1) / step)
+            if last - first < _MOST_TICKS:
+                return [1 + k * step for k in range(first, last + 1)]
+    return powers_of_two(low, high, _MOST_TICKS)
 
 
 def binary_step(top: float, most: int = 5) -> float:

@@ -5,6 +5,7 @@
   // All in pixels: a letter, a symbol of a legend with its gaps, a plot too narrow for long words.
   const [LETTER, SYMBOL, NARROW] = [7, 34, 420];
   const NAMES_SHARE = 0.3;
+  const CASES_SHARE = 0.42;
   const views = new Map();
 
   // ------------------------------------------------------------------ charts
@@ -26,6 +27,7 @@
   const draw = async (plot) => {
     const { spec: shared, data } = charts[plot.dataset.chart];
     const spec = structuredClone({ ...shared, datasets: data[Number(plot.dataset.panel)] });
+    for (const size of spec.datasets.size || []) spec.height = size.height;
     const width = plot.clientWidth;
     const names = (spec.datasets.names || []).map((row) => row.s.length);
     const longest = LETTER * Math.max(4, ...names);
@@ -35,6 +37,10 @@
     const dark = darkScheme.matches;
     const columns = Math.max(1, Math.floor((width - 60) / (longest + SYMBOL)));
     const looks = { ...config, legend: { ...config.legend, columns } };
+    // Names of cases may take so much of a narrow plot; hovering tells them whole.
+    if (plot.closest("figure").classList.contains("forest")) {
+      looks.axisY = { labelLimit: Math.max(90, Math.min(320, CASES_SHARE * width)) };
+    }
     const options = {
       mode: "vega-lite",
       renderer: "svg",

@@ -1,0 +1,177 @@
+"""A comparison as a comment on a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row, Verdict
+from lmn_bench.report.compared.names import CaseNames, case_names
+from lmn_bench.report.compared.words import (
+    NOTHING,
+    SIGNS,
+    Kind,
+    by_change,
+    change_words,
+    exact_words,
+    extent_words,
+    interval_words,
+    kind,
+    metric_title,
+    outcome_words,
+    value_words,
+    verdict_sentence,
+)
+from lmn_bench.report.markdown import escaped
+
+# GitHub refuses a comment of more than 65,536 characters; a bot may put a line of its own around.
+MOST_CHARACTERS = 60_000
+# Of it, what the rows may take; head and foot are bounded below this.
+_ROWS_CHARACTERS = 42_000
+_MOST_SENTENCES = 12
+_SENTENCE, _NAME, _COMMAND = 500, 120, 500
+GATE_SIGNS = {
+    Gate.PASS: "✅", Gate.REGRESSION: "❌", Gate.INCONCLUSIVE: "⚠️", Gate.INCOMPARABLE: "⚠️",
+}  # fmt: skip
+_ROW_SIGNS = {**SIGNS, Kind.REGRESSION: "❌", Kind.WORSE: "⚠️", Kind.BETTER: "✅"}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+# @name notifies a person and #12 links an issue wherever they stand, but for a space of no width.
+_ESCAPES = {"@": "@\u200b", "#": "#\u200b", "&": "&amp;", "~": "\\~"}
+_HEAD = (
+    "| case | metric | base | new | change | 95 % interval | verdict |\n"
+    "| :-- | :-- | --: | --: | --: | --: | :-- |"
+)
+
+
+def comparison_markdown(comparison: Comparison, limit: int = 20, command: str = "") -> str:
+    """GitHub-flavoured Markdown of at most `MOST_CHARACTERS` characters.
+
+    Args:
+        comparison: what it tells.
+        limit: rows that stand open, the worst first; the others are folded.
+        command: repeats it; left out where empty.
+    """
+    return "\n".join(_lines(comparison, limit, command)) + "\n"
+
+
+def _lines(comparison: Comparison, limit: int, command: str) -> Iterator[str]:
+    names = case_names(row.case for row in comparison.rows)
+    sign = GATE_SIGNS[comparison.verdict]
+    yield f"### {sign} {_safe(verdict_sentence(comparison), 2 * _SENTENCE)}"
+    yield ""
+    yield f"{_safe(comparison.new, _SENTENCE)} against {_safe(comparison.base, _SENTENCE)}"
+    yield from _list(comparison.reasons)
+    yield ""
+    rows = by_change(comparison.rows)
+    telling = [row for row in rows if kind(row) not in {Kind.SAME, Kind.CANNOT_TELL}]
+    shown = telling[:limit]
+    budget = _Budget(_ROWS_CHARACTERS)
+    if shown:
+        yield from _table(shown, names, budget)
+        yield ""
+    rest = [*telling[limit:], *(row for row in rows if kind(row) is Kind.CANNOT_TELL),
+            *(row for row in rows if kind(row) is Kind.SAME)]  # fmt: skip
+    if rest:
+        yield f"<details><summary>{_safe(_rest_words(rest), _SENTENCE)}</summary>"
+        yield ""
+        yield from _table(rest, names, budget)
+        yield ""
+        yield "</details>"
+        yield ""
+    if comparison.notes:
+        yield from _list(comparison.notes)
+        yield ""
+    yield from _foot(comparison, names, command)
+
+
+def _foot(comparison: Comparison, names: CaseNames, command: str) -> Iterator[str]:
+    null = comparison.null
+    fired = [row for row in null if row.verdict not in {Verdict.SAME, Verdict.CANNOT_TELL}]
+    said = [f"{extent_words(comparison)}."]
+    if names.shared:
+        said.append(f"All cases: {names.shared}.")
+    if null:
+        said.append(f"Base against base: {len(fired):,} of {len(null):,} came out as a change.")
+    repeat = f" Repeat it: {_code(command)}" if command else ""
+    yield f"{_safe(' '.join(said), 2 * _SENTENCE)}{repeat}"
+
+
+class _Budget:
+    """Characters that are left for rows."""
+
+    def __init__(self, characters: int) -> None:
+        self._left = characters
+
+    def takes(self, line: str) -> bool:
+        """Whether a line still fits; once one doesn't, no further one does."""
+        self._left -= len(line) + 1
+        return self._left >= 0
+
+
+def _table(rows: Sequence[Row], names: CaseNames, budget: _Budget) -> Iterator[str]:
+    lines = []
+    for row in rows:
+        line = _row(row, names)
+        if not budget.takes(line):
+            break
+        lines.append(line)
+    if lines:
+        yield _HEAD
+        yield from lines
+    if len(lines) < len(rows):
+        yield ""
+        yield (f"{len(rows) - len(lines):,} more rows do not fit into a comment; the report and "
+               "its data have all.")  # fmt: skip
+
+
+def _row(row: Row, names: CaseNames) -> str:
+    if row.metric == OUTCOME:
+        values = [outcome_words(row.base_outcome), outcome_words(row.new_outcome), NOTHING, NOTHING]
+    elif row.exact:
+        base, new, difference = exact_words(row)
+        values = [base, new, difference, "exact"]
+    else:
+        values = [value_words(row.base, row.metric), value_words(row.new, row.metric),
+                  change_words(row), interval_words(row)]  # fmt: skip
+    because = f": {_safe(row.reason, _SENTENCE)}" if row.reason else ""
+    verdict = f"{_ROW_SIGNS[kind(row)]} {row.verdict}{because}"
+    name, metric = _safe(names[row.case], _NAME), _safe(metric_title(row.metric), _NAME)
+    return f"| {name} | {metric} | {' | '.join(values)} | {verdict} |"
+
+
+def _rest_words(rest: Sequence[Row]) -> str:
+    counts = {one: sum(kind(row) is one for row in rest) for one in Kind}
+    told = [f"{count:,} {one}" for one, count in counts.items() if count]
+    return f"{len(rest):,} more: {', '.join(told)}"
+
+
+def _list(sentences: Sequence[str]) -> Iterator[str]:
+    if sentences:
+        yield ""
+    for sentence in sentences[:_MOST_SENTENCES]:
+        yield f"* {_safe(sentence, _SENTENCE)}"
+    if len(sentences) > _MOST_SENTENCES:
+        yield f"* and {len(sentences) - _MOST_SENTENCES:,} more"
+
+
+def _safe(text: str, most: int) -> str:
+    """Text that is no markup and calls nobody, at most so many characters of Markdown."""
+    safe: list[str] = []
+    for mark in _CONTROL.sub(" ", text):
+        piece = _ESCAPES.get(mark) or escaped(mark)
+        most -= len(piece)
+        if most <= 0:
+            return "".join((*safe, "…"))
+        safe.append(piece)
+    return "".join(safe)
+
+
+def _code(command: str) -> str:
+    """Inline code, fenced by more backticks than it has in a row."""
+    plain = _clipped(_CONTROL.sub(" ", command), _COMMAND)
+    fence = "`" * (max(map(len, re.findall("`+", plain)), default=0) + 1)
+    return f"{fence} {plain} {fence}" if len(fence) > 1 else f"`{plain}`"
+
+
+def _clipped(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
