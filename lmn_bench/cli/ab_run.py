@@ -26,7 +26,9 @@ from lmn_bench.cli.versions import Version, base_version, require_difference, wo
 from lmn_bench.errors import ComparisonError, ExitCode, SubjectError
 from lmn_bench.gates import ARMS, GateInfo, save_gate
 from lmn_bench.plan import runnable
-from lmn_bench.report.compared import comparison_json, comparison_markdown, comparison_page
+from lmn_bench.report.compared.data import comparison_json
+from lmn_bench.report.compared.markdown import comparison_markdown
+from lmn_bench.report.compared.page import comparison_page
 from lmn_bench.report.facts import warning_lines
 from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import Case, Environment, RunInfo, Suite

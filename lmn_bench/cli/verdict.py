@@ -11,14 +11,12 @@ from pathlib import Path
 from lmn_bench.analysis.comparison import Comparison, Gate
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.errors import ExitCode, UsageError
-from lmn_bench.report.compared import (
-    annotations,
-    comparison_document,
-    comparison_json,
-    comparison_junit,
-    comparison_markdown,
-    comparison_page,
-)
+from lmn_bench.report.compared.annotations import annotations as github_annotations
+from lmn_bench.report.compared.data import comparison_json
+from lmn_bench.report.compared.document import comparison_document
+from lmn_bench.report.compared.junit import comparison_junit
+from lmn_bench.report.compared.markdown import comparison_markdown
+from lmn_bench.report.compared.page import comparison_page
 from lmn_bench.report.text import render_document
 from lmn_bench.store import save
 
@@ -80,7 +78,7 @@ def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> Exi
         stderr_console().print(f"wrote {path}", markup=False, soft_wrap=True)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         # The runner reads them from either stream, and JSON may be on the other one.
-        sys.stderr.writelines(f"{line}\n" for line in annotations(comparison))
+        sys.stderr.writelines(f"{line}\n" for line in github_annotations(comparison))
     if outputs.as_json:
         print_json(comparison_json(comparison, code))
     else:
