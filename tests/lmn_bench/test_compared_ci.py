@@ -211,5 +211,5 @@ def test_data_cannot_add_a_command_or_a_property():
 
 
 def test_counters_and_a_large_comparison_are_told_too():
-    assert "from 1.000 k to 1.001 k (+1)" in annotations(compared([counter()]))[0]
+    assert "from 1,000 to 1,001 (+1)" in annotations(compared([counter()]))[0]
     assert len(annotations(large(200))) <= 11

@@ -77,8 +77,14 @@ def _definition(chart: Chart, domain: tuple[float, float], *, interactive: bool)
         data.mark_rule(clip=True, strokeWidth=1.7).encode(
             alt.X("lo:Q", scale=scale, axis=ticks), alt.X2("hi:Q"), y, colour, tooltip=tips
         ),
-        data.mark_point(filled=True, size=64, opacity=1, clip=True).encode(
-            x, y, colour, alt.Shape("s:N", scale=shapes, legend=legend), tooltip=tips
+        data.mark_point(filled=True, opacity=1, clip=True).encode(
+            x,
+            y,
+            colour,
+            alt.Shape("s:N", scale=shapes, legend=legend),
+            tooltip=tips,
+            # What makes the gate red is seen first.
+            size=alt.when("datum.s == 'regression'").then(alt.value(150)).otherwise(alt.value(60)),
         ),
     ]
     layered = alt.layer(*layers).properties(width=_WIDTH)

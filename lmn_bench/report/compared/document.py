@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from lmn_bench.analysis.comparison import OUTCOME, Comparison, Row, Verdict
 from lmn_bench.report.compared.figure import forest_chart
@@ -37,11 +38,15 @@ def comparison_document(comparison: Comparison, *, everything: bool = False) -> 
         everything: list unchanged rows too, where there are many; else they are counted.
     """
     names = case_names(row.case for row in (*comparison.rows, *comparison.null))
+    sections = list(_sections(comparison, names, everything))
+    if names.shared and sections:
+        said = (f"All cases: {names.shared}.", *sections[0].sentences)
+        sections[0] = replace(sections[0], sentences=said)
     return Document(
         title=f"{comparison.new} against {comparison.base}",
         subtitle=extent_words(comparison),
         answers=(verdict_sentence(comparison), *comparison.reasons),
-        sections=tuple(_sections(comparison, names, everything)),
+        sections=tuple(sections),
     )
 
 
@@ -83,17 +88,14 @@ def _sections(comparison: Comparison, names: CaseNames, everything: bool) -> Ite
 def _measured_section(
     comparison: Comparison, names: CaseNames, rows: Sequence[Row], apart: Sequence[Row]
 ) -> Section:
-    shared = f"All cases: {names.shared}." if names.shared else ""
     shown = [row for row in rows if row not in set(apart)]
-    sentences = [shared, _same_sentence(len(apart)) if apart else ""]
+    sentences = (_same_sentence(len(apart)),) if apart else ()
     unclear = [row for row in rows if kind(row) is Kind.CANNOT_TELL and row.reason]
     tables = [measured_table(shown, names, comparison.base)] if shown else []
     if unclear:
         tables.append(reasons_table(unclear, names))
     chart = forest_chart(rows, names, comparison.margin)
-    return Section(
-        "Measured", tuple(filter(None, sentences)), tuple(tables), (chart,) if chart else ()
-    )
+    return Section("Measured", sentences, tuple(tables), (chart,) if chart else ())
 
 
 def _same_sentence(count: int) -> str:

@@ -14,6 +14,8 @@ from lmn_bench.units import format_change, format_change_range, format_share, fo
 
 NOTHING = "–"
 _MAX_DIGITS = 15
+# Counts below this are written out; larger ones take a prefix.
+_LARGE = 1e9
 
 
 class Kind(StrEnum):
@@ -81,6 +83,8 @@ def value_words(value: float | None, key: str) -> str:
 def exact_words(row: Row) -> tuple[str, str, str]:
     """Base, new and difference of a counter, with as many digits as tell the two apart."""
     base, new, unit = finite(row.base), finite(row.new), METRICS[row.metric].unit
+    if unit == "" and base is not None and new is not None and _are_counts(base, new):
+        return f"{base:,.0f}", f"{new:,.0f}", f"{new - base:+,.0f}"
     for digits in range(3, _MAX_DIGITS + 1):
         told = format_value(base, unit, digits), format_value(new, unit, digits)
         if told[0] != told[1]:
@@ -89,6 +93,10 @@ def exact_words(row: Row) -> tuple[str, str, str]:
         return (*told, NOTHING)
     sign = "+" if new > base else "-" if new < base else ""
     return (*told, f"{sign}{format_value(abs(new - base), unit)}")
+
+
+def _are_counts(*values: float) -> bool:
+    return all(float(value).is_integer() and abs(value) < _LARGE for value in values)
 
 
 def outcome_words(outcome: Outcome) -> str:
