@@ -18,6 +18,8 @@ from lmn_bench.units import format_bytes
 
 # Keys of [measuring] that say how many processes there are, not what one of them does.
 _AMOUNTS = frozenset({"processes", "quiet_extra_s", "timeout_s", "ceilings"})
+# More differences than this are those of another suite altogether.
+_MOST_TOLD = 7
 _MACHINE_FACTS = ("host", "CPU", "logical cores", "memory", "GPUs", "Python", "torch")
 
 
@@ -90,6 +92,12 @@ def _fact(fact: str, value: Any) -> str:
     return ", ".join(value) or "none" if isinstance(value, tuple) else str(value)
 
 
+def _listed(differences: Sequence[str]) -> str:
+    more = len(differences) - _MOST_TOLD
+    told = "; ".join(differences[:_MOST_TOLD])
+    return told + (f"; and {more} more" if more > 0 else "")
+
+
 def _refuse_twice(runs: Sequence[StoredRun]) -> None:
     seen: dict[str, str] = {}
     for run in runs:
@@ -107,13 +115,13 @@ def _refuse_unlike(first: StoredRun, other: StoredRun) -> None:
     apart = machine_differences(first.info.environment, other.info.environment)
     if apart:
         raise StoreError(
-            f"{names} cannot be pooled, they are of different machines: {'; '.join(apart)}",
+            f"{names} cannot be pooled, they are of different machines: {_listed(apart)}",
             "keep a baseline per machine",
         )
     apart = suite_differences(first.info.suite, other.info.suite)
     if apart:
         raise StoreError(
-            f"{names} cannot be pooled, they were measured differently: {'; '.join(apart)}",
+            f"{names} cannot be pooled, they were measured differently: {_listed(apart)}",
             "pool runs of one suite with the same options",
         )
 

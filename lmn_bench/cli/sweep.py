@@ -93,6 +93,11 @@ def new_sweep(
 def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool) -> int:
     """Go on with a run: measure what has no record yet, on the same machine."""
     run = read_run(find_run(name, results))
+    if run.info.sources:
+        raise StoreError(
+            f"{run.folder.name} is a baseline: nothing is measured into it",
+            "go on with the run that it was made of, then save it again with --force",
+        )
     environment = checked_environment(())
     if environment.machine != run.info.environment.machine:
         raise StoreError(

@@ -323,6 +323,13 @@ def test_an_unfinished_run_is_saved_with_a_warning(cli, results):
     assert "warning: smoke-1 is not finished" in err
 
 
+def test_a_baseline_is_not_measured_into(cli, results):
+    saved = save_baseline("main", [stored(results, finished_at=None)], results)
+    code, _, err = cli("run", "--resume", saved.folder)
+    assert code == 2
+    assert "main is a baseline" in err
+
+
 def test_a_baseline_that_cannot_be_read_is_listed_as_such(cli, results):
     save_baseline("main", [stored(results)], results)
     (results / "baselines" / "main" / RUN_FILE).write_text("{")

@@ -33,7 +33,8 @@ measure() {
     run_options=(-- "${models[@]}" "${options[@]}")
   fi
   lmn-bench ab --base "$BASE" --suite "$SUITE" --margin "$MARGIN" --fail-on "$FAIL_ON" --json \
-    --markdown "$folder/ab.md" --html "$folder/ab.html" --junit "$folder/ab.xml" \
+    --results "$folder/results" --markdown "$folder/ab.md" --html "$folder/ab.html" \
+    --junit "$folder/ab.xml" \
     "${run_options[@]}" >"$folder/ab.json"
 }
 
