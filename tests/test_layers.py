@@ -33,6 +33,7 @@ ALLOWED = {
     "nvml": {*GROUND, "schema"},
     "environment": {*VOCABULARY, "nvml"},
     "store": VOCABULARY,
+    "gates": {*VOCABULARY, "store"},
     "pooling": {*VOCABULARY, "store"},
     "baselines": {*VOCABULARY, "store", "pooling"},
     "analysis": VOCABULARY,
@@ -42,7 +43,7 @@ ALLOWED = {
     "worker": {*VOCABULARY, "nvml", "costs", "subjects", "subjects.names", "subjects.sizes"},
     "cli": {
         *VOCABULARY, "costs", "subjects.names", "suite", "suite_file", "plan", "environment",
-        "store", "pooling", "baselines", "analysis", "run", "report",
+        "store", "pooling", "baselines", "gates", "analysis", "run", "report",
     },
     "__main__": {"cli"},
     "": set(),

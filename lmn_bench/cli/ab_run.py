@@ -7,7 +7,7 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from lmn_bench.analysis.alternated import judge
 from lmn_bench.analysis.comparison import Comparison
 from lmn_bench.analysis.gate import incomparable
 from lmn_bench.analysis.options import Options
-from lmn_bench.cli.alternate import Plan, Recorder, count_only, measure, servers
+from lmn_bench.cli.alternate import Plan, Recorder, Servers, count_only, measure
 from lmn_bench.cli.console import stderr_console
 from lmn_bench.cli.gate_progress import GateProgress
 from lmn_bench.cli.sweep import checked_environment, plan_here
@@ -64,8 +64,11 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
         new = working_version(Path.cwd())
         base = stack.enter_context(base_version(request.base, request.base_python, Path.cwd()))
         versions = {"base": base, "null": base, "new": new}
+        if request.counters_only:
+            del versions["null"]
+        servers = stack.enter_context(Servers(versions, _environ(request)))
         try:
-            cases = _cases(suite, environment, versions, request)
+            cases = _cases(suite, environment, servers.running(), base.name, request)
         except ComparisonError as error:
             reasons = [error.message, *([error.hint] if error.hint else [])]
             return conclude(
@@ -79,7 +82,7 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
         for line in warning_lines(environment):
             console.print(line, style="yellow", markup=False)
         console.print(f"ab {folder}", markup=False, soft_wrap=True)
-        plan = Plan(cases, suite.measuring, seed, request.time_limit_s, _environ(request))
+        plan = Plan(cases, suite.measuring, seed, request.time_limit_s)
         infos = _infos(folder, suite, seed, environment, versions)
         begin = time.monotonic()
         progress = GateProgress(console, enabled=not quiet)
@@ -87,10 +90,10 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
             try:
                 with progress:
                     if request.counters_only:
-                        count_only(plan, versions, recorder, progress)
+                        count_only(plan, servers, recorder, progress)
                         left: list[str] = []
                     else:
-                        left = measure(plan, versions, recorder, request.options, progress)
+                        left = measure(plan, servers, recorder, request.options, progress)
             except KeyboardInterrupt:
                 console.print(
                     f"interrupted; everything measured is safe in {folder}\n"
@@ -115,46 +118,33 @@ def _judged(request: Request) -> Options:
 
 
 def _cases(
-    suite: Suite, environment: Environment, versions: Mapping[str, Version], request: Request
-) -> list[Case]:
+    suite: Suite, environment: Environment, running: Mapping[str, ForkServer], base: str,
+    request: Request,
+) -> list[Case]:  # fmt: skip
     """What will be measured.
 
     Raises:
-        ComparisonError: a side doesn't start, both are the same code, or nothing can be measured.
+        ComparisonError: both sides are the same code, or nothing can be measured.
         SubjectError: a model of the user's cannot be built in new.
     """
-    wanted = {arm: versions[arm] for arm in ("base", "new")}
-    with servers(wanted, {}) as running:
-        planned = plan_here(suite, environment, running["new"])
-        cases = runnable(planned)
-        if not cases:
-            reasons = sorted({item.skip for item in planned if item.skip})
-            raise ComparisonError(f"nothing to measure: {'; '.join(reasons)}")
-        _require_difference(cases, running, versions, request)
-    return cases
-
-
-def _require_difference(
-    cases: Sequence[Case],
-    running: Mapping[str, ForkServer],
-    versions: Mapping[str, Version],
-    request: Request,
-) -> None:
-    files: dict[str, dict[str, str]] = {"base": {}, "new": {}}
+    planned = plan_here(suite, environment, running["new"])
+    cases = runnable(planned)
+    if not cases:
+        reasons = sorted({item.skip for item in planned if item.skip})
+        raise ComparisonError(f"nothing to measure: {'; '.join(reasons)}")
     own = sorted({(case.subject, case.model) for case in cases if is_user_subject(case.subject)})
-    first = next(((case.subject, case.model) for case in cases), None)
-    for subject, spec in own or ([first] if first else []):
-        for arm, server in running.items():
+    files: dict[str, dict[str, str]] = {"base": {}, "new": {}}
+    for subject, spec in own or [(cases[0].subject, cases[0].model)]:
+        for arm, found in files.items():
             try:
-                origins = server.probe(subject, asdict(spec)).get("origins", {})
+                found.update(running[arm].probe(subject, asdict(spec)).get("origins", {}))
             except SubjectError:
                 # A model that is new has no base: its cases will say so.
                 if arm == "new":
                     raise
-                continue
-            files[arm].update(origins)
     if request.base_python is None:
-        require_difference(files["base"], files["new"], versions["base"].name)
+        require_difference(files["base"], files["new"], base)
+    return cases
 
 
 def _environ(request: Request) -> dict[str, dict[str, str]]:
@@ -169,7 +159,7 @@ def _infos(
     command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
     infos = {}
     for arm in ARMS:
-        commit = versions[arm].commit
+        commit = versions.get(arm, versions["base"]).commit
         facts = replace(environment, git_commit=commit, git_dirty=False) if commit else environment
         infos[arm] = RunInfo(arm, created, suite, seed, facts, command)
     return infos

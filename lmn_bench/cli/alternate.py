@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,14 +37,12 @@ class Plan:
         measuring: how.
         seed: of the order and the weights.
         time_limit_s: no block after the screening is begun once so much time has passed.
-        environ: of the servers, by arm, on top of ours.
     """
 
     cases: Sequence[Case]
     measuring: Measuring
     seed: int
     time_limit_s: float
-    environ: Mapping[str, Mapping[str, str]]
 
 
 class Recorder:
@@ -52,7 +50,8 @@ class Recorder:
 
     def __init__(self, folder: Path, infos: Mapping[str, RunInfo], versions: Mapping[str, Version]):
         self._infos = infos
-        self._names = {arm: version.name for arm, version in versions.items()}
+        base, new = versions["base"].name, versions["new"].name
+        self._names = {"base": base, "null": base, "new": new}
         self._records: dict[str, list[Record]] = {arm: [] for arm in ARMS}
         self._folders = {arm: create_run(folder, infos[arm]) for arm in ARMS}
         self._stack = ExitStack()
@@ -87,9 +86,55 @@ class Recorder:
         return ((self._folders[arm], self._infos[arm]) for arm in ARMS)
 
 
+class Servers:
+    """A server for each arm, started when first asked for. Use it as a context manager."""
+
+    def __init__(
+        self, versions: Mapping[str, Version], environ: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self._versions = versions
+        self._environ = environ
+        self._stack = ExitStack()
+        self._running: dict[str, ForkServer] = {}
+
+    def __enter__(self) -> Servers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def running(self) -> Mapping[str, ForkServer]:
+        """The servers.
+
+        Raises:
+            ComparisonError: one doesn't start.
+        """
+        if not self._running:
+            for arm, version in self._versions.items():
+                environ = {**os.environ, **self._environ.get(arm, {})}
+                server = ForkServer(environ, version.installation)
+                self._running[arm] = self._stack.enter_context(server)
+            # Importing torch takes seconds: all of them at once.
+            with ThreadPoolExecutor(len(self._running)) as pool:
+                list(pool.map(self._start, self._running))
+        return self._running
+
+    def close(self) -> None:
+        """End them; the next ones are others."""
+        self._running = {}
+        self._stack.close()
+
+    def _start(self, arm: str) -> None:
+        try:
+            _ = self._running[arm].software
+        except WorkerError as error:
+            name = self._versions[arm].name
+            raise ComparisonError(f"{name}: {error.message}", error.hint) from error
+
+
 def measure(
     plan: Plan,
-    versions: Mapping[str, Version],
+    servers: Servers,
     recorder: Recorder,
     options: Options,
     progress: GateProgress,
@@ -105,24 +150,24 @@ def measure(
     rules = options.rules
 
     def rounds(cases: Sequence[Case], count: int, stage: str, until: float) -> None:
-        for start in range(0, count, BLOCKS_PER_SERVER):
+        for at in range(count):
             left = [case for case in cases if case not in blocks.failed]
             if not left or now() >= until:
                 return
-            with servers(versions, plan.environ) as running:
-                for at in range(start, min(start + BLOCKS_PER_SERVER, count)):
-                    progress.stage(f"{stage}, block {at + 1} of {count}")
-                    _follow(blocks.run(left, running, until), recorder, progress)
+            progress.stage(f"{stage}, block {at + 1} of {count}")
+            _follow(blocks.run(left, servers.running(), until), recorder, progress)
+            if at + 1 == count or (at + 1) % BLOCKS_PER_SERVER == 0:
+                servers.close()
 
     rounds(plan.cases, rules.screen_blocks, "screening", math.inf)
     until = begin + plan.time_limit_s
     done = 0
     for look in rules.looks:
-        open_cases = unsettled(recorder.arms, options)
-        if not open_cases:
+        still = unsettled(recorder.arms, options)
+        if not still:
             break
-        words = f"confirming {len(open_cases)} suspect{'s' * (len(open_cases) != 1)}"
-        rounds(open_cases, look - done, words, until)
+        words = f"confirming {len(still)} suspect{'s' * (len(still) != 1)}"
+        rounds(still, look - done, words, until)
         done = look
     left = unsettled(recorder.arms, options)
     if left and now() >= until:
@@ -134,46 +179,15 @@ def measure(
     return []
 
 
-def count_only(
-    plan: Plan, versions: Mapping[str, Version], recorder: Recorder, progress: GateProgress
-) -> None:
-    """One untimed process of each case, base and new: what is counted needs no more."""
-    arms = {arm: versions[arm] for arm in ("base", "new")}
-    blocks = Blocks(replace(plan.measuring, timing=False), plan.seed, halves=1)
-    progress.stage("counting")
-    with servers(arms, plan.environ) as running:
-        _follow(blocks.run(plan.cases, running, math.inf), recorder, progress)
-
-
-@contextmanager
-def servers(
-    versions: Mapping[str, Version], environ: Mapping[str, Mapping[str, str]]
-) -> Iterator[dict[str, ForkServer]]:
-    """A running server for each arm.
+def count_only(plan: Plan, servers: Servers, recorder: Recorder, progress: GateProgress) -> None:
+    """One untimed process of each case, base and new: what is counted needs no more.
 
     Raises:
-        ComparisonError: one doesn't start.
+        ComparisonError: as `measure`.
     """
-    with ExitStack() as stack:
-        running = {
-            arm: stack.enter_context(
-                ForkServer({**os.environ, **environ.get(arm, {})}, version.installation)
-            )
-            for arm, version in versions.items()
-        }
-
-        def start(arm: str) -> None:
-            try:
-                _ = running[arm].software
-            except WorkerError as error:
-                raise ComparisonError(
-                    f"{versions[arm].name}: {error.message}", error.hint
-                ) from error
-
-        # Importing torch takes seconds: all of them at once.
-        with ThreadPoolExecutor(len(running)) as pool:
-            list(pool.map(start, running))
-        yield running
+    blocks = Blocks(replace(plan.measuring, timing=False), plan.seed, halves=1)
+    progress.stage("counting")
+    _follow(blocks.run(plan.cases, servers.running(), math.inf), recorder, progress)
 
 
 def _follow(events: Iterable[Step | Ended], recorder: Recorder, progress: GateProgress) -> None:

@@ -89,6 +89,4 @@ def arms(
 
 def with_outcome(records: Sequence[Record], of: Case, **changes: object) -> list[Record]:
     """The same with all processes of one case ended otherwise."""
-    return [
-        replace(r, metrics={}, samples_s=(), **changes) if r.case == of else r for r in records
-    ]
+    return [replace(r, metrics={}, samples_s=(), **changes) if r.case == of else r for r in records]

@@ -138,9 +138,7 @@ def test_a_counter_that_is_no_longer_counted_keeps_the_gate_from_passing():
 
 
 def test_a_counter_that_differs_between_processes_cannot_be_compared():
-    uneven = [
-        replace(r, metrics={**r.metrics, "operations": 40 + r.replicate}) for r in BASE
-    ]
+    uneven = [replace(r, metrics={**r.metrics, "operations": 40 + r.replicate}) for r in BASE]
     assert rows_of(compared(uneven), "operations")[64].verdict is Verdict.CANNOT_TELL
 
 
