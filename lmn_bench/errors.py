@@ -3,6 +3,7 @@
 LmnBenchError (message, hint, exit_code)
 ├── UsageError (2)             a wrong option or argument
 │   ├── UnknownNameError       a name that does not exist, with the nearest one that does
+│   ├── RevisionError          a revision that git does not know, or cannot check out
 │   └── UnitError              a quantity that cannot be read ("64 Mb", "2^7.15")
 ├── SuiteError (2)             a suite file with one or more mistakes, all told at once
 ├── SubjectError (2)           a user's own model that cannot be imported or built
@@ -61,6 +62,10 @@ class UnknownNameError(UsageError):
     def __init__(self, kind: str, name: str, known: Iterable[str], extra: str = "") -> None:
         known = sorted(known)
         super().__init__(f"unknown {kind} {name!r}", nearest_hint(kind, name, known, extra))
+
+
+class RevisionError(UsageError):
+    """A revision that git does not know or cannot check out."""
 
 
 class UnitError(UsageError):
