@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmn_bench.errors import ComparisonError, UsageError
+from lmn_bench.errors import ComparisonError, RevisionError, UsageError
+from lmn_bench.run.git import find_commit, repository_root
 from lmn_bench.run.installation import Installation
-from lmn_bench.run.worktree import checkout, is_revision, repository_root
+from lmn_bench.run.worktree import checkout
 
 _FIND_PACKAGES = "import lmn_bench, pathlib; print(pathlib.Path(lmn_bench.__file__).parents[1])"
 
@@ -62,29 +63,29 @@ def base_version(base: str | None, python: str | None, here: Path) -> Iterator[V
         yield Version(f"working tree{in_words}", installation)
         return
     root = repository_root(here)
-    if root is not None and is_revision(root, base):
-        with checkout(root, base) as tree:
-            inside = tree.path / here.resolve().relative_to(root.resolve())
-            installation = Installation(
-                packages=_packages_in(tree.path) or packages,
-                tree=inside if inside.is_dir() else tree.path,
-                **extra,
-            )
-            name = f"{base} ({tree.commit[:10]} {tree.subject}){in_words}"
-            yield Version(name, installation, tree.commit)
+    if Path(base).is_dir() and not (root is not None and _is_revision(root, base)):
+        folder = Path(base)
+        installation = Installation(packages=_packages_in(folder) or packages, tree=folder, **extra)
+        yield Version(f"{base}{in_words}", installation)
         return
-    folder = Path(base)
-    if not folder.is_dir():
-        if root is None:
-            raise UsageError(
-                f"--base {base}: no folder of that name, and {here} is in no git repository",
-                "run it in the repository of the code to be compared",
-            )
-        # Says what is wrong, and which revision is near.
-        with checkout(root, base):
-            raise AssertionError("a revision that cannot be checked out was")
-    installation = Installation(packages=_packages_in(folder) or packages, tree=folder, **extra)
-    yield Version(f"{base}{in_words}", installation)
+    with checkout(here, base) as tree:
+        assert root is not None
+        inside = tree.path / here.resolve().relative_to(root.resolve())
+        installation = Installation(
+            packages=_packages_in(tree.path) or packages,
+            tree=inside if inside.is_dir() else tree.path,
+            **extra,
+        )
+        name = f"{base} ({tree.commit[:10]} {tree.subject}){in_words}"
+        yield Version(name, installation, tree.commit)
+
+
+def _is_revision(root: Path, name: str) -> bool:
+    try:
+        find_commit(root, name, os.environ)
+    except RevisionError:
+        return False
+    return True
 
 
 def require_difference(base: Mapping[str, str], new: Mapping[str, str], name: str) -> None:

@@ -93,7 +93,7 @@ def _definition(chart: Chart, domain: tuple[float, float], *, interactive: bool)
 
 
 def _datasets(panel: Panel, chart: Chart, domain: tuple[float, float]) -> dict[str, Any]:
-    band = {"lo": max(1 - chart.band, domain[0]), "hi": 1 + chart.band, "none": 1}
+    band = {"lo": max(1 / (1 + chart.band), domain[0]), "hi": 1 + chart.band, "none": 1}
     return {
         "band": [band],
         "effects": [
