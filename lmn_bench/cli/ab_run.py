@@ -183,7 +183,7 @@ def _report(comparison: Comparison, outputs: Outputs, folder: Path) -> ExitCode:
     save(folder / "report.html", comparison_page(comparison, code))
     conclude(comparison, outputs, command)
     stderr_console().print(
-        f"report: {folder / 'report.html'}\nnext: lmn-bench compare {folder} --margin …",
+        f"report: {folder / 'report.html'}\nnext: lmn-bench compare {folder} --all",
         markup=False, soft_wrap=True,
     )  # fmt: skip
     return code

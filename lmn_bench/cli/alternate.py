@@ -6,8 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -114,9 +113,11 @@ class Servers:
                 environ = {**os.environ, **self._environ.get(arm, {})}
                 server = ForkServer(environ, version.installation)
                 self._running[arm] = self._stack.enter_context(server)
-            # Importing torch takes seconds: all of them at once.
-            with ThreadPoolExecutor(len(self._running)) as pool:
-                list(pool.map(self._start, self._running))
+                with self._named(version):
+                    server.launch()
+            for arm, server in self._running.items():
+                with self._named(self._versions[arm]):
+                    _ = server.software
         return self._running
 
     def close(self) -> None:
@@ -124,12 +125,13 @@ class Servers:
         self._running = {}
         self._stack.close()
 
-    def _start(self, arm: str) -> None:
+    @contextmanager
+    def _named(self, version: Version) -> Iterator[None]:
+        """Name the version that doesn't start."""
         try:
-            _ = self._running[arm].software
+            yield
         except WorkerError as error:
-            name = self._versions[arm].name
-            raise ComparisonError(f"{name}: {error.message}", error.hint) from error
+            raise ComparisonError(f"{version.name}: {error.message}", error.hint) from error
 
 
 def measure(

@@ -61,6 +61,7 @@ class ForkServer:
         self._environ = dict(os.environ if environ is None else environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
+        self._ready = False
         self._known: Known = None
         self._software: dict[str, str] = {}
 
@@ -199,11 +200,27 @@ class ForkServer:
             raise WorkerError("the measuring process ended without an answer")
         return Reply(result=None, exit_code=code, timed_out=False, output="")
 
+    def launch(self) -> None:
+        """Start the server without waiting for it: several can import torch at the same time.
+
+        The kernel ends it with the thread that calls this.
+
+        Raises:
+            WorkerError: it cannot be started.
+        """
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            self._process = self._start()
+            self._ready = False
+
     def _running_server(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is None:
-            return self._process
-        self.close()
-        self._process = self._start()
+        self.launch()
+        assert self._process is not None
+        if not self._ready:
+            self._await_ready()
+        return self._process
+
+    def _await_ready(self) -> None:
         ready = self._receive(_START_TIMEOUT_S)
         if ready is not None and "refused" in ready:
             self.close()
@@ -217,7 +234,7 @@ class ForkServer:
         # Older revisions tell neither.
         self._known = ready.get("fields")
         self._software = {key: str(ready[key]) for key in _SOFTWARE if key in ready}
-        return self._process
+        self._ready = True
 
     def _start(self) -> subprocess.Popen[bytes]:
         wanted = self._installation
