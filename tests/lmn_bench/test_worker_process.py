@@ -427,6 +427,16 @@ def test_cuda_measures_every_mode(cuda, server, subject, mode):
 
 
 @pytest.mark.cuda
+def test_cuda_counts_without_timing(cuda, server):
+    of = case("lmn", "decode", 64, device="cuda")
+    untimed = replace(QUICK, counters=True, timing=False)
+    record = list(run_tasks(order_tasks([of], 1, 0), untimed, 0, server))[-1].record
+    assert record.outcome is Outcome.OK, record.reason
+    assert "operations" in record.metrics
+    assert "latency_s" not in record.metrics
+
+
+@pytest.mark.cuda
 @pytest.mark.parametrize("form", ["compile", "cuda_graph"])
 def test_cuda_decodes_compiled_and_as_graphs(cuda, server, form):
     of = case("lmn", "decode", 64, device="cuda", **{form: True})
