@@ -7,20 +7,16 @@ way on the same machine; what differs is told, never averaged over.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
-from itertools import pairwise, zip_longest
-from typing import Any
+from dataclasses import replace
+from itertools import pairwise
 
+from lmn_bench.differences import machine_differences, suite_differences
 from lmn_bench.errors import StoreError
-from lmn_bench.schema import Environment, Record, Suite
+from lmn_bench.schema import Environment, Record
 from lmn_bench.store import StoredRun
-from lmn_bench.units import format_bytes
 
-# Keys of [measuring] that say how many processes there are, not what one of them does.
-_AMOUNTS = frozenset({"processes", "quiet_extra_s", "timeout_s", "ceilings"})
 # More differences than this are those of another suite altogether.
 _MOST_TOLD = 7
-_MACHINE_FACTS = ("host", "CPU", "logical cores", "memory", "GPUs", "Python", "torch")
 
 
 def pool(runs: Sequence[StoredRun]) -> StoredRun:
@@ -49,47 +45,6 @@ def pool(runs: Sequence[StoredRun]) -> StoredRun:
     )
     bad_lines = tuple(bad for run in runs for bad in run.bad_lines)
     return StoredRun(first.folder, info, tuple(_renumbered(runs)), bad_lines)
-
-
-def machine_differences(first: Environment, second: Environment) -> tuple[str, ...]:
-    """What must agree for two measurements to be set side by side and does not, in words."""
-    pairs = zip(_MACHINE_FACTS, first.machine, second.machine, strict=True)
-    return tuple(
-        f"{fact} {_fact(fact, one)} and {_fact(fact, other)}"
-        for fact, one, other in pairs
-        if one != other
-    )
-
-
-def suite_differences(first: Suite, second: Suite) -> tuple[str, ...]:
-    """Where two suites measure other cases, or measure a process in another way, in words."""
-    found = []
-    for place, (one, other) in enumerate(zip_longest(first.sweeps, second.sweeps)):
-        if one is None or other is None:
-            found.append(f"{len(first.sweeps)} and {len(second.sweeps)} sweeps")
-            break
-        found += [f"sweep[{place}].{text}" for text in _field_differences(one, other)]
-    for text in _field_differences(first.measuring, second.measuring):
-        if text.partition(" ")[0] not in _AMOUNTS:
-            found.append(f"measuring.{text}")
-    return tuple(found)
-
-
-def _field_differences(first: Any, second: Any) -> Iterator[str]:
-    for field in fields(first):
-        one, other = getattr(first, field.name), getattr(second, field.name)
-        if one != other:
-            yield f"{field.name} {_plain(one)} and {_plain(other)}"
-
-
-def _plain(value: Any) -> str:
-    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
-
-
-def _fact(fact: str, value: Any) -> str:
-    if fact == "memory":
-        return format_bytes(value * 2**30)
-    return ", ".join(value) or "none" if isinstance(value, tuple) else str(value)
 
 
 def _listed(differences: Sequence[str]) -> str:

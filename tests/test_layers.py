@@ -15,7 +15,7 @@ MODULES = {
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
 GROUND = {"errors", "units", "outcomes"}
-VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples"}
+VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
     "errors": set(),
     "units": {"errors"},
@@ -23,6 +23,7 @@ ALLOWED = {
     "schema": GROUND,
     "metrics": GROUND,
     "disturbance": {*GROUND, "schema"},
+    "differences": {*GROUND, "schema"},
     "samples": {*GROUND, "schema"},
     "subjects.names": set(),
     "subjects.sizes": {*VOCABULARY, "subjects.names"},

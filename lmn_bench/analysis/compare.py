@@ -13,8 +13,9 @@ from lmn_bench.analysis.gate import conclude, incomparable
 from lmn_bench.analysis.measured import Measured, log_cost, measured_rows
 from lmn_bench.analysis.options import Options
 from lmn_bench.analysis.paired import Rules
-from lmn_bench.analysis.side import StoredSide, machine_differences, values_of
+from lmn_bench.analysis.side import StoredSide, unlike, values_of
 from lmn_bench.analysis.unpaired import runs_differ, welch
+from lmn_bench.differences import measuring_differences
 from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Outcome, Record
@@ -35,9 +36,9 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
     Runs measured one after the other differ by what happened to the machine in between; where its
     reference loop shows that, times are not judged.
     """
-    unlike = machine_differences([*base.environments, *new.environments])
-    if unlike and not options.across_machines:
-        reasons = ["measured on unlike machines or software", *unlike]
+    apart = unlike(base, new)
+    if apart and not options.across_machines:
+        reasons = ["measured on unlike machines or software", *apart]
         return incomparable(base.name, new.name, reasons, options.rules)
     shared = [case for case in base.measured if case in new.measured]
     if not shared:
@@ -49,12 +50,12 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
                           for record in side.records[case])  # fmt: skip
     for case in shared:
         before, after = base.records[case], new.records[case]
-        ending = outcome_row(case, before, after, same_machine=not unlike)
+        ending = outcome_row(case, before, after, same_machine=not apart)
         rows += [] if ending is None else [ending]
         if not (_any_ok(before) and _any_ok(after)):
             continue
         rows += counter_rows(case, before, after, options.allowed)
-        for metric in () if unlike else options.metrics:
+        for metric in () if apart else options.metrics:
             one = _measured(case, metric, base, new, limit_s, slow_machine, options.rules)
             measured += [] if one is None else [one]
     rows += measured_rows(measured, options.rules)
@@ -63,7 +64,7 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
         return incomparable(base.name, new.name, [reason], options.rules)
     return conclude(
         base=base.name, new=new.name, rows=rows, rules=options.rules,
-        lacking=_missing(base, new), notes=_notes(base, new, unlike, slow_machine, measured),
+        lacking=_missing(base, new), notes=_notes(base, new, apart, slow_machine, measured),
     )  # fmt: skip
 
 
@@ -130,17 +131,22 @@ def _missing(base: StoredSide, new: StoredSide) -> list[str]:
 
 
 def _notes(
-    base: StoredSide, new: StoredSide, unlike: Sequence[str], slow_machine: str,
+    base: StoredSide, new: StoredSide, apart: Sequence[str], slow_machine: str,
     measured: Sequence[Measured],
 ) -> list[str]:  # fmt: skip
     notes = []
-    if unlike:
-        notes.append(f"different machines: only counters gate ({'; '.join(unlike)})")
+    if apart:
+        notes.append(f"different machines: only counters gate ({'; '.join(apart)})")
     if slow_machine:
         notes.append(f"{slow_machine}: times are not judged; `lmn-bench ab` measures both sides "
                      "in alternation")  # fmt: skip
     elif measured:
         notes.append(_APART)
+    ways = (info.suite.measuring for side in (base, new) for info, _ in side.runs)
+    one, *others = ways
+    told = dict.fromkeys(text for other in others for text in measuring_differences(one, other))
+    if told:
+        notes.append(f"not measured alike: {'; '.join(told)}")
     added = [case for case in new.measured if case not in base.measured]
     if added:
         notes.append(f"{_cases(added)} of NEW not in BASE")

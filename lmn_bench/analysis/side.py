@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from lmn_bench.differences import machine_differences
 from lmn_bench.samples import with_low_latency
 from lmn_bench.schema import Case, Environment, Outcome, Record, RunInfo
 
@@ -62,26 +63,11 @@ def values_of(records: Iterable[Record], metric: str) -> tuple[float, ...]:
     )
 
 
-def machine_differences(environments: Sequence[Environment]) -> list[str]:
-    """In what machines and their software differ, as far as it bears on measurements."""
-    facts = [
-        {
-            "host": one.hostname,
-            "CPU": one.cpu_model,
-            "logical cores": one.logical_cores,
-            "memory": f"{round(one.memory_bytes / 2**30)} GiB",
-            "GPUs": ", ".join(gpu.name for gpu in one.gpus) or "none",
-            "Python": one.python,
-            "torch": one.torch,
-        }
-        for one in environments
-    ]
-    told = []
-    for key in facts[0] if facts else ():
-        values = list(dict.fromkeys(str(fact[key]) for fact in facts))
-        if len(values) > 1:
-            told.append(f"{key}: {' against '.join(values)}")
-    return told
+def unlike(first: StoredSide, second: StoredSide) -> list[str]:
+    """In what the machines of all their runs differ, each difference once."""
+    one, *others = [*first.environments, *second.environments]
+    told = (text for other in others for text in machine_differences(one, other))
+    return list(dict.fromkeys(told))
 
 
 def _grouped(info: RunInfo, records: Iterable[Record]) -> dict[Case, tuple[Record, ...]]:
