@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -57,6 +58,8 @@ class Request:
 
 def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) -> ExitCode:
     """Measure two versions in alternation, judge them, and write what was found."""
+    # Whoever ends us politely: the worktree goes with us.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     suite = load_suite(find_suite(request.suite), request.overrides)
     environment = checked_environment(request.overrides)
     results = results.resolve()

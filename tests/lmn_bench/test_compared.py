@@ -216,9 +216,16 @@ def test_broken_and_mended_cases_are_told_with_their_reason():
     ]
 
 
+def test_what_is_shown_not_to_be_worse_is_not_called_undecided():
+    shown = row(ratio=0.97, width=0.04, passes=True)
+    assert verdict_words(shown) == "≤ not worse"
+    told = section(compared([shown]), "Measured")
+    assert len(told.tables) == 1
+
+
 def test_the_null_run_tells_its_largest_difference_and_false_alarms():
     of = cases(3)
-    null = (row(of[0], 1.004), row(of[1], 0.9), row(of[2], 1.01))
+    null = (row(of[0], 1.004), row(of[1], 0.9, passes=False), row(of[2], 1.01))
     told = section(compared([row()], null=null), "Base against base")
     assert "The largest difference is -10 % (latency of transformer)." in told.sentences
     assert [cells[-1] for cells in told.tables[0].rows] == ["✓ faster"]

@@ -22,8 +22,8 @@ _LEAST = 1.6
 _AIR = 0.06
 _NARROWEST = math.log(1.01)
 # Of marks per verdict, in the order of the palette: no two verdicts share one.
-_SHAPES = {1: "diamond", 2: "square", 3: "cross", 4: "triangle-up", 6: "triangle-down",
-           7: "circle"}  # fmt: skip
+_SHAPES = {1: "diamond", 2: "square", 3: "cross", 4: "triangle-up", 5: "triangle-left",
+           6: "triangle-down", 7: "circle"}  # fmt: skip
 # Vega writes numbers with a true minus sign; so does nothing else here.
 _LABEL_WORDS = (
     "(datum.value > 1.00001 ? '+' : '') + "

@@ -116,7 +116,7 @@ def _counters_section(rows: Sequence[Row], names: CaseNames) -> Section:
 
 def _null_section(rows: Sequence[Row], names: CaseNames) -> Section:
     """The comparison of base with itself: what it fires on would be a false alarm."""
-    fired = [row for row in rows if row.verdict not in {Verdict.SAME, Verdict.CANNOT_TELL}]
+    fired = [row for row in rows if not row.passes]
     count = f"{len(rows):,} comparison{'s' * (len(rows) != 1)}"
     said = [f"{count} of base with itself, measured among the others."]
     told = [row for row in rows if change_words(row) != "–" and not row.exact]

@@ -24,8 +24,8 @@ from lmn_bench.units import format_share
 MOST_ROWS = 60
 # Places in the palette: orange against blue and green, that all eyes tell apart; grey is nothing.
 _PLACES = {
-    Kind.REGRESSION: 1, Kind.WORSE: 4, Kind.CHANGED: 6, Kind.CANNOT_TELL: 3, Kind.BETTER: 2,
-    Kind.SAME: 7,
+    Kind.REGRESSION: 1, Kind.WORSE: 4, Kind.CHANGED: 6, Kind.CANNOT_TELL: 3, Kind.NOT_WORSE: 5,
+    Kind.BETTER: 2, Kind.SAME: 7,
 }  # fmt: skip
 
 

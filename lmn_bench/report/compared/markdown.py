@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row, Verdict
+from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row
 from lmn_bench.report.compared.names import CaseNames, case_names
 from lmn_bench.report.compared.words import (
     NOTHING,
@@ -33,6 +33,8 @@ _SENTENCE, _NAME, _COMMAND = 500, 120, 500
 GATE_SIGNS = {
     Gate.PASS: "✅", Gate.REGRESSION: "❌", Gate.INCONCLUSIVE: "⚠️", Gate.INCOMPARABLE: "⚠️",
 }  # fmt: skip
+# What isn't told before the fold, in the order in which it is told behind it.
+_QUIET = (Kind.CANNOT_TELL, Kind.NOT_WORSE, Kind.SAME)
 _ROW_SIGNS = {**SIGNS, Kind.REGRESSION: "❌", Kind.WORSE: "⚠️", Kind.BETTER: "✅"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 # @name notifies a person and #12 links an issue wherever they stand, but for a space of no width.
@@ -63,14 +65,13 @@ def _lines(comparison: Comparison, limit: int, command: str) -> Iterator[str]:
     yield from _list(comparison.reasons)
     yield ""
     rows = by_change(comparison.rows)
-    telling = [row for row in rows if kind(row) not in {Kind.SAME, Kind.CANNOT_TELL}]
+    telling = [row for row in rows if kind(row) not in _QUIET]
     shown = telling[:limit]
     budget = _Budget(_ROWS_CHARACTERS)
     if shown:
         yield from _table(shown, names, budget)
         yield ""
-    rest = [*telling[limit:], *(row for row in rows if kind(row) is Kind.CANNOT_TELL),
-            *(row for row in rows if kind(row) is Kind.SAME)]  # fmt: skip
+    rest = [*telling[limit:], *(row for one in _QUIET for row in rows if kind(row) is one)]
     if rest:
         yield f"<details><summary>{_safe(_rest_words(rest), _SENTENCE)}</summary>"
         yield ""
@@ -86,7 +87,7 @@ def _lines(comparison: Comparison, limit: int, command: str) -> Iterator[str]:
 
 def _foot(comparison: Comparison, names: CaseNames, command: str) -> Iterator[str]:
     null = comparison.null
-    fired = [row for row in null if row.verdict not in {Verdict.SAME, Verdict.CANNOT_TELL}]
+    fired = [row for row in null if not row.passes]
     said = [f"{extent_words(comparison)}."]
     if names.shared:
         said.append(f"All cases: {names.shared}.")

@@ -19,8 +19,8 @@ from lmn_bench.report.compared.words import (
 from lmn_bench.report.document import Table
 
 _LEGEND = (
-    "Medians over processes. ✗ regression, ! worse but not gated, ≠ changed, ? cannot tell, "
-    "✓ better, = same."
+    "Medians over processes; intervals hold 95 % or more. ✗ regression, ! worse but not gated, "
+    "≠ changed, ? cannot tell, ≤ not worse by the margin, ✓ better, = same."
 )
 
 

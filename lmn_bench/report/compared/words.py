@@ -25,6 +25,7 @@ class Kind(StrEnum):
     WORSE = "worse"
     CHANGED = "changed"
     CANNOT_TELL = "cannot tell"
+    NOT_WORSE = "not worse"
     BETTER = "better"
     SAME = "same"
 
@@ -32,7 +33,7 @@ class Kind(StrEnum):
 # A sign for each, so that nothing is told by colour alone.
 SIGNS = {
     Kind.REGRESSION: "✗", Kind.WORSE: "!", Kind.CHANGED: "≠", Kind.CANNOT_TELL: "?",
-    Kind.BETTER: "✓", Kind.SAME: "=",
+    Kind.NOT_WORSE: "≤", Kind.BETTER: "✓", Kind.SAME: "=",
 }  # fmt: skip
 _PLAIN = {
     Verdict.FASTER: Kind.BETTER, Verdict.MENDED: Kind.BETTER, Verdict.SLOWER: Kind.WORSE,
@@ -45,6 +46,8 @@ def kind(row: Row) -> Kind:
     """What a row's verdict means; less and more are better or worse by the metric."""
     if row.regression:
         return Kind.REGRESSION
+    if row.verdict is Verdict.CANNOT_TELL and row.passes and not row.exact:
+        return Kind.NOT_WORSE
     if row.verdict in _PLAIN:
         return _PLAIN[row.verdict]
     better = METRICS[row.metric].better
@@ -54,8 +57,9 @@ def kind(row: Row) -> Kind:
 
 
 def verdict_words(row: Row) -> str:
-    """A verdict with its sign: "✗ slower", "✓ faster", "? cannot tell"."""
-    return f"{SIGNS[kind(row)]} {row.verdict}"
+    """A verdict with its sign: "✗ slower", "✓ faster", "≤ not worse", "? cannot tell"."""
+    found = kind(row)
+    return f"{SIGNS[found]} {found if found is Kind.NOT_WORSE else row.verdict}"
 
 
 def metric_title(key: str) -> str:
@@ -147,7 +151,7 @@ def verdict_sentence(comparison: Comparison) -> str:
     count = len(comparison.rows)
     many = f"{count:,} comparison{'s' * (count != 1)}"
     found = sum(row.regression for row in comparison.rows)
-    unclear = len(comparison.of([Verdict.CANNOT_TELL]))
+    unclear = sum(not row.passes and not row.regression for row in comparison.rows)
     match comparison.verdict:
         case Gate.REGRESSION:
             said = f"{found:,} of {many} regressed"
