@@ -19,6 +19,7 @@ from lmn_bench.differences import measuring_differences
 from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Outcome, Record
+from lmn_bench.units import format_share
 
 _TIME_UNITS = ("s", "token/s")
 _LOOP = "reference_loop_s"
@@ -115,7 +116,7 @@ def _machine_moved(base: StoredSide, new: StoredSide, cases: Sequence[Case], rul
     if abs(moved) <= rules.log_margin:
         return ""
     how = "slower" if moved > 0 else "faster"
-    return f"the machine itself was {abs(math.expm1(moved)):.1%} {how} for NEW"
+    return f"the machine itself was {format_share(abs(math.expm1(moved)))} {how} for NEW"
 
 
 def _any_ok(records: Sequence[Record]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row
 from lmn_bench.analysis.paired import ALARM, MISS, Rules
+from lmn_bench.units import format_share
 
 
 def conclude(
@@ -81,8 +82,8 @@ def _null_sentences(fired: Sequence[Row]) -> list[str]:
     ratios = [row.ratio for row in fired if row.ratio is not None]
     most = max((abs(ratio - 1) for ratio in ratios), default=0.0)
     return [
-        f"base differed from itself, by up to {most:.1%}, in {_count(len(fired), 'comparison')}: "
-        "on this machine, now, times prove nothing"
+        f"base differed from itself, by up to {format_share(most)}, in "
+        f"{_count(len(fired), 'comparison')}: on this machine, now, times prove nothing"
     ]
 
 
@@ -94,8 +95,8 @@ def _red_sentences(red: Sequence[Row], rules: Rules) -> list[str]:
     parts = [
         f"{_count(ends, 'case')} no longer end{'s' * (ends == 1)} well" if ends else "",
         f"{_count(exact, 'count')} grew" if exact else "",
-        f"{_count(measured, 'measured value')} worse by more than {_share(rules.margin)} "
-        f"(any false alarm: {ALARM:.0%} at most)"
+        f"{_count(measured, 'measured value')} worse by more than {format_share(rules.margin)} "
+        f"(any false alarm: {format_share(ALARM)} at most)"
         if measured
         else "",
     ]
@@ -109,8 +110,9 @@ def _green_sentences(rows: Sequence[Row], rules: Rules) -> list[str]:
     sentences = []
     if measured:
         sentences.append(
-            f"none of {_count(len(measured), 'measured value')} is worse by {_share(rules.margin)} "
-            f"or more (one that is would pass with {MISS:.0%} at most)"
+            f"none of {_count(len(measured), 'measured value')} is worse by "
+            f"{format_share(rules.margin)} or more (one that is would pass in "
+            f"{format_share(MISS)} of gates at most)"
         )
     if exact:
         sentences.append(f"none of {_count(len(exact), 'exact count')} grew")
@@ -126,17 +128,13 @@ def _undecided_sentences(undecided: Sequence[Row], rows: Sequence[Row], rules: R
         total = sum(is_measured(row) for row in rows)
         sentences.append(
             f"{len(measured)} of {_count(total, 'measured value')} cannot be told: neither worse "
-            f"by more than {_share(rules.margin)} nor shown not to be"
+            f"by more than {format_share(rules.margin)} nor shown not to be"
         )
     if len(measured) < len(undecided):
         others = len(undecided) - len(measured)
         sentences.append(f"{_count(others, 'count or outcome', 'counts or outcomes')} cannot be "
                          "compared")  # fmt: skip
     return sentences
-
-
-def _share(value: float) -> str:
-    return f"{value * 100:.3g}%"
 
 
 def _count(number: int, one: str, several: str = "") -> str:

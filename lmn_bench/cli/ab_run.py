@@ -36,7 +36,7 @@ from lmn_bench.schema import Case, Environment, RunInfo, Suite
 from lmn_bench.store import finish_run, new_run_id, save
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
-from lmn_bench.units import format_duration
+from lmn_bench.units import format_duration, format_share
 
 _PLANT = "LMN_BENCH_PLANT_SLOWDOWN"
 
@@ -173,7 +173,9 @@ def _notes(request: Request, recorder: Recorder, seconds: float) -> list[str]:
     kind = "untimed processes" if request.counters_only else "processes in alternation"
     notes = [f"{len(records):,} {kind} in {format_duration(seconds)}"]
     if request.planted:
-        notes.append(f"a slow-down of {request.planted:.3g} was planted in the new version")
+        notes.append(
+            f"a slow-down of {format_share(request.planted)} was planted in the new version"
+        )
     return notes
 
 

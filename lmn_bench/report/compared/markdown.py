@@ -71,7 +71,13 @@ def _lines(comparison: Comparison, limit: int, command: str) -> Iterator[str]:
     if shown:
         yield from _table(shown, names, budget)
         yield ""
+    equal = [row for row in rows if row.exact and kind(row) is Kind.SAME]
     rest = [*telling[limit:], *(row for one in _QUIET for row in rows if kind(row) is one)]
+    rest = [row for row in rest if row not in set(equal)]
+    if equal:
+        counters = sum(row.exact for row in rows)
+        yield f"{len(equal):,} of {counters:,} exact counters are equal."
+        yield ""
     if rest:
         yield f"<details><summary>{_safe(_rest_words(rest), _SENTENCE)}</summary>"
         yield ""
@@ -135,7 +141,9 @@ def _row(row: Row, names: CaseNames) -> str:
         values = [value_words(row.base, row.metric), value_words(row.new, row.metric),
                   change_words(row), interval_words(row)]  # fmt: skip
     because = f": {_safe(row.reason, _SENTENCE)}" if row.reason else ""
-    verdict = f"{_ROW_SIGNS[kind(row)]} {row.verdict}{because}"
+    found = kind(row)
+    word = found if found is Kind.NOT_WORSE else row.verdict
+    verdict = f"{_ROW_SIGNS[found]} {word}{because}"
     name, metric = _safe(names[row.case], _NAME), _safe(metric_title(row.metric), _NAME)
     return f"| {name} | {metric} | {' | '.join(values)} | {verdict} |"
 

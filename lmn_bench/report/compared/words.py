@@ -89,7 +89,8 @@ def exact_words(row: Row) -> tuple[str, str, str]:
     base, new, unit = finite(row.base), finite(row.new), METRICS[row.metric].unit
     if unit == "" and base is not None and new is not None and _are_counts(base, new):
         return f"{base:,.0f}", f"{new:,.0f}", f"{new - base:+,.0f}"
-    for digits in range(3, _MAX_DIGITS + 1):
+    most = 3 if base == new else _MAX_DIGITS
+    for digits in range(3, most + 1):
         told = format_value(base, unit, digits), format_value(new, unit, digits)
         if told[0] != told[1]:
             break
