@@ -133,8 +133,15 @@ def test_a_case_that_breaks_is_red_and_the_other_is_compared(project):
     ]
 
 
-def test_times_are_measured_in_mirrored_blocks_and_kept(project):
-    code, found, err = project.ab("--base", "HEAD", "--time-limit", "0", "--lengths", "32")
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory):
+    """A gate with times, cut off after its screening: project, exit code, JSON, talk."""
+    project = Project(tmp_path_factory.mktemp("timed") / "project")
+    return project, *project.ab("--base", "HEAD", "--time-limit", "0", "--lengths", "32")
+
+
+def test_times_are_measured_in_mirrored_blocks_and_kept(timed):
+    project, code, found, err = timed
     assert code == 0
     assert found["verdict"] in ("pass", "inconclusive")
     (folder,) = (project.folder / "results").glob("ab-tiny-*")
@@ -145,13 +152,21 @@ def test_times_are_measured_in_mirrored_blocks_and_kept(project):
     order = sorted((r.order, arm) for arm, run in arms.items() for r in run.records)
     block = [arm for _, arm in order[:6]]
     assert block == block[::-1]
-    assert len(found["null"]) == 1
-    reports = {path.suffix for path in folder.glob("report.*")}
-    assert reports == {".html", ".md", ".json"}
 
 
-def test_a_stored_gate_can_be_judged_again(project):
-    project.ab("--base", "HEAD", "--time-limit", "0", "--lengths", "32")
+def test_base_against_base_is_part_of_every_gate_with_times(timed):
+    _, _, found, _ = timed
+    assert [row["metric"] for row in found["null"]] == ["latency_low_s"]
+
+
+def test_the_folder_of_a_gate_holds_its_reports(timed):
+    project, *_ = timed
+    (folder,) = (project.folder / "results").glob("ab-tiny-*")
+    assert {path.suffix for path in folder.glob("report.*")} == {".html", ".md", ".json"}
+
+
+def test_a_stored_gate_can_be_judged_again(timed):
+    project, *_ = timed
     (folder,) = (project.folder / "results").glob("ab-tiny-*")
     done = subprocess.run(
         [sys.executable, "-m", "lmn_bench", "compare", str(folder), "--json", "--margin", "90%"],
