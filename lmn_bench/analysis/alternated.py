@@ -33,7 +33,7 @@ from lmn_bench.analysis.paired import (
     null_fires,
     screened,
 )
-from lmn_bench.analysis.side import StoredSide, values_of
+from lmn_bench.analysis.side import StoredSide, any_ok, values_of
 from lmn_bench.analysis.signed_rank import Floats
 from lmn_bench.schema import Case, Outcome
 
@@ -174,7 +174,8 @@ def judge(arms: Arms, options: Options, notes: Sequence[str] = ()) -> Comparison
         before, after = arms.base.records[case], arms.new.records[case]
         ending = outcome_row(case, before, after)
         rows += [] if ending is None else [ending]
-        rows += counter_rows(case, before, after, options.allowed)
+        if any_ok(before) and any_ok(after):
+            rows += counter_rows(case, before, after, options.allowed)
     rows += measured_rows([measured(trial) for trial in found], options.rules)
     rows += measured_rows(_too_small(arms, options), options.rules)
     if all(row.verdict is Verdict.SAME and row.base is None for row in rows):

@@ -13,12 +13,12 @@ from lmn_bench.analysis.gate import conclude, incomparable
 from lmn_bench.analysis.measured import Measured, log_cost, measured_rows
 from lmn_bench.analysis.options import Options
 from lmn_bench.analysis.paired import Rules
-from lmn_bench.analysis.side import StoredSide, unlike, values_of
+from lmn_bench.analysis.side import StoredSide, any_ok, unlike, values_of
 from lmn_bench.analysis.unpaired import runs_differ, welch
 from lmn_bench.differences import measuring_differences
 from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.metrics import METRICS
-from lmn_bench.schema import Case, Outcome, Record
+from lmn_bench.schema import Case
 from lmn_bench.units import format_share
 
 _TIME_UNITS = ("s", "token/s")
@@ -53,7 +53,7 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
         before, after = base.records[case], new.records[case]
         ending = outcome_row(case, before, after, same_machine=not apart)
         rows += [] if ending is None else [ending]
-        if not (_any_ok(before) and _any_ok(after)):
+        if not (any_ok(before) and any_ok(after)):
             continue
         rows += counter_rows(case, before, after, options.allowed)
         for metric in () if apart else options.metrics:
@@ -117,10 +117,6 @@ def _machine_moved(base: StoredSide, new: StoredSide, cases: Sequence[Case], rul
         return ""
     how = "slower" if moved > 0 else "faster"
     return f"the machine itself was {format_share(abs(math.expm1(moved)))} {how} for NEW"
-
-
-def _any_ok(records: Sequence[Record]) -> bool:
-    return any(record.outcome is Outcome.OK for record in records)
 
 
 def _missing(base: StoredSide, new: StoredSide) -> list[str]:

@@ -63,6 +63,11 @@ def values_of(records: Iterable[Record], metric: str) -> tuple[float, ...]:
     )
 
 
+def any_ok(records: Iterable[Record]) -> bool:
+    """Whether any of them ended well."""
+    return any(record.outcome is Outcome.OK for record in records)
+
+
 def unlike(first: StoredSide, second: StoredSide) -> list[str]:
     """In what the machines of all their runs differ, each difference once."""
     one, *others = [*first.environments, *second.environments]

@@ -128,7 +128,7 @@ def _cases(
 
     Raises:
         ComparisonError: both sides are the same code, or nothing can be measured.
-        SubjectError: a model of the user's cannot be built in new.
+        SubjectError: a model of the user's cannot be built on either side.
     """
     planned = plan_here(suite, environment, running["new"])
     cases = runnable(planned)
@@ -138,13 +138,15 @@ def _cases(
     own = sorted({(case.subject, case.model) for case in cases if is_user_subject(case.subject)})
     files: dict[str, dict[str, str]] = {"base": {}, "new": {}}
     for subject, spec in own or [(cases[0].subject, cases[0].model)]:
+        failed = {}
         for arm, found in files.items():
             try:
-                found.update(running[arm].probe(subject, asdict(spec)).get("origins", {}))
-            except SubjectError:
-                # A model that is new has no base: its cases will say so.
-                if arm == "new":
-                    raise
+                found.update(running[arm].probe(subject, asdict(spec))["origins"])
+            except SubjectError as error:
+                failed[arm] = error
+        # On one side only, that is a result: new, or broken. Its cases will say so.
+        if len(failed) == len(files):
+            raise failed["new"]
     if request.base_python is None:
         require_difference(files["base"], files["new"], base)
     return cases

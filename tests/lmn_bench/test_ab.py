@@ -133,6 +133,19 @@ def test_a_case_that_breaks_is_red_and_the_other_is_compared(project):
     ]
 
 
+def test_a_model_that_can_no_longer_be_built_is_a_regression(project):
+    project.write("models.py", MODEL.replace("def forward", "def backward"))
+    code, found, _ = project.ab("--base", "HEAD", "--counters-only")
+    assert code == 1
+    assert {row["verdict"] for row in found["cases"]} == {"broken"}
+
+
+def test_a_model_that_neither_side_has_is_a_mistake(project):
+    code, _, err = project.ab("--base", "HEAD", "--counters-only", "--models", "models:made")
+    assert code == 2
+    assert "did you mean 'make'" in err
+
+
 @pytest.fixture(scope="module")
 def timed(tmp_path_factory):
     """A gate with times, cut off after its screening: project, exit code, JSON, talk."""

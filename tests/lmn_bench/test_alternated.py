@@ -9,7 +9,7 @@ import pytest
 from gate_helpers import arms, cases, with_outcome
 
 from lmn_bench.analysis.alternated import Arms, judge, suspects, unsettled
-from lmn_bench.analysis.comparison import Gate, Verdict
+from lmn_bench.analysis.comparison import OUTCOME, Gate, Verdict
 from lmn_bench.analysis.options import Options
 from lmn_bench.analysis.paired import (
     ALARM,
@@ -136,6 +136,7 @@ def test_a_case_that_breaks_is_red_and_the_others_are_judged():
     assert verdict.verdict is Gate.REGRESSION
     assert verdict.rows[0].verdict is Verdict.BROKEN
     assert sum(row.metric == "latency_low_s" for row in verdict.rows) == 2
+    assert [row.metric for row in verdict.rows if row.case == cases()[0]] == [OUTCOME]
 
 
 def test_all_failed_is_incomparable():
