@@ -67,6 +67,8 @@ def save_baseline(
     """
     _check_name(name)
     folder = results / BASELINES / name
+    if any(run.name == name for run in list_runs(results)):
+        raise StoreError(f"there is a run {name!r}: the name would fit both", "take another name")
     if folder.exists() and not force:
         raise StoreError(
             f"there is a baseline {name!r} already", "take another name, or replace it with --force"

@@ -66,8 +66,12 @@ def read_gate(folder: Path) -> GateInfo:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         found = GateInfo(data["base"], data["new"], tuple(data["notes"]), int(data["schema"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is not what `lmn-bench ab` wrote", "compare its runs: base and new"
+        ) from error
     if found.schema > SCHEMA:
         raise NewerSchemaError(
             f"{path} has schema {found.schema}; this lmn-bench reads up to {SCHEMA}",

@@ -113,7 +113,8 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
         if override.key == "modes" and not problems:
             sweeps, problems = _narrow(sweeps, override)
     if problems:
-        raise SuiteError(source, problems)
+        # Only options narrow.
+        raise SuiteError("the command line", problems)
     measuring = Measuring(**parsed.measuring.model_dump(exclude_none=True))
     claims = [claim for table in parsed.claim for claim in _claims(table)]
     kept = tuple(claim for claim in dict.fromkeys(claims) if _is_measured(claim, sweeps))

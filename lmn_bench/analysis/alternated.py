@@ -13,8 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from lmn_bench.analysis.comparison import Comparison, Row, Verdict
-from lmn_bench.analysis.counted import counter_rows, outcome_row
+from lmn_bench.analysis.comparison import Comparison, Row
+from lmn_bench.analysis.counted import counter_rows, nothing_of_base, outcome_row
 from lmn_bench.analysis.gate import conclude, incomparable
 from lmn_bench.analysis.measured import (
     Measured,
@@ -27,10 +27,11 @@ from lmn_bench.analysis.options import Options
 from lmn_bench.analysis.paired import (
     Judgement,
     Rules,
+    block_means,
     confirmed,
-    differences,
     is_settled,
     null_fires,
+    pairs,
     screened,
 )
 from lmn_bench.analysis.side import StoredSide, any_ok, values_of
@@ -39,6 +40,11 @@ from lmn_bench.schema import Case, Outcome
 
 _TOO_SHORT = "time was up before it was measured often enough"
 _OPEN = "more blocks would tell"
+_IGNORED = (
+    "the base is a clean checkout: what git ignores, submodules and builds are not in it; name a "
+    "folder that has them with --base"
+)
+_NO_BLOCK = "no block was measured whole: a process of it failed"
 
 
 @dataclass(frozen=True)
@@ -69,14 +75,9 @@ class Logs:
     new: Floats
 
     @property
-    def new_less_base(self) -> Floats:
-        """Differences of pairs, (2 blocks,)."""
-        return differences(self.new, self.base)
-
-    @property
-    def null_less_base(self) -> Floats:
-        """Those of base against itself."""
-        return differences(self.null, self.base)
+    def old(self) -> Floats:
+        """Of the base's code: base and null are the same."""
+        return (self.base + self.null) / 2
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,19 @@ class Trial:
     @cached_property
     def screened(self) -> Judgement:
         """What the screening says."""
-        return screened(self.screen.new_less_base, self.options.rules)
+        return screened(pairs(self.screen.new, self.screen.old), self.options.rules)
+
+    @property
+    def confirming(self) -> Floats:
+        """What decides on a suspect: a difference for each fresh block."""
+        return block_means(self.fresh.new, self.fresh.old)
 
     def measured(
         self, logs: Logs, judgement: Judgement, reason: str = "", *, can_alarm: bool = False
     ) -> Measured:
         """What these blocks of it say, new against base."""
-        base, new = costs(self.metric, logs.base), costs(self.metric, logs.new)
+        base = costs(self.metric, np.concatenate([logs.base, logs.null]))
+        new = costs(self.metric, logs.new)
         return Measured(self.case, self.metric, base, new, judgement, reason, can_alarm)
 
 
@@ -161,14 +168,20 @@ def unsettled(arms: Arms, options: Options) -> list[Case]:
     still = {
         trial.case
         for trial in suspected
-        if not is_settled(trial.fresh.new_less_base, options.rules, len(suspected))
+        if not is_settled(trial.confirming, options.rules, len(suspected))
     }
     return [case for case in suspects(arms, options) if case in still]
 
 
 def judge(arms: Arms, options: Options, notes: Sequence[str] = ()) -> Comparison:
     """The comparison, as far as it has been measured."""
+    records = [record for case in arms.cases for record in arms.base.records[case]]
+    nothing = nothing_of_base(records)
+    if nothing:
+        reasons = [nothing, _IGNORED]
+        return incomparable(arms.base.name, arms.new.name, reasons, options.rules, notes)
     found = trials(arms, options)
+    others = _without_trial(found, arms, options)
     rows: list[Row] = []
     for case in arms.cases:
         before, after = arms.base.records[case], arms.new.records[case]
@@ -177,13 +190,11 @@ def judge(arms: Arms, options: Options, notes: Sequence[str] = ()) -> Comparison
         if any_ok(before) and any_ok(after):
             rows += counter_rows(case, before, after, options.allowed)
     rows += measured_rows([measured(trial) for trial in found], options.rules)
-    rows += measured_rows(_too_small(arms, options), options.rules)
-    if all(row.verdict is Verdict.SAME and row.base is None for row in rows):
-        reason = "nothing was measured on both sides: no case ended well on either"
-        return incomparable(arms.base.name, arms.new.name, [reason], options.rules, notes)
+    rows += measured_rows(others, options.rules)
     return conclude(
         base=arms.base.name, new=arms.new.name, rows=rows, rules=options.rules,
-        lacking=_lacking(arms), null=null_rows(found, options.rules), notes=notes,
+        lacking=[*_lacking(arms), *_unmeasured([*found, *others], options)],
+        null=null_rows(found, options.rules), notes=notes,
     )  # fmt: skip
 
 
@@ -191,7 +202,7 @@ def measured(trial: Trial) -> Measured:
     """What is known of a trial: after the screening, or from fresh data if it was suspected."""
     if trial.screened.passes:
         return trial.measured(trial.screen, trial.screened)
-    judgement = confirmed(trial.fresh.new_less_base, trial.options.rules)
+    judgement = confirmed(trial.confirming, trial.options.rules)
     if judgement is None:
         return trial.measured(trial.screen, trial.screened, _TOO_SHORT)
     return trial.measured(trial.fresh, judgement, _OPEN, can_alarm=True)
@@ -205,30 +216,36 @@ def null_rows(found: Sequence[Trial], rules: Rules) -> list[Row]:
     suspected = sum(not trial.screened.passes for trial in found)
     fired, nulls = [], []
     for trial in found:
-        fires = null_fires(trial.screen.null_less_base, rules, len(found))
-        logs = trial.screen
+        logs, apart = trial.screen, pairs(trial.screen.null, trial.screen.base)
+        fires = null_fires(apart, rules, len(found))
         if trial.fresh.base.size and not trial.screened.passes:
-            fires = fires or null_fires(trial.fresh.null_less_base, rules, suspected)
-            logs = trial.fresh
+            logs, apart = trial.fresh, block_means(trial.fresh.null, trial.fresh.base)
+            fires = fires or null_fires(apart, rules, suspected)
         fired.append(fires)
-        judgement = screened(logs.null_less_base, rules)
-        nulls.append(trial.measured(replace(logs, new=logs.null), judgement))
+        itself = replace(logs, new=logs.null, null=logs.base)
+        nulls.append(trial.measured(itself, screened(apart, rules)))
     return [
         replace(row, passes=not fires, reason="identical code differed" if fires else "")
         for row, fires in zip(measured_rows(nulls, rules), fired, strict=True)
     ]
 
 
-def _too_small(arms: Arms, options: Options) -> list[Measured]:
-    """Memory that differs by less than can be measured."""
-    small = []
+def _without_trial(found: Sequence[Trial], arms: Arms, options: Options) -> list[Measured]:
+    """Values that could not be judged: no whole block of them, or a difference below resolution."""
+    judged = {(trial.case, trial.metric) for trial in found}
+    others = []
     for case in arms.cases:
         for metric in options.metrics:
             base = values_of(arms.base.records[case], metric)
             new = values_of(arms.new.records[case], metric)
-            if is_below_resolution(metric, base, new):
-                small.append(Measured(case, metric, base, new, None))
-    return small
+            if (case, metric) not in judged and base and any_ok(arms.new.records[case]):
+                others.append(Measured(case, metric, base, new, None, _NO_BLOCK))
+    return others
+
+
+def _unmeasured(found: Sequence[Trial | Measured], options: Options) -> list[str]:
+    there = {one.metric for one in found}
+    return [f"no case has {metric}" for metric in options.metrics if metric not in there]
 
 
 def _lacking(arms: Arms) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lmn_bench.analysis.comparison import Comparison, Row, Verdict
-from lmn_bench.analysis.counted import counter_rows, outcome_row
+from lmn_bench.analysis.comparison import Comparison, Row
+from lmn_bench.analysis.counted import counter_rows, nothing_of_base, outcome_row
 from lmn_bench.analysis.gate import conclude, incomparable
 from lmn_bench.analysis.measured import Measured, log_cost, measured_rows
 from lmn_bench.analysis.options import Options
@@ -27,6 +27,7 @@ _APART = (
     "the sides were measured one after the other: what the machine did in between is part of the "
     "difference; `lmn-bench ab` measures them in alternation"
 )
+_OPEN = "more runs would tell, or a wider margin"
 # Cases that are named where several are left out.
 _NAMED = 3
 
@@ -44,6 +45,10 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
     shared = [case for case in base.measured if case in new.measured]
     if not shared:
         return incomparable(base.name, new.name, [_nothing_shared(base, new)], options.rules)
+    nothing = nothing_of_base([record for case in shared for record in base.records[case]])
+    if nothing:
+        return incomparable(base.name, new.name, [nothing], options.rules)
+    metrics = () if options.across_machines else options.metrics
     rows: list[Row] = []
     measured: list[Measured] = []
     slow_machine = _machine_moved(base, new, shared, options.rules)
@@ -56,16 +61,14 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
         if not (any_ok(before) and any_ok(after)):
             continue
         rows += counter_rows(case, before, after, options.allowed)
-        for metric in () if apart else options.metrics:
+        for metric in metrics:
             one = _measured(case, metric, base, new, limit_s, slow_machine, options.rules)
             measured += [] if one is None else [one]
     rows += measured_rows(measured, options.rules)
-    if not rows or all(row.verdict is Verdict.SAME and row.base is None for row in rows):
-        reason = "nothing was measured on both sides: no case ended well on either"
-        return incomparable(base.name, new.name, [reason], options.rules)
     return conclude(
         base=base.name, new=new.name, rows=rows, rules=options.rules,
-        lacking=_missing(base, new), notes=_notes(base, new, apart, slow_machine, measured),
+        lacking=[*_missing(base, new), *_unmeasured(measured, metrics)],
+        notes=_notes(base, new, apart, slow_machine, measured),
     )  # fmt: skip
 
 
@@ -90,6 +93,8 @@ def _measured(
         reason = "decode was averaged over windows of different lengths"
     elif timed and slow_machine:
         reason = slow_machine
+    elif timed and len({bool(values_of(side.records[case], _LOOP)) for side in (base, new)}) > 1:
+        reason = "one side lacks the reference loop that tells of a slow machine"
     elif min(len(before), len(after)) < ENOUGH:
         quiet = " on a quiet machine" if timed else ""
         reason = (
@@ -101,8 +106,9 @@ def _measured(
         reason = "runs of the same side differ from one another"
     if reason:
         return Measured(case, metric, before, after, None, reason)
-    judgement = welch(log_cost(metric, before), log_cost(metric, after), rules)
-    return Measured(case, metric, before, after, judgement, "more processes would tell")
+    base_logs, new_logs = ([log_cost(metric, run) for run in runs if run] for runs in sides)
+    judgement = welch(base_logs, new_logs, rules)
+    return Measured(case, metric, before, after, judgement, _OPEN)
 
 
 def _machine_moved(base: StoredSide, new: StoredSide, cases: Sequence[Case], rules: Rules) -> str:
@@ -117,6 +123,12 @@ def _machine_moved(base: StoredSide, new: StoredSide, cases: Sequence[Case], rul
         return ""
     how = "slower" if moved > 0 else "faster"
     return f"the machine itself was {format_share(abs(math.expm1(moved)))} {how} for NEW"
+
+
+def _unmeasured(measured: Sequence[Measured], metrics: Sequence[str]) -> list[str]:
+    """Metrics that were asked for and that no case has, as sentences."""
+    found = {one.metric for one in measured}
+    return [f"no case has {metric}" for metric in metrics if metric not in found]
 
 
 def _missing(base: StoredSide, new: StoredSide) -> list[str]:

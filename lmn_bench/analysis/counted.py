@@ -78,15 +78,25 @@ def outcome_row(
         regression = certain and (same_machine or failed in _OF_THE_CODE)
         verdict = Verdict.BROKEN if certain else Verdict.CANNOT_TELL
         passes = certain and not regression
-    elif after.all_well:
-        verdict = Verdict.CANNOT_TELL if before.any_well else Verdict.MENDED
-    elif not after.any_well and before.any_well:
+    elif before.any_well:
+        # It fails now and then: nobody can tell whether more often than before.
         verdict, passes = Verdict.CANNOT_TELL, False
+    elif after.any_well:
+        verdict = Verdict.MENDED if after.all_well else Verdict.CANNOT_TELL
     return Row(
         case, OUTCOME, verdict, regression=regression, passes=passes,
         base_processes=before.tried, new_processes=after.tried,
         base_outcome=before.outcome, new_outcome=after.outcome, reason=after.words or before.words,
     )  # fmt: skip
+
+
+def nothing_of_base(records: Sequence[Record]) -> str:
+    """Why nothing can be compared, if no process of the base ended well; else empty."""
+    if any(record.outcome is Outcome.OK for record in records):
+        return ""
+    first = next((record for record in records if record.reason), None)
+    why = f": {first.case_id}: {first.reason}" if first is not None else ""
+    return f"nothing of the base could be measured{why}"
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row
+from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row, Verdict
 from lmn_bench.analysis.paired import ALARM, MISS, Rules
 from lmn_bench.units import format_share
+
+_NOISY = "identical code differed too"
 
 
 def conclude(
@@ -32,8 +35,11 @@ def conclude(
         notes: what else a reader has to know, as sentences.
     """
     fired = [row for row in null if not row.passes]
-    # Counts and outcomes need no quiet machine.
-    red = [row for row in rows if row.regression and (not fired or not is_measured(row))]
+    if fired:
+        # Counts and outcomes need no quiet machine; times do.
+        rows = [replace(row, regression=False, reason=_NOISY) if row.regression and
+                is_measured(row) else row for row in rows]  # fmt: skip
+    red = [row for row in rows if row.regression]
     undecided = [row for row in rows if not row.passes and not row.regression]
     reasons = [*_null_sentences(fired), *_red_sentences(red, rules)]
     if red:
@@ -120,21 +126,18 @@ def _green_sentences(rows: Sequence[Row], rules: Rules) -> list[str]:
 
 
 def _undecided_sentences(undecided: Sequence[Row], rows: Sequence[Row], rules: Rules) -> list[str]:
-    if not undecided:
-        return []
     measured = [row for row in undecided if is_measured(row)]
-    sentences = []
-    if measured:
-        total = sum(is_measured(row) for row in rows)
-        sentences.append(
-            f"{len(measured)} of {_count(total, 'measured value')} cannot be told: neither worse "
-            f"by more than {format_share(rules.margin)} nor shown not to be"
-        )
-    if len(measured) < len(undecided):
-        others = len(undecided) - len(measured)
-        sentences.append(f"{_count(others, 'count or outcome', 'counts or outcomes')} cannot be "
-                         "compared")  # fmt: skip
-    return sentences
+    worse = [row for row in measured if row.verdict is not Verdict.CANNOT_TELL]
+    others = len(undecided) - len(measured)
+    total = _count(sum(is_measured(row) for row in rows), "measured value")
+    margin = format_share(rules.margin)
+    told = {
+        f"{len(worse)} of {total} look worse by more than {margin}, not surely enough": worse,
+        f"{len(measured) - len(worse)} of {total} cannot be told: neither worse by more than "
+        f"{margin} nor shown not to be": len(measured) - len(worse),
+        f"{_count(others, 'count or outcome', 'counts or outcomes')} cannot be compared": others,
+    }
+    return [sentence for sentence, holds in told.items() if holds]
 
 
 def _count(number: int, one: str, several: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,8 @@ def command(
     chosen = {"--models": models, "--modes": modes, "--lengths": lengths, "--device": device,
               "--threads": threads, "--memory-cap": memory_cap}  # fmt: skip
     overrides = [*overrides_of(chosen, None, settings), *_more(more)]
+    if math.isnan(time_limit):
+        raise UsageError("--time-limit nan: expected seconds")
     outputs = Outputs(markdown, html, junit, as_json, everything, fail_on == "inconclusive")
     outputs.check()
     return run_ab(
@@ -91,7 +94,14 @@ def _more(rest: tuple[str, ...]) -> list[Override]:
     if not rest[0].startswith("-"):
         raise UsageError(f"what is {rest[0]!r}?", f"a revision is given as --base {rest[0]}")
     parser = selection_options(click.command("ab --", add_help_option=False)(lambda **_: None))
-    given = parser.make_context("lmn-bench ab --", list(rest)).params
+    try:
+        given = parser.make_context("lmn-bench ab --", list(rest)).params
+    except click.UsageError as error:
+        known = ", ".join(option.opts[0] for option in parser.params)
+        raise UsageError(
+            f"behind `--`: {error.format_message()}",
+            f"there are {known}; what else `lmn-bench ab --help` lists goes before it",
+        ) from error
     settings = given.pop("settings")
     options = {f"--{key.replace('_', '-')}": value for key, value in given.items()}
     return overrides_of(options, None, settings)

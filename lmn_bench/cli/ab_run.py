@@ -79,7 +79,7 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
             )
         seed = secrets.randbelow(2**32) if request.seed is None else request.seed
         folder = results / new_run_id(f"ab-{suite.name}", results, datetime.now(UTC))
-        gate = GateInfo(base.name, new.name)
+        gate = GateInfo(base.name, new.name, ("it was ended before it had measured everything",))
         save_gate(folder, gate)
         console = stderr_console()
         for line in warning_lines(environment):

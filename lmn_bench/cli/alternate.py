@@ -22,9 +22,11 @@ from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import Case, Measuring, Record, RunInfo
 from lmn_bench.store import RecordWriter, create_run
 
-# Processes forked from one server share its layout in memory, so that an arm's luck would last:
-# after so many blocks every arm gets another server. Starting three takes about 4 s.
-BLOCKS_PER_SERVER = 4
+# Processes forked from one server share its layout in memory, and with it an arm's luck: what
+# decides comes from other servers in every block (`analysis.paired`). Starting three takes about
+# 4 s, so that the blocks of the screening, which makes nothing red, share them.
+_SCREENED_PER_SERVER = 2
+_CONFIRMED_PER_SERVER = 1
 
 
 @dataclass(frozen=True)
@@ -151,17 +153,19 @@ def measure(
     blocks = Blocks(plan.measuring, plan.seed, now=now)
     rules = options.rules
 
-    def rounds(cases: Sequence[Case], count: int, stage: str, until: float) -> None:
+    def rounds(
+        cases: Sequence[Case], count: int, per_server: int, stage: str, until: float
+    ) -> None:
         for at in range(count):
             left = [case for case in cases if case not in blocks.failed]
             if not left or now() >= until:
                 return
             progress.stage(f"{stage}, block {at + 1} of {count}")
             _follow(blocks.run(left, servers.running(), until), recorder, progress)
-            if at + 1 == count or (at + 1) % BLOCKS_PER_SERVER == 0:
+            if at + 1 == count or (at + 1) % per_server == 0:
                 servers.close()
 
-    rounds(plan.cases, rules.screen_blocks, "screening", math.inf)
+    rounds(plan.cases, rules.screen_blocks, _SCREENED_PER_SERVER, "screening", math.inf)
     until = begin + plan.time_limit_s
     done = 0
     for look in rules.looks:
@@ -169,7 +173,7 @@ def measure(
         if not still:
             break
         words = f"confirming {len(still)} suspect{'s' * (len(still) != 1)}"
-        rounds(still, look - done, words, until)
+        rounds(still, look - done, _CONFIRMED_PER_SERVER, words, until)
         done = look
     left = unsettled(recorder.arms, options)
     if left and now() >= until:

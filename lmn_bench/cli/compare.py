@@ -16,7 +16,7 @@ from lmn_bench.errors import ExitCode, UsageError
 @click.argument("new", required=False)
 @judging_options
 @click.option("--across-machines", is_flag=True,
-              help="Compare runs of unlike machines: only counters gate.")  # fmt: skip
+              help="Of unlike machines too, but counters alone.")  # fmt: skip
 @output_options
 @results_option
 def command(
@@ -55,6 +55,12 @@ def command(
                 "compare needs BASE and NEW", "only a folder made by `lmn-bench ab` stands alone"
             )
         return conclude(judge_again(Path(base), options), outputs)
+    for text in (base, new):
+        if is_gate(Path(text)):
+            raise UsageError(
+                f"{text} was made by `lmn-bench ab`, which stands alone",
+                f"lmn-bench compare {text}, or name its runs: {text}/new",
+            )
     try:
         sides = read_side(base, results), read_side(new, results)
     except NewerSchemaError as error:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lmn_bench.analysis.options import Options
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_OF_THE_MACHINE = ("reference_loop_s", "floor_bytes", "context_memory_bytes")
 _File = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -68,6 +69,8 @@ def options_of(
     for key in metrics:
         if known_metric(key).exact:
             raise UsageError(f"--metric {key}: counters are always compared", "leave it out")
+        if key in _OF_THE_MACHINE:
+            raise UsageError(f"--metric {key} tells of the machine, not of the code")
         if METRICS[key].better == "neither":
             raise UsageError(f"--metric {key}: neither more nor less of it is better")
     shares = {}

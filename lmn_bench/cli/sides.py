@@ -14,6 +14,9 @@ from lmn_bench.cli.console import stderr_console
 from lmn_bench.gates import ARMS, read_gate
 from lmn_bench.store import StoredRun, read_run
 
+# Lines that cannot be read are named up to here, then counted.
+_MOST_WARNINGS = 3
+
 
 @dataclass(frozen=True)
 class ReadSide(StoredSide):
@@ -30,7 +33,13 @@ def read_side(text: str, results: Path) -> ReadSide:
     folders = find_runs(text, results)
     runs = [read_run(folder) for folder in folders]
     for run in runs:
-        for bad in run.bad_lines:
+        more = len(run.bad_lines) - _MOST_WARNINGS
+        if more > 0:
+            stderr_console().print(
+                f"warning: {run.folder.name}/records.jsonl: {more} more lines left out",
+                markup=False,
+            )
+        for bad in run.bad_lines[:_MOST_WARNINGS]:
             stderr_console().print(
                 f"warning: {run.folder.name}/records.jsonl line {bad.number} left out: "
                 f"{bad.reason}",

@@ -50,6 +50,8 @@ def base_version(base: str | None, python: str | None, here: Path) -> Iterator[V
     Raises:
         UsageError: neither is given, or one of them is not there.
     """
+    if base is not None and not base.strip():
+        raise UsageError("--base is empty", "name a revision, e.g. --base main")
     if base is None and python is None:
         raise UsageError(
             "ab needs something to compare with",
@@ -123,11 +125,17 @@ def _packages_of(python: str) -> Path:
             capture_output=True, text=True, timeout=60, check=False, env=environ,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"--base-python {python} cannot be run: {error}") from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            f"--base-python {python} cannot be run: {why}", "give the path of an interpreter"
+        ) from error
     if found.returncode:
         last = found.stderr.strip().splitlines()[-1:] or ["no message"]
         raise UsageError(
             f"--base-python {python} has no lmn-bench: {last[0]}",
             f"install it there: {python} -m pip install …",
         )
-    return Path(found.stdout.strip())
+    packages = Path(found.stdout.strip())
+    if not (packages / "lmn_bench").is_dir():
+        raise UsageError(f"--base-python {python} is no Python with lmn-bench")
+    return packages

@@ -30,11 +30,12 @@ from lmn_bench.schema import Case
 
 OUTPUT = Path(__file__).resolve().parents[2] / "results" / "evidence" / "gate.md"
 SEED, TUNING_SEED = 51_113, 11
-GATES = 1000
+GATES = 600
 METRIC = "latency_low_s"
 SPREADS = (0.005, 0.015, 0.03)
 DRIFTS = (0.0, 0.02, 0.04)
 CASES = (1, 20, 200)
+SERVERS = (0.0, 0.005, 0.01)
 PLANTED = (0.05, 0.10)
 PROCESSES = 10  # of stored runs
 OPTIONS = Options()
@@ -53,7 +54,7 @@ class World:
         planted: the first case is slower by this in the new version.
         all_slower: every case is.
         heavy: one process in ten is disturbed: slower by up to a fifth.
-        server: standard deviation between servers, each of which forks four blocks of an arm.
+        server: standard deviation between servers (of stored runs: between runs).
     """
 
     cases: int = 20
@@ -76,7 +77,9 @@ class Rates:
     blocks: float
 
 
-def _blocks(world: World, cases: int, blocks: int, rng: np.random.Generator) -> list[np.ndarray]:
+def _blocks(
+    world: World, cases: int, blocks: int, rng: np.random.Generator, per_server: int = 1
+) -> list[np.ndarray]:
     """Logarithms of times of base, null and new, each (cases, blocks, 2), slots in real order."""
     shape = (blocks, cases, 6)
     slot = np.arange(np.prod(shape)).reshape(shape) / max(1, np.prod(shape) - 1)
@@ -91,8 +94,8 @@ def _blocks(world: World, cases: int, blocks: int, rng: np.random.Generator) -> 
         first = np.argmax(order == arm, axis=-1)[..., None]
         pair = np.concatenate([first, 5 - first], axis=-1)
         times = np.take_along_axis(noise, pair, axis=-1)
-        servers = world.server * rng.standard_normal((-(-blocks // 4), cases, 1))
-        times = times + np.repeat(servers, 4, axis=0)[:blocks]
+        servers = world.server * rng.standard_normal((-(-blocks // per_server), cases, 1))
+        times = times + np.repeat(servers, per_server, axis=0)[:blocks]
         arms.append(np.swapaxes(times, 0, 1))
     arms[2] = arms[2] + np.log1p(world.all_slower)
     return arms
@@ -100,7 +103,7 @@ def _blocks(world: World, cases: int, blocks: int, rng: np.random.Generator) -> 
 
 def alternated(world: World, rng: np.random.Generator) -> tuple[Comparison, float]:
     """One `ab`: screening, looks at the suspects, verdict; and the blocks measured per case."""
-    arms = _blocks(world, world.cases, RULES.screen_blocks, rng)
+    arms = _blocks(world, world.cases, RULES.screen_blocks, rng, per_server=2)
     arms[2][0] += np.log1p(world.planted)
     none = Logs(_NOTHING, _NOTHING, _NOTHING)
     trials = [
@@ -121,11 +124,7 @@ def alternated(world: World, rng: np.random.Generator) -> tuple[Comparison, floa
             trials[at] = Trial(_case(at), METRIC, trials[at].screen, Logs(*logs), OPTIONS)
         spent += (look - done) * len(still)
         done = look
-        still = [
-            at
-            for at in still
-            if not is_settled(trials[at].fresh.new_less_base, RULES, len(suspects))
-        ]
+        still = [at for at in still if not is_settled(trials[at].confirming, RULES, len(suspects))]
     rows = measured_rows([measured(trial) for trial in trials], RULES)
     null = null_rows(trials, RULES)
     comparison = conclude(base="base", new="new", rows=rows, rules=RULES, null=null)
@@ -140,13 +139,14 @@ def stored(world: World, rng: np.random.Generator) -> tuple[Comparison, float]:
         share = slot / max(1, slot.size - 1)
         logs = world.spread * rng.standard_normal(slot.shape)
         logs += np.log1p(world.drift) * ((share > 0.5) + share)
+        logs += world.server * rng.standard_normal(world.cases)
         if side == 1:
             logs[:, 0] += np.log1p(world.planted)
             logs += np.log1p(world.all_slower)
         sides.append(logs.T)
     found = [
         Measured(_case(at), METRIC, tuple(np.exp(base)), tuple(np.exp(new)),
-                 welch(base.tolist(), new.tolist(), RULES))
+                 welch([base.tolist()], [new.tolist()], RULES))
         for at, (base, new) in enumerate(zip(*sides, strict=True))
     ]  # fmt: skip
     rows = measured_rows(found, RULES)
@@ -190,10 +190,12 @@ def worlds() -> Iterator[tuple[str, str, World]]:
         yield "compare", "same", World(cases, spread, drift)
     for spread, cases, planted in product(SPREADS, CASES, PLANTED):
         yield "ab", "planted", World(cases, spread, DRIFTS[1], planted)
-    for cases in CASES[:2]:
-        yield "ab", "hard", World(cases, all_slower=RULES.margin)
-        yield "ab", "hard", World(cases, heavy=True)
-        yield "ab", "hard", World(cases, spread=0.005, server=0.01)
+    for cases, server in product(CASES[:2], SERVERS):
+        yield "ab", "hard", World(cases, all_slower=RULES.margin, server=server)
+        yield "ab", "hard", World(cases, server=server)
+        yield "ab", "hard", World(cases, heavy=True, server=server)
+        yield "compare", "hard", World(cases, server=server)
+        yield "compare", "hard", World(cases, all_slower=RULES.margin, server=server)
 
 
 def _cell(task: tuple[str, World, int, int]) -> Rates:
@@ -211,6 +213,11 @@ def table(found: Sequence[tuple[str, str, World, Rates]], gates: int, seed: int)
         for _, part, world, rate in found
         if part == "planted" and world.spread == 0.015 and world.planted == PLANTED[0]
     )
+    margin = [(world, rate) for kind, _, world, rate in found if kind == "ab" and world.all_slower]
+    hard = (
+        max(rate.red for _, rate in margin),
+        max(rate.passed for world, rate in margin if world.cases == 1),
+    )
     lines = [
         "# The gate on code that is the same, and on code that isn't",
         "",
@@ -222,6 +229,9 @@ def table(found: Sequence[tuple[str, str, World, Rates]], gates: int, seed: int)
         f"{ALARM:.0%}).",
         f"* One case slower by {PLANTED[0]:.0%}, spread 1.5 %: found in {power:.1%} of gates or "
         "more (needed: 95%).",
+        "* Every case slower by exactly the margin, which is as hard as it gets, servers alike or "
+        f"not, `ab`: red in {hard[0]:.1%} or less (promised: {ALARM:.0%}), a single case passes in "
+        f"{hard[1]:.1%} or less (promised: {MISS:.0%}). Sampling error of these: some 0.5 %.",
         "",
         "## Identical code, `ab`",
         "",
@@ -249,25 +259,23 @@ def table(found: Sequence[tuple[str, str, World, Rates]], gates: int, seed: int)
         lines.append(f"| {spread:.1%} | {planted:.0%} | {cells} | {blocks} |")
     lines += [
         "",
-        "## Harder worlds, `ab`, spread 1.5 % unless stated",
+        "## Harder worlds, spread 1.5 %, time unlimited",
         "",
-        "* At the margin: every case is slower by exactly that. Promised are red in "
-        f"{ALARM:.0%} at most and pass in {MISS:.0%} at most.",
+        "* At the margin: every case is slower by exactly that.",
         "* Heavy tails: one process in ten is slower by up to 20 %.",
-        "* Servers: spread 0.5 %, and every four blocks come from other servers, which differ by "
-        "1 %.",
+        "* Servers: processes forked from one server share its luck, with that standard deviation; "
+        "in stored runs, all processes of a run. Where base differs from itself the gate is "
+        "inconclusive.",
         "",
-        "| world | cases | regression | inconclusive | pass | blocks |",
-        "| :-- | --: | --: | --: | --: | --: |",
+        "| gate | world | servers | cases | regression | inconclusive | pass | blocks |",
+        "| :-- | :-- | --: | --: | --: | --: | --: | --: |",
     ]
-    for _, part, world, rate in found:
+    for kind, part, world, rate in found:
         if part == "hard":
-            name = (
-                "at the margin" if world.all_slower else "heavy tails" if world.heavy else "servers"
-            )
+            name = "at the margin" if world.all_slower else "heavy tails" if world.heavy else "same"
             lines.append(
-                f"| {name} | {world.cases} | {100 * rate.red:.1f} | {100 * rate.inconclusive:.1f} "
-                f"| {100 * rate.passed:.1f} | {rate.blocks:.1f} |"
+                f"| {kind} | {name} | {world.server:.1%} | {world.cases} | {100 * rate.red:.1f} "
+                f"| {100 * rate.inconclusive:.1f} | {100 * rate.passed:.1f} | {rate.blocks:.1f} |"
             )
     return "\n".join(lines) + "\n"
 

@@ -23,7 +23,7 @@ def annotations(comparison: Comparison) -> list[str]:
     if len(shown) < len(found):
         more = f"{len(found) - len(shown):,} more regressions are not shown here."
         lines.append(_command("error", f"{_TITLE}: and more", more))
-    said = " ".join((f"{verdict_sentence(comparison)}.", *comparison.reasons))
+    said = "; ".join((verdict_sentence(comparison), *comparison.reasons))
     title = f"{_TITLE}: {comparison.verdict}"
     match comparison.verdict:
         case Gate.INCOMPARABLE:
@@ -34,7 +34,7 @@ def annotations(comparison: Comparison) -> list[str]:
             lines.append(_command("warning", title, said))
         case _:
             unclear = sum(not row.passes and not row.regression for row in comparison.rows)
-            told = f"{said} {unclear:,} cannot be told." if unclear else said
+            told = f"{said}; {unclear:,} cannot be told" if unclear else said
             lines.append(_command("notice", title, told))
     return lines
 
