@@ -14,7 +14,7 @@ from lmn_bench.analysis.measured import Measured, log_cost, measured_rows
 from lmn_bench.analysis.options import Options
 from lmn_bench.analysis.paired import Rules
 from lmn_bench.analysis.side import StoredSide, any_ok, unlike, values_of
-from lmn_bench.analysis.unpaired import runs_differ, welch
+from lmn_bench.analysis.unpaired import RUN_SPREAD, runs_differ, welch
 from lmn_bench.differences import measuring_differences
 from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.metrics import METRICS
@@ -25,7 +25,8 @@ _TIME_UNITS = ("s", "token/s")
 _LOOP = "reference_loop_s"
 _APART = (
     "the sides were measured one after the other: what the machine did in between is part of the "
-    "difference; `lmn-bench ab` measures them in alternation"
+    f"difference (with fewer than three runs a side, {format_share(RUN_SPREAD)} between runs is "
+    "put in for it); `lmn-bench ab` measures them in alternation"
 )
 _OPEN = "more runs would tell, or a wider margin"
 # Cases that are named where several are left out.

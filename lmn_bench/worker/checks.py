@@ -21,6 +21,16 @@ class IncorrectSubjectError(Exception):
     """The subject's outputs are not finite, or differ between its ways of running."""
 
 
+def require_finite(output: Tensor) -> None:
+    """See that a model gives numbers, also one that has no second way of running.
+
+    Raises:
+        IncorrectSubjectError: it doesn't.
+    """
+    if not bool(torch.isfinite(output).all()):
+        raise IncorrectSubjectError("outputs are not finite")
+
+
 def check_subject(
     subject: Subject,
     width: int,

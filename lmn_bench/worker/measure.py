@@ -23,7 +23,12 @@ from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, supported_mo
 from lmn_bench.subjects.search import origins
 from lmn_bench.worker import compiling, counters, memory
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
-from lmn_bench.worker.checks import IncorrectSubjectError, check_read, check_subject
+from lmn_bench.worker.checks import (
+    IncorrectSubjectError,
+    check_read,
+    check_subject,
+    require_finite,
+)
 from lmn_bench.worker.clock import clock_for
 from lmn_bench.worker.contexts import ContextFile
 from lmn_bench.worker.plant import planted_share, slowed
@@ -262,9 +267,9 @@ def _load_everything(
     with grad_mode(case.mode):
         tiny = torch.randn(case.batch, _TINY_LENGTH, case.model.width, dtype=dtype, device=device)
         if case.mode == "train":
-            subject.train_step(tiny)
+            require_finite(subject.train_step(tiny))
         elif case.mode == "prefill":
-            subject.prefill(tiny)
+            require_finite(subject.prefill(tiny)[0])
         elif case.mode == "read":
             subject.read(tiny)
         elif case.mode == "decode":

@@ -211,11 +211,19 @@ def test_the_same_files_on_both_sides_are_incomparable(project):
     assert "both sides take the same files" in found["reasons"][0]
 
 
-def test_a_model_that_the_base_lacks_cannot_be_worse(project):
+def test_a_base_of_which_nothing_runs_is_no_pass(project):
     project.write("more.py", MODEL)
     code, found, _ = project.ab("--base", "HEAD", "--counters-only", "--models", "more:make")
-    assert code == 0
-    assert {row["verdict"] for row in found["cases"]} == {"mended"}
+    assert (code, found["verdict"]) == (5, "incomparable")
+    assert "no module named 'more'" in found["reasons"][0]
+    assert "what git ignores" in found["reasons"][1]
+
+
+def test_outputs_that_are_no_numbers_are_a_regression(project):
+    project.write("models.py", MODEL.replace("self.inner(x)", "self.inner(x) * float('nan')"))
+    code, found, _ = project.ab("--base", "HEAD", "--counters-only", "--lengths", "32")
+    assert code == 1
+    assert [row["new_outcome"] for row in found["cases"]] == ["incorrect"]
 
 
 @pytest.mark.parametrize(
@@ -223,13 +231,16 @@ def test_a_model_that_the_base_lacks_cannot_be_worse(project):
     [
         ((), "needs something to compare with"),
         (("--base", "nowhere"), "unknown revision 'nowhere'"),
+        (("--base", ""), "--base is empty"),
+        (("--base", "HEAD", "--metric", "reference_loop_s"), "tells of the machine"),
+        (("--base", "HEAD", "--time-limit", "nan"), "expected seconds"),
         (("HEAD",), "--base HEAD"),
         (("--base", "HEAD", "--margin", "wide"), "cannot read 'wide' as a share"),
         (("--base", "HEAD", "--metric", "flops"), "counters are always compared"),
         (("--base", "HEAD", "--allow", "latency_s=1%"), "--margin is for all that is measured"),
         (("--base", "HEAD", "--html", "no/such/folder.html"), "there is no folder"),
         (("--base-python", "/no/python"), "cannot be run"),
-        (("--base", "HEAD", "--", "--wrong"), "--wrong"),
+        (("--base", "HEAD", "--", "--html", "x"), "goes before it"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_measured(project, arguments, said):

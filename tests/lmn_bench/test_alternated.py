@@ -139,6 +139,24 @@ def test_a_case_that_breaks_is_red_and_the_others_are_judged():
     assert [row.metric for row in verdict.rows if row.case == cases()[0]] == [OUTCOME]
 
 
+def test_a_process_that_fails_in_the_first_block_leaves_no_green():
+    def first_fails(records):
+        return [
+            replace(r, outcome=Outcome.TIMEOUT, metrics={}) if r.replicate == 0 else r
+            for r in records
+            if r.replicate < 2
+        ]
+
+    def first_block(records):
+        return [r for r in records if r.replicate < 2]
+
+    for failing in ("base", "null", "new"):
+        found = arms(cases(1), factors={cases()[0]: 1.5})
+        for arm in ("base", "null", "new"):
+            found = changed(found, arm, first_fails if arm == failing else first_block)
+        assert judge(found, OPTIONS).verdict is Gate.INCONCLUSIVE
+
+
 def test_all_failed_is_incomparable():
     found = arms(cases(1))
     for arm in ("base", "null", "new"):

@@ -217,6 +217,27 @@ def test_all_failed_on_both_sides_is_incomparable():
     assert "nothing of the base could be measured" in found.reasons[0]
 
 
+def test_a_metric_that_no_case_has_keeps_the_gate_from_passing():
+    found = compared(measured(cases()), options=replace(OPTIONS, metrics=("latency_p99_s",)))
+    assert found.verdict is Gate.INCONCLUSIVE
+    assert "no case has latency_p99_s" in found.reasons
+
+
+def test_a_base_of_failures_is_incomparable():
+    dead = [failed(one, Outcome.ERROR, "no such file") for one in cases()]
+    found = compared(measured(cases()), dead)
+    assert found.verdict is Gate.INCOMPARABLE
+    assert "no such file" in found.reasons[0]
+
+
+def test_a_side_without_reference_loops_is_not_set_against_one_with():
+    bare = [
+        replace(r, metrics={k: v for k, v in r.metrics.items() if k != "reference_loop_s"})
+        for r in measured(cases(), factor=2.0)
+    ]
+    assert "lacks the reference loop" in rows_of(compared(bare))[64].reason
+
+
 def test_a_machine_that_slowed_down_is_no_regression():
     found = compared(measured(cases(), factor=1.10, loop=1.10, seed=1))
     assert found.verdict is Gate.INCONCLUSIVE
