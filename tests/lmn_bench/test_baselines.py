@@ -245,14 +245,21 @@ def test_a_misspelt_baseline_gets_the_nearest_one(results, find):
     assert "did you mean 'nightly'?" in caught.value.hint
 
 
+def test_a_baseline_cannot_take_the_name_of_a_run(results):
+    run = stored(results, "run-1")
+    with pytest.raises(StoreError, match="there is a run 'run-1'"):
+        save_baseline("run-1", [run], results)
+
+
 @pytest.fixture
 def sides(results, monkeypatch):
     """Runs ci-1, ci-20 and run-1, baselines ci and ci-1; the results folder lies beneath us."""
-    for name in ("ci-1", "ci-20", "run-1"):
-        stored(results, name)
-    run = read_run(results / "run-1")
+    run = stored(results, "run-1")
     for name in ("ci", "ci-1"):
         save_baseline(name, [run], results)
+    # A run may come to bear a baseline's name; a baseline may not take a run's.
+    for name in ("ci-1", "ci-20"):
+        stored(results, name)
     monkeypatch.chdir(results.parent)
     return Path("results")
 

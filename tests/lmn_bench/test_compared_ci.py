@@ -175,7 +175,7 @@ def test_a_regression_is_an_error_and_the_verdict_a_notice():
     error, notice = annotations(compared([row(ratio=1.2)], reasons=("a: 5 %, b",)))
     assert error.startswith("::error title=lmn-bench%3A slower%3A lmn prefill 64::latency of lmn ")
     assert notice == ("::notice title=lmn-bench%3A regression::regression: 1 of 1 comparison "
-                      "regressed. a: 5 %25, b")  # fmt: skip
+                      "regressed; a: 5 %25, b")  # fmt: skip
 
 
 def test_at_most_ten_errors_of_which_the_last_counts_the_rest():
