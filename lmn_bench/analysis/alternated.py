@@ -23,7 +23,7 @@ from lmn_bench.analysis.measured import (
     log_cost,
     measured_rows,
 )
-from lmn_bench.analysis.options import Options
+from lmn_bench.analysis.options import UNTIMED, Options
 from lmn_bench.analysis.paired import (
     Judgement,
     Rules,
@@ -182,6 +182,7 @@ def judge(arms: Arms, options: Options, notes: Sequence[str] = ()) -> Comparison
         return incomparable(arms.base.name, arms.new.name, reasons, options.rules, notes)
     found = trials(arms, options)
     others = _without_trial(found, arms, options)
+    there = [*(trial.metric for trial in found), *(one.metric for one in others)]
     rows: list[Row] = []
     for case in arms.cases:
         before, after = arms.base.records[case], arms.new.records[case]
@@ -193,8 +194,9 @@ def judge(arms: Arms, options: Options, notes: Sequence[str] = ()) -> Comparison
     rows += measured_rows(others, options.rules)
     return conclude(
         base=arms.base.name, new=arms.new.name, rows=rows, rules=options.rules,
-        lacking=[*_lacking(arms), *_unmeasured([*found, *others], options)],
-        null=null_rows(found, options.rules), notes=notes,
+        lacking=[*_lacking(arms), *options.lacking(there)],
+        null=null_rows(found, options.rules),
+        notes=notes if found or others else (*notes, UNTIMED),
     )  # fmt: skip
 
 
@@ -241,11 +243,6 @@ def _without_trial(found: Sequence[Trial], arms: Arms, options: Options) -> list
             if (case, metric) not in judged and base and any_ok(arms.new.records[case]):
                 others.append(Measured(case, metric, base, new, None, _NO_BLOCK))
     return others
-
-
-def _unmeasured(found: Sequence[Trial | Measured], options: Options) -> list[str]:
-    there = {one.metric for one in found}
-    return [f"no case has {metric}" for metric in options.metrics if metric not in there]
 
 
 def _lacking(arms: Arms) -> list[str]:

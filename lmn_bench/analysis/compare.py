@@ -11,7 +11,7 @@ from lmn_bench.analysis.comparison import Comparison, Row
 from lmn_bench.analysis.counted import counter_rows, nothing_of_base, outcome_row
 from lmn_bench.analysis.gate import conclude, incomparable
 from lmn_bench.analysis.measured import Measured, log_cost, measured_rows
-from lmn_bench.analysis.options import Options
+from lmn_bench.analysis.options import UNTIMED, Options
 from lmn_bench.analysis.paired import Rules
 from lmn_bench.analysis.side import StoredSide, any_ok, unlike, values_of
 from lmn_bench.analysis.unpaired import RUN_SPREAD, runs_differ, welch
@@ -66,9 +66,10 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
             one = _measured(case, metric, base, new, limit_s, slow_machine, options.rules)
             measured += [] if one is None else [one]
     rows += measured_rows(measured, options.rules)
+    lacking = options.lacking(one.metric for one in measured) if metrics else []
     return conclude(
         base=base.name, new=new.name, rows=rows, rules=options.rules,
-        lacking=[*_missing(base, new), *_unmeasured(measured, metrics)],
+        lacking=[*_missing(base, new), *lacking],
         notes=_notes(base, new, apart, slow_machine, measured),
     )  # fmt: skip
 
@@ -126,12 +127,6 @@ def _machine_moved(base: StoredSide, new: StoredSide, cases: Sequence[Case], rul
     return f"the machine itself was {format_share(abs(math.expm1(moved)))} {how} for NEW"
 
 
-def _unmeasured(measured: Sequence[Measured], metrics: Sequence[str]) -> list[str]:
-    """Metrics that were asked for and that no case has, as sentences."""
-    found = {one.metric for one in measured}
-    return [f"no case has {metric}" for metric in metrics if metric not in found]
-
-
 def _missing(base: StoredSide, new: StoredSide) -> list[str]:
     gone = [case for case in base.measured if case not in new.measured]
     if not gone:
@@ -152,6 +147,8 @@ def _notes(
                      "in alternation")  # fmt: skip
     elif measured:
         notes.append(_APART)
+    elif not apart:
+        notes.append(UNTIMED)
     ways = (info.suite.measuring for side in (base, new) for info, _ in side.runs)
     one, *others = ways
     told = dict.fromkeys(text for other in others for text in measuring_differences(one, other))

@@ -223,6 +223,17 @@ def test_a_metric_that_no_case_has_keeps_the_gate_from_passing():
     assert "no case has latency_p99_s" in found.reasons
 
 
+def test_two_runs_that_were_only_counted_can_pass():
+    counted = [
+        replace(r, metrics={k: v for k, v in r.metrics.items() if k != "latency_low_s"},
+                samples_s=())
+        for r in measured(cases(), processes=1)
+    ]  # fmt: skip
+    found = compared(counted, counted)
+    assert found.verdict is Gate.PASS
+    assert any("counters alone" in note for note in found.notes)
+
+
 def test_a_base_of_failures_is_incomparable():
     dead = [failed(one, Outcome.ERROR, "no such file") for one in cases()]
     found = compared(measured(cases()), dead)
