@@ -25,9 +25,10 @@ from lmn_bench.analysis.measured import (
 )
 from lmn_bench.analysis.options import UNTIMED, Options
 from lmn_bench.analysis.paired import (
+    SUSPICION,
     Judgement,
     Rules,
-    block_means,
+    block_minima,
     confirmed,
     is_settled,
     null_fires,
@@ -74,11 +75,6 @@ class Logs:
     null: Floats
     new: Floats
 
-    @property
-    def old(self) -> Floats:
-        """Of the base's code: base and null are the same."""
-        return (self.base + self.null) / 2
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -98,19 +94,23 @@ class Trial:
     @cached_property
     def screened(self) -> Judgement:
         """What the screening says."""
-        return screened(pairs(self.screen.new, self.screen.old), self.options.rules)
+        return screened(pairs(self.screen.new, self.screen.base), self.options.rules)
+
+    @property
+    def can_alarm(self) -> bool:
+        """Whether the screening points to enough for the fresh data to make it red."""
+        return self.screened.middle > SUSPICION * self.options.rules.log_margin
 
     @property
     def confirming(self) -> Floats:
         """What decides on a suspect: a difference for each fresh block."""
-        return block_means(self.fresh.new, self.fresh.old)
+        return block_minima(self.fresh.new, self.fresh.base)
 
     def measured(
         self, logs: Logs, judgement: Judgement, reason: str = "", *, can_alarm: bool = False
     ) -> Measured:
         """What these blocks of it say, new against base."""
-        base = costs(self.metric, np.concatenate([logs.base, logs.null]))
-        new = costs(self.metric, logs.new)
+        base, new = costs(self.metric, logs.base), costs(self.metric, logs.new)
         return Measured(self.case, self.metric, base, new, judgement, reason, can_alarm)
 
 
@@ -165,10 +165,11 @@ def suspects(arms: Arms, options: Options) -> list[Case]:
 def unsettled(arms: Arms, options: Options) -> list[Case]:
     """Suspects that more blocks would tell more about, the most suspicious first."""
     suspected = [trial for trial in trials(arms, options) if not trial.screened.passes]
+    family = sum(trial.can_alarm for trial in suspected)
     still = {
         trial.case
         for trial in suspected
-        if not is_settled(trial.confirming, options.rules, len(suspected))
+        if not is_settled(trial.confirming, options.rules, family, can_alarm=trial.can_alarm)
     }
     return [case for case in suspects(arms, options) if case in still]
 
@@ -207,7 +208,7 @@ def measured(trial: Trial) -> Measured:
     judgement = confirmed(trial.confirming, trial.options.rules)
     if judgement is None:
         return trial.measured(trial.screen, trial.screened, _TOO_SHORT)
-    return trial.measured(trial.fresh, judgement, _OPEN, can_alarm=True)
+    return trial.measured(trial.fresh, judgement, _OPEN, can_alarm=trial.can_alarm)
 
 
 def null_rows(found: Sequence[Trial], rules: Rules) -> list[Row]:
@@ -221,11 +222,10 @@ def null_rows(found: Sequence[Trial], rules: Rules) -> list[Row]:
         logs, apart = trial.screen, pairs(trial.screen.null, trial.screen.base)
         fires = null_fires(apart, rules, len(found))
         if trial.fresh.base.size and not trial.screened.passes:
-            logs, apart = trial.fresh, block_means(trial.fresh.null, trial.fresh.base)
+            logs, apart = trial.fresh, block_minima(trial.fresh.null, trial.fresh.base)
             fires = fires or null_fires(apart, rules, suspected)
         fired.append(fires)
-        itself = replace(logs, new=logs.null, null=logs.base)
-        nulls.append(trial.measured(itself, screened(apart, rules)))
+        nulls.append(trial.measured(replace(logs, new=logs.null), screened(apart, rules)))
     return [
         replace(row, passes=not fires, reason="identical code differed" if fires else "")
         for row, fires in zip(measured_rows(nulls, rules), fired, strict=True)

@@ -112,6 +112,7 @@ def alternated(world: World, rng: np.random.Generator) -> tuple[Comparison, floa
     ]
     spent = RULES.screen_blocks * world.cases
     suspects = [at for at, trial in enumerate(trials) if not trial.screened.passes]
+    family = sum(trials[at].can_alarm for at in suspects)
     still, done = list(suspects), 0
     for look in RULES.looks:
         more = _blocks(world, max(1, len(still)), look - done, rng)
@@ -124,7 +125,11 @@ def alternated(world: World, rng: np.random.Generator) -> tuple[Comparison, floa
             trials[at] = Trial(_case(at), METRIC, trials[at].screen, Logs(*logs), OPTIONS)
         spent += (look - done) * len(still)
         done = look
-        still = [at for at in still if not is_settled(trials[at].confirming, RULES, len(suspects))]
+        still = [
+            at
+            for at in still
+            if not is_settled(trials[at].confirming, RULES, family, can_alarm=trials[at].can_alarm)
+        ]
     rows = measured_rows([measured(trial) for trial in trials], RULES)
     null = null_rows(trials, RULES)
     comparison = conclude(base="base", new="new", rows=rows, rules=RULES, null=null)
