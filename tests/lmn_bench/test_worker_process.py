@@ -351,7 +351,7 @@ def test_a_compiled_case_tells_how_long_compiling_took_and_how_many_graphs_it_ma
     assert record.metrics["compile_s"] > record.metrics["latency_s"]
     assert "operations" not in record.metrics
     assert "allocator_peak_bytes" in record.metrics
-    assert record.warnings == ()
+    assert not [warning for warning in record.warnings if "graph" in warning]
 
 
 @pytest.mark.parametrize("length", [1, 64])
