@@ -1,7 +1,8 @@
 """Two versions measured in alternation: which cases need more blocks, and what all of them say.
 
 Everything is read off the records of the three arms base, null and new: a block's two processes of
-an arm are its replicates 2 b and 2 b + 1. So a stored gate can be judged again, by other rules too.
+an arm are its replicates 2 b and 2 b + 1, and blocks from number `Rules.screen_attempts` on came
+after the screening. So a stored gate can be judged again, by other rules too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from lmn_bench.analysis.measured import (
 )
 from lmn_bench.analysis.options import UNTIMED, Options
 from lmn_bench.analysis.paired import (
+    STEADY,
     SUSPICION,
     Judgement,
     Rules,
@@ -46,6 +48,8 @@ _IGNORED = (
     "folder that has them with --base"
 )
 _NO_BLOCK = "no block was measured whole: a process of it failed"
+_UNSTEADY = "the machine changed its speed during every block"
+_LOOP = "reference_loop_s"
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,11 @@ class Trial:
 def trials(arms: Arms, options: Options) -> list[Trial]:
     """All that can be judged: the metrics of cases that all arms have whole blocks of."""
     found = []
-    end = options.rules.screen_blocks
+    end = options.rules.screen_attempts
     for case in arms.cases:
+        steady = [number for number, steady in blocks_of(case, arms).items() if steady]
         for metric in options.metrics:
-            blocks = _whole_blocks(case, metric, arms)
+            blocks = _logs(case, metric, arms, steady)
             early = [logs for number, logs in blocks.items() if number < end]
             late = [logs for number, logs in blocks.items() if number >= end]
             base = values_of(arms.base.records[case], metric)
@@ -130,7 +135,44 @@ def trials(arms: Arms, options: Options) -> list[Trial]:
     return found
 
 
-def _whole_blocks(case: Case, metric: str, arms: Arms) -> dict[int, list[list[float]]]:
+def blocks_of(case: Case, arms: Arms) -> dict[int, bool]:
+    """Whether the machine kept its speed (`STEADY`), by number of block; all that are whole.
+
+    Where there is no reference loop (CUDA, an older revision), nothing speaks against it.
+    """
+    loops = [
+        {
+            record.replicate: float(record.metrics.get(_LOOP, 0.0))
+            for record in side.records.get(case, ())
+            if record.outcome is Outcome.OK
+        }
+        for side in arms.all
+    ]
+    found = {}
+    for number in sorted({replicate // 2 for replicate in loops[0]}):
+        pair = (2 * number, 2 * number + 1)
+        if all(replicate in of_arm for of_arm in loops for replicate in pair):
+            seen = [of_arm[replicate] for of_arm in loops for replicate in pair]
+            found[number] = max(seen) <= STEADY * min(seen) or min(seen) == 0
+    return found
+
+
+def counted_blocks(case: Case, arms: Arms, rules: Rules) -> tuple[int, int]:
+    """Blocks that count: of the screening, and after it."""
+    steady = [number for number, steady in blocks_of(case, arms).items() if steady]
+    early = sum(number < rules.screen_attempts for number in steady)
+    return early, len(steady) - early
+
+
+def unsteady_blocks(arms: Arms) -> tuple[int, int]:
+    """Blocks during which the machine changed its speed, and all blocks."""
+    kept = [steady for case in arms.cases for steady in blocks_of(case, arms).values()]
+    return kept.count(False), len(kept)
+
+
+def _logs(
+    case: Case, metric: str, arms: Arms, numbers: Sequence[int]
+) -> dict[int, list[list[float]]]:
     """Logarithms of costs of base, null and new, by number of block, where none is missing."""
     values = [
         {
@@ -141,9 +183,9 @@ def _whole_blocks(case: Case, metric: str, arms: Arms) -> dict[int, list[list[fl
         for side in arms.all
     ]
     blocks = {}
-    for number in sorted({replicate // 2 for replicate in values[0]}):
+    for number in numbers:
         pair = (2 * number, 2 * number + 1)
-        if all(pair[0] in of_arm and pair[1] in of_arm for of_arm in values):
+        if all(replicate in of_arm for of_arm in values for replicate in pair):
             blocks[number] = [log_cost(metric, [arm[r] for r in pair]) for arm in values]
     return blocks
 
@@ -241,7 +283,8 @@ def _without_trial(found: Sequence[Trial], arms: Arms, options: Options) -> list
             base = values_of(arms.base.records[case], metric)
             new = values_of(arms.new.records[case], metric)
             if (case, metric) not in judged and base and any_ok(arms.new.records[case]):
-                others.append(Measured(case, metric, base, new, None, _NO_BLOCK))
+                reason = _UNSTEADY if blocks_of(case, arms) else _NO_BLOCK
+                others.append(Measured(case, metric, base, new, None, reason))
     return others
 
 

@@ -14,6 +14,10 @@ whatever processes of a server share (0.5 to 1 % there). Base and new are treate
 order, so that for equal code differences are symmetric about 0 whatever the noise; independence and
 symmetry are what the signed-rank test asks for.
 
+A block counts only where the machine kept its speed through it: a fixed loop of arithmetic, timed
+beside the samples of every process, took the same within `STEADY` in all six. The loop knows
+nothing of what is compared, so that choosing blocks by it favours neither side.
+
 Errors are spent as follows. *Red*: among the suspects of a gate whose screening points to half the
 margin or more, any false alarm has probability `ALARM` at most, although there are several looks
 (each look's p value is multiplied by their number) and several suspects (Holm). Only data measured
@@ -46,6 +50,10 @@ SCREEN_MISS = 0.01
 SUSPICION = 0.5
 # Fewer blocks can neither alarm nor pass at any level used here.
 MIN_BLOCKS = 6
+# Of the slowest reference loop of a block over its fastest. A neighbour on the same core makes it
+# 1.5. In two gates of a noisy hour, half of the blocks kept to 1.06; the differences of their
+# minima were within 1 to 4 %, those of all blocks within 2 to 20 %.
+STEADY = 1.08
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,15 @@ class Rules:
 
     Attributes:
         margin: changes up to this share don't count (0.03: 3 %).
-        screen_blocks: blocks of every case.
+        screen_blocks: blocks of every case that count.
+        screen_attempts: blocks of every case at most, those that don't count included; blocks from
+            this number on are fresh data.
         looks: blocks of fresh data after which suspects are judged, rising.
     """
 
     margin: float = 0.03
     screen_blocks: int = 6
+    screen_attempts: int = 12
     looks: tuple[int, ...] = (8, 24)
 
     @property

@@ -10,7 +10,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lmn_bench.analysis.alternated import Arms, suspects, unsettled
+from lmn_bench.analysis.alternated import (
+    Arms,
+    counted_blocks,
+    suspects,
+    unsettled,
+    unsteady_blocks,
+)
 from lmn_bench.analysis.options import Options
 from lmn_bench.analysis.side import StoredSide
 from lmn_bench.cli.gate_progress import GateProgress
@@ -27,6 +33,8 @@ from lmn_bench.store import RecordWriter, create_run
 # 4 s, so that the blocks of the screening, which makes nothing red, share them.
 _SCREENED_PER_SERVER = 2
 _CONFIRMED_PER_SERVER = 1
+# Blocks measured for one that counts, at most: a machine that is never steady would take for ever.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,15 @@ class Servers:
             raise ComparisonError(f"{version.name}: {error.message}", error.hint) from error
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a gate: its place (0 screening, 1 confirming), in words, and blocks per server."""
+
+    place: int
+    words: str
+    per_server: int
+
+
 def measure(
     plan: Plan,
     servers: Servers,
@@ -144,7 +161,7 @@ def measure(
     progress: GateProgress,
     now: Callable[[], float] = time.monotonic,
 ) -> list[str]:
-    """Screen all cases, then measure the suspects anew; sentences on what was left open.
+    """Screen all cases, then measure the suspects anew; sentences on how that went.
 
     Raises:
         ComparisonError: a version's measuring process doesn't start, or lacks what is asked of it.
@@ -153,36 +170,56 @@ def measure(
     blocks = Blocks(plan.measuring, plan.seed, now=now)
     rules = options.rules
 
-    def rounds(
-        cases: Sequence[Case], count: int, per_server: int, stage: str, until: float
-    ) -> None:
-        for at in range(count):
-            left = [case for case in cases if case not in blocks.failed]
-            if not left or now() >= until:
-                return
-            progress.stage(f"{stage}, block {at + 1} of {count}")
-            _follow(blocks.run(left, servers.running(), until), recorder, progress)
-            if at + 1 == count or (at + 1) % per_server == 0:
+    def rounds(stage: Stage, cases: Sequence[Case], wanted: int, attempts: int) -> None:
+        """Blocks of these cases until each has `wanted` that count."""
+        for at in range(attempts):
+            arms = recorder.arms
+            left = [
+                case
+                for case in cases
+                if case not in blocks.failed
+                and counted_blocks(case, arms, rules)[stage.place] < wanted
+            ]
+            # The first blocks of the screening are what every verdict needs.
+            limit = math.inf if stage.place == 0 and at < rules.screen_blocks else until
+            if not left or now() >= limit:
+                break
+            progress.stage(f"{stage.words}, block {at + 1}, {wanted} needed")
+            _follow(blocks.run(left, servers.running(), limit), recorder, progress)
+            if (at + 1) % stage.per_server == 0:
                 servers.close()
+        servers.close()
 
-    rounds(plan.cases, rules.screen_blocks, _SCREENED_PER_SERVER, "screening", math.inf)
     until = begin + plan.time_limit_s
+    screening = Stage(0, "screening", _SCREENED_PER_SERVER)
+    rounds(screening, plan.cases, rules.screen_blocks, rules.screen_attempts)
+    blocks.start_at(rules.screen_attempts)
     done = 0
     for look in rules.looks:
         still = unsettled(recorder.arms, options)
         if not still:
             break
         words = f"confirming {len(still)} suspect{'s' * (len(still) != 1)}"
-        rounds(still, look - done, _CONFIRMED_PER_SERVER, words, until)
+        rounds(Stage(1, words, _CONFIRMED_PER_SERVER), still, look, _ATTEMPTS * (look - done))
         done = look
-    left = unsettled(recorder.arms, options)
-    if left and now() >= until:
-        count = len(suspects(recorder.arms, options))
-        return [
-            f"time was up after {plan.time_limit_s:.0f} s with {len(left)} of {count} suspects "
-            "open; --time-limit gives more"
-        ]
-    return []
+    return _sentences(recorder.arms, options, plan.time_limit_s if now() >= until else None)
+
+
+def _sentences(arms: Arms, options: Options, time_up_s: float | None) -> list[str]:
+    """What is to be known of how the blocks were measured."""
+    found = []
+    unsteady, count = unsteady_blocks(arms)
+    if unsteady:
+        found.append(
+            f"the machine changed its speed during {unsteady} of {count} blocks, which don't count"
+        )
+    left = unsettled(arms, options)
+    if left and time_up_s is not None:
+        found.append(
+            f"time was up after {time_up_s:.0f} s with {len(left)} of "
+            f"{len(suspects(arms, options))} suspects open; --time-limit gives more"
+        )
+    return found
 
 
 def count_only(plan: Plan, servers: Servers, recorder: Recorder, progress: GateProgress) -> None:

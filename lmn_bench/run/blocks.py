@@ -56,7 +56,12 @@ class Blocks:
         self._now = now
         self._order = 0
         self._numbers: dict[Case, int] = {}
+        self._first = 0
         self.failed: set[Case] = set()
+
+    def start_at(self, number: int) -> None:
+        """From here on, every case's blocks have this number or a higher one."""
+        self._first = number
 
     def run(
         self, cases: Sequence[Case], arms: Mapping[str, Spawner], until: float
@@ -79,7 +84,7 @@ class Blocks:
     def _block(
         self, case: Case, arms: Mapping[str, Spawner], done: int, total: int
     ) -> Iterator[Step | Ended]:
-        number = self._numbers.get(case, 0)
+        number = max(self._numbers.get(case, 0), self._first)
         self._numbers[case] = number + 1
         shuffled = random.Random(f"{self._seed} {case.id} {number}").sample(list(arms), len(arms))
         order = [(arm, 0) for arm in shuffled]

@@ -69,7 +69,13 @@ def arms(
     The machine gets slower by `drift` from the middle of the blocks on.
     """
     rng = np.random.default_rng(seed)
-    blocks = Rules().screen_blocks + fresh
+    rules = Rules()
+    blocks = rules.screen_blocks + fresh
+    # Numbers that the screening might have used stay free.
+    numbers = [
+        *range(rules.screen_blocks),
+        *range(rules.screen_attempts, rules.screen_attempts + fresh),
+    ]
     records: dict[str, list[Record]] = {"base": [], "null": [], "new": []}
     for one in of:
         for block in range(blocks):
@@ -83,7 +89,8 @@ def arms(
                     noise = float(np.exp(spread * rng.standard_normal()))
                     extra = metrics if arm == "new" else {}
                     time_s = 1e-3 * factor * machine * noise
-                    records[arm].append(timed(one, 2 * block + half, time_s, **extra))
+                    replicate = 2 * numbers[block] + half
+                    records[arm].append(timed(one, replicate, time_s, **extra))
     return Arms(*(side(arm, found) for arm, found in records.items()))
 
 

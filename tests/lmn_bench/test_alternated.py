@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from gate_helpers import arms, cases, with_outcome
 
-from lmn_bench.analysis.alternated import Arms, judge, suspects, unsettled
+from lmn_bench.analysis.alternated import (
+    Arms,
+    counted_blocks,
+    judge,
+    suspects,
+    unsettled,
+    unsteady_blocks,
+)
 from lmn_bench.analysis.comparison import OUTCOME, Gate, Verdict
 from lmn_bench.analysis.options import Options
 from lmn_bench.analysis.paired import (
@@ -94,6 +101,46 @@ def test_a_suspect_that_proves_equal_passes():
     found = arms(cases(), fresh=LOOKS[-1], spread=0.03, seed=4)
     assert suspects(found, OPTIONS)
     assert judge(found, OPTIONS).verdict is Gate.PASS
+
+
+def slow_machine(first, last, arm="new"):
+    """From block `first` to `last`, everything of one arm ran while the machine was slow."""
+
+    def change(records):
+        return [
+            replace(r, metrics={**r.metrics, "latency_low_s": 1.5e-3, "reference_loop_s": 1.5e-5})
+            if first <= r.replicate // 2 <= last
+            else replace(r, metrics={**r.metrics, "reference_loop_s": 1e-5})
+            for r in records
+        ]
+
+    return change
+
+
+def quiet(found):
+    for arm in ("base", "null", "new"):
+        found = changed(found, arm, slow_machine(1, 0))
+    return found
+
+
+def test_blocks_in_which_the_machine_changed_its_speed_dont_count():
+    found = quiet(arms(cases(1), fresh=LOOKS[-1]))
+    last = RULES.screen_attempts + LOOKS[-1]
+    disturbed = changed(found, "new", slow_machine(last - 10, last))
+    assert judge(disturbed, OPTIONS).verdict is Gate.PASS
+    assert counted_blocks(cases(1)[0], disturbed, RULES) == (RULES.screen_blocks, LOOKS[-1] - 10)
+    assert unsteady_blocks(disturbed) == (10, RULES.screen_blocks + LOOKS[-1])
+
+
+def test_a_machine_that_never_keeps_its_speed_leaves_the_gate_inconclusive():
+    found = changed(quiet(arms(cases(1))), "new", slow_machine(0, RULES.screen_attempts))
+    verdict = judge(found, OPTIONS)
+    assert verdict.verdict is Gate.INCONCLUSIVE
+    assert any("changed its speed" in row.reason for row in verdict.rows)
+
+
+def test_without_a_reference_loop_all_blocks_count():
+    assert unsteady_blocks(arms(cases(1))) == (0, RULES.screen_blocks)
 
 
 def test_base_that_differs_from_itself_makes_slow_cases_inconclusive():

@@ -53,6 +53,15 @@ def test_replicates_count_on_over_blocks():
         assert replicates == {(arm, 2 * number + half) for arm in ARMS for half in range(2)}
 
 
+def test_blocks_after_a_stage_have_numbers_of_their_own():
+    blocks = Blocks(Measuring(), 1)
+    ended(blocks.run(CASES[:1], spawners(), math.inf))
+    blocks.start_at(12)
+    for number in (12, 13):
+        events = ended(blocks.run(CASES[:1], spawners(), math.inf))
+        assert {event.record.replicate // 2 for event in events} == {number}
+
+
 def test_the_same_seed_gives_the_same_order():
     def order(seed):
         events = ended(Blocks(Measuring(), seed).run(CASES, spawners(), math.inf))
