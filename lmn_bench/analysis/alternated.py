@@ -26,7 +26,6 @@ from lmn_bench.analysis.measured import (
 )
 from lmn_bench.analysis.options import UNTIMED, Options
 from lmn_bench.analysis.paired import (
-    STEADY,
     SUSPICION,
     Judgement,
     Rules,
@@ -39,7 +38,8 @@ from lmn_bench.analysis.paired import (
 )
 from lmn_bench.analysis.side import StoredSide, any_ok, values_of
 from lmn_bench.analysis.signed_rank import Floats
-from lmn_bench.schema import Case, Outcome
+from lmn_bench.disturbance import is_steady
+from lmn_bench.schema import Case, Outcome, Record
 
 _TOO_SHORT = "time was up before it was measured often enough"
 _OPEN = "more blocks would tell"
@@ -48,8 +48,9 @@ _IGNORED = (
     "folder that has them with --base"
 )
 _NO_BLOCK = "no block was measured whole: a process of it failed"
+# Of a whole block.
+_PROCESSES = 6
 _UNSTEADY = "the machine changed its speed during every block"
-_LOOP = "reference_loop_s"
 
 
 @dataclass(frozen=True)
@@ -136,25 +137,19 @@ def trials(arms: Arms, options: Options) -> list[Trial]:
 
 
 def blocks_of(case: Case, arms: Arms) -> dict[int, bool]:
-    """Whether the machine kept its speed (`STEADY`), by number of block; all that are whole.
+    """Whether the machine kept its speed, by number of block; but for blocks that failed.
 
-    Where there is no reference loop (CUDA, an older revision), nothing speaks against it.
+    A block that it did not keep it through was not measured to its end.
     """
-    loops = [
-        {
-            record.replicate: float(record.metrics.get(_LOOP, 0.0))
-            for record in side.records.get(case, ())
-            if record.outcome is Outcome.OK
-        }
-        for side in arms.all
-    ]
-    found = {}
-    for number in sorted({replicate // 2 for replicate in loops[0]}):
-        pair = (2 * number, 2 * number + 1)
-        if all(replicate in of_arm for of_arm in loops for replicate in pair):
-            seen = [of_arm[replicate] for of_arm in loops for replicate in pair]
-            found[number] = max(seen) <= STEADY * min(seen) or min(seen) == 0
-    return found
+    found: dict[int, list[Record]] = {}
+    for side in arms.all:
+        for record in side.records.get(case, ()):
+            found.setdefault(record.replicate // 2, []).append(record)
+    return {
+        number: len(records) == _PROCESSES and is_steady(records)
+        for number, records in sorted(found.items())
+        if all(record.outcome is Outcome.OK for record in records)
+    }
 
 
 def counted_blocks(case: Case, arms: Arms, rules: Rules) -> tuple[int, int]:

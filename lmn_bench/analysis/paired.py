@@ -50,10 +50,6 @@ SCREEN_MISS = 0.01
 SUSPICION = 0.5
 # Fewer blocks can neither alarm nor pass at any level used here.
 MIN_BLOCKS = 6
-# Of the slowest reference loop of a block over its fastest. A neighbour on the same core makes it
-# 1.5. In two gates of a noisy hour, half of the blocks kept to 1.06; the differences of their
-# minima were within 1 to 4 %, those of all blocks within 2 to 20 %.
-STEADY = 1.08
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lmn_bench.disturbance import best_loop_s, is_steady
 from lmn_bench.run.schedule import Spawner, Task, measure_task
 from lmn_bench.schema import Case, Measuring, Outcome, Record
 
@@ -34,7 +36,8 @@ class Blocks:
     """Measures blocks: two processes of each arm and case, replicates 2 b and 2 b + 1 of block b.
 
     Slow drift of the machine adds as much to the first half of a block as to the mirrored second.
-    A case that ends badly in any arm is finished with its block: it has no times to compare.
+    A case that ends badly in any arm is finished with its block: it has no times to compare. A
+    block is given up where the machine changes its speed: nobody would count it.
 
     Args:
         measuring: how.
@@ -57,6 +60,7 @@ class Blocks:
         self._order = 0
         self._numbers: dict[Case, int] = {}
         self._first = 0
+        self._best_loop_s = math.inf
         self.failed: set[Case] = set()
 
     def start_at(self, number: int) -> None:
@@ -90,11 +94,18 @@ class Blocks:
         order = [(arm, 0) for arm in shuffled]
         if self._halves == 2:
             order += [(arm, 1) for arm in reversed(shuffled)]
+        records: list[Record] = []
         for at, (arm, half) in enumerate(order):
             yield Step(number, case, arm, done + at, total)
             task = Task(case, self._halves * number + half, self._order)
             self._order += 1
-            record = measure_task(task, self._measuring, self._seed, arms[arm], self._now)
+            record = measure_task(
+                task, self._measuring, self._seed, arms[arm], self._now, self._best_loop_s
+            )
             if record.outcome is not Outcome.OK:
                 self.failed.add(case)
             yield Ended(arm, record)
+            records.append(record)
+            self._best_loop_s = min(self._best_loop_s, best_loop_s([record]))
+            if self._halves == 2 and case not in self.failed and not is_steady(records):
+                return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import signal
 import time
@@ -197,9 +198,24 @@ def _cheapest_setting(
 
 
 def measure_task(
-    task: Task, measuring: Measuring, seed: int, spawner: Spawner, now: Callable[[], float]
+    task: Task,
+    measuring: Measuring,
+    seed: int,
+    spawner: Spawner,
+    now: Callable[[], float],
+    best_loop_s: float = math.inf,
 ) -> Record:
-    """Run one task in a process of its own; whatever its end, it is a record."""
+    """Run one task in a process of its own; whatever its end, it is a record.
+
+    Args:
+        task: what.
+        measuring: how.
+        seed: of the subject's weights.
+        spawner: runs the job.
+        now: the clock of the parent (s).
+        best_loop_s: the fastest reference loop seen so far: a server that started in a slow spell
+            doesn't know what quiet is.
+    """
     started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), now()
     job = {
         "case": asdict(task.case),
@@ -207,6 +223,8 @@ def measure_task(
         "measuring": asdict(measuring),
         "seed": seed,
     }
+    if best_loop_s < math.inf:
+        job["best_loop_s"] = best_loop_s
     try:
         ending = _ending(spawner.measure(job, measuring.timeout_s), task.case, measuring)
     except SubjectError as error:

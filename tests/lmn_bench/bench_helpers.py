@@ -104,9 +104,10 @@ OK_RESULT = {
 }
 
 
-def ok_reply() -> Reply:
-    """The answer of a child that measured something."""
-    return Reply(result=dict(OK_RESULT), exit_code=0, timed_out=False, output="")
+def ok_reply(**metrics: float) -> Reply:
+    """The answer of a child that measured something, and these metrics beside it."""
+    result = {**OK_RESULT, "metrics": {**OK_RESULT["metrics"], **metrics}}
+    return Reply(result=result, exit_code=0, timed_out=False, output="")
 
 
 def death(exit_code: int = 1, *, output: str = "", timed_out: bool = False) -> Reply:

@@ -62,6 +62,30 @@ def test_blocks_after_a_stage_have_numbers_of_their_own():
         assert {event.record.replicate // 2 for event in events} == {number}
 
 
+def test_a_block_is_given_up_where_the_machine_changes_its_speed():
+    loops = iter([1e-5, 1e-5, 1.02e-5, 1.6e-5, 1e-5, 1e-5])
+
+    def answer(_):
+        return ok_reply(reference_loop_s=next(loops))
+
+    blocks = Blocks(Measuring(), 1)
+    same = FakeSpawner(answer)
+    events = ended(blocks.run(CASES[:1], dict.fromkeys(ARMS, same), math.inf))
+    assert len(events) == 4
+    assert not blocks.failed
+
+
+def test_every_process_is_told_how_fast_the_machine_can_be():
+    loops = iter([2e-5, 1.98e-5, 2e-5, 2e-5, 2e-5, 2e-5])
+
+    def answer(_):
+        return ok_reply(reference_loop_s=next(loops))
+
+    same = FakeSpawner(answer)
+    ended(Blocks(Measuring(), 1).run(CASES[:1], dict.fromkeys(ARMS, same), math.inf))
+    assert [job.get("best_loop_s") for job in same.jobs] == [None, 2e-5, *[1.98e-5] * 4]
+
+
 def test_the_same_seed_gives_the_same_order():
     def order(seed):
         events = ended(Blocks(Measuring(), seed).run(CASES, spawners(), math.inf))
