@@ -31,6 +31,7 @@ from lmn_bench.analysis.paired import (
     Rules,
     block_minima,
     confirmed,
+    described,
     is_settled,
     null_fires,
     pairs,
@@ -99,7 +100,7 @@ class Trial:
     @cached_property
     def screened(self) -> Judgement:
         """What the screening says."""
-        return screened(pairs(self.screen.new, self.screen.base), self.options.rules)
+        return screened(self.screen.new, self.screen.base, self.options.rules)
 
     @property
     def can_alarm(self) -> bool:
@@ -262,7 +263,7 @@ def null_rows(found: Sequence[Trial], rules: Rules) -> list[Row]:
             logs, apart = trial.fresh, block_minima(trial.fresh.null, trial.fresh.base)
             fires = fires or null_fires(apart, rules, suspected)
         fired.append(fires)
-        nulls.append(trial.measured(replace(logs, new=logs.null), screened(apart, rules)))
+        nulls.append(trial.measured(replace(logs, new=logs.null), described(apart, rules)))
     return [
         replace(row, passes=not fires, reason="identical code differed" if fires else "")
         for row, fires in zip(measured_rows(nulls, rules), fired, strict=True)
