@@ -57,6 +57,17 @@ _ALL = (
     Metric("working_memory_bytes", "working memory", "B", "lower", False,
            "what one call needs on top of what the process held before it, its result included",
            "peak_memory_bytes less the resident memory just before the call"),
+    Metric("loaded_bytes", "loaded model", "B", "lower", False,
+           "what the process holds before a case begins: interpreter, libraries, the model and "
+           "what that prepares for its first token", "resident memory after a warm-up at a tiny "
+           "length; CUDA: context and reserved memory"),
+    Metric("needed_bytes", "needed memory", "B", "lower", False,
+           "what a case needs on top of the loaded model, at its highest: input, state, working "
+           "memory, result; decode: the state of a context and the steps after it",
+           "kernel's high-water mark over the whole case in a pass of its own, less loaded_bytes"),
+    Metric("needed_allocated_bytes", "needed memory (allocated)", "B", "lower", True,
+           "the same, counting memory that is asked for and never touched, as RLIMIT_DATA does",
+           "torch's allocation events over the whole case, in the first process"),
     Metric("floor_bytes", "process floor", "B", "lower", False,
            "interpreter and libraries before the model is built", "resident memory"),
     Metric("parameter_bytes", "parameters (bytes)", "B", "lower", True,

@@ -149,6 +149,10 @@ class Measuring:
             and counted.
         counters: count FLOPs, operations and allocator events (first process of a case only).
         memory_timeline: sample resident memory over time in a pass of its own.
+        needs: measure what a case needs in all (`needed_bytes`), for sizing; with `timing` off,
+            nothing else.
+        blank_context: decode starts from a state of blank tokens, of the size that read ones would
+            have: no time is spent on reading them. Only builtin models have one.
         ceilings: measure the machine's ceilings before the first case (see `Ceiling`).
     """
 
@@ -165,6 +169,8 @@ class Measuring:
     timing: bool = True
     counters: bool = True
     memory_timeline: bool = False
+    needs: bool = False
+    blank_context: bool = False
     ceilings: bool = False
 
 

@@ -131,7 +131,7 @@ def read_run(folder: Path) -> StoredRun:
         StoreError: no run folder, or its `run.json` cannot be read.
         NewerSchemaError: written by a newer lmn-bench.
     """
-    info = _read_info(folder)
+    info = read_info(folder)
     records: dict[tuple[str, int], Record] = {}
     bad_lines = []
     path = folder / RECORDS_FILE
@@ -249,7 +249,12 @@ def dump_record(record: Record) -> str:
     return json.dumps(record.to_dict(), separators=(",", ":"), allow_nan=False) + "\n"
 
 
-def _read_info(folder: Path) -> RunInfo:
+def read_info(folder: Path) -> RunInfo:
+    """What a run knows about itself, without its records.
+
+    Raises:
+        StoreError: the folder is no run, or a newer lmn-bench wrote it.
+    """
     path = folder / RUN_FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -137,6 +137,8 @@ class _MeasuringTable(_Table):
     timing: bool | None = None
     counters: bool | None = None
     memory_timeline: bool | None = None
+    needs: bool | None = None
+    blank_context: bool | None = None
     ceilings: bool | None = None
 
 

@@ -27,6 +27,8 @@ _READ_UNITS = {
     "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40,
 }  # fmt: skip
 _READ_PREFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+_TIME_UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
+_SECONDS = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?\d+)?)\s*(s|ms|us|µs|μs|ns)\s*")
 _COUNTED = ("", "FLOP", "FLOP/s", "B/s", "token/s", "slots")
 _RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 
@@ -56,6 +58,22 @@ def parse_bytes(text: str | int) -> int:
     value = round(float(match.group(1)) * _BYTE_UNITS[unit or "b"])
     if value <= 0:
         raise UnitError(f"expected a number of bytes above 0, got {text!r}")
+    return value
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds of a time such as "5ms", "1.5 s" or "800us".
+
+    Raises:
+        UnitError: no number, an unknown unit, or nothing at all.
+    """
+    match = _SECONDS.fullmatch(text)
+    unit = match.group(2).replace("μ", "µ").replace("us", "µs") if match else ""
+    if match is None or unit not in _TIME_UNITS:
+        raise UnitError(f"cannot read {text!r} as a time", 'write it like "5ms", "800us" or "1.5s"')
+    value = float(match.group(1)) * _TIME_UNITS[unit]
+    if not 0 < value < math.inf:
+        raise UnitError(f"expected a time above 0, got {text!r}")
     return value
 
 

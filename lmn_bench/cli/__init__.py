@@ -19,6 +19,7 @@ _COMMANDS = {
     "report": "report",
     "compare": "compare",
     "ab": "ab",
+    "size": "size",
     "list": "list",
     "fit": "fit",
     "show": "show",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+import torch
 from torch import Tensor
 
 from lmn import tree
@@ -12,7 +13,7 @@ from lmn.config import LMNConfig
 from lmn.cost import slot_count
 from lmn.decode import Decoder, DecodeState, Execution
 from lmn.published import PublishedBlock, PublishedState
-from lmn.state import MemoryState
+from lmn.state import MemoryState, state_type
 from lmn_bench.errors import SubjectError
 from lmn_bench.schema import ModelSpec
 from lmn_bench.subjects.sizes import lmn_config
@@ -55,6 +56,15 @@ class LogarithmicBlock(Block):
     def initial_state(self, batch: int, capacity: int) -> DecodeState:
         """The state of no tokens, with room for the levels of `capacity`."""
         return self._decoder.initial_state(batch, max_tokens=capacity)
+
+    def blank_state(self, batch: int, tokens: int, capacity: int) -> DecodeState:
+        """Nodes of zeros, ready for `decode`."""
+        config, weight = self.layer.config, self.layer.norm1.weight
+        nodes = torch.zeros(
+            batch, slot_count(config, tokens), config.width,
+            dtype=state_type(weight.dtype), device=weight.device,
+        )  # fmt: skip
+        return self.copy_state(MemoryState(nodes, tokens, config.banks, config.expansion))
 
     def decode(self, x_t: Tensor, state: MemoryState | DecodeState) -> tuple[Tensor, DecodeState]:
         """(batch, width) -> (batch, width), and the state after this token, changed in place."""
@@ -133,6 +143,20 @@ class PublishedLogarithmicBlock(Block):
     def initial_state(self, batch: int, capacity: int) -> PublishedState:
         """The state of no tokens."""
         return self.layer.initial_state(batch)
+
+    def blank_state(self, batch: int, tokens: int, capacity: int) -> PublishedState:
+        """Nodes of zeros."""
+        config, weight = self.layer.config, next(self.parameters())
+        levels = tree.level_count(tokens) + 1 if tokens else 0
+        return PublishedState(
+            tuple(
+                weight.new_zeros(
+                    batch, tree.rows_per_node(i, config.banks, config.expansion), config.width
+                )
+                for i in range(levels)
+            ),
+            tokens,
+        )
 
     def decode(self, x_t: Tensor, state: PublishedState) -> tuple[Tensor, PublishedState]:
         """(batch, width) -> (batch, width), and the state after this token."""

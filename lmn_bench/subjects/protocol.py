@@ -112,6 +112,19 @@ class Subject(Protocol):
 
 
 @runtime_checkable
+class SubjectWithBlankState(Subject, Protocol):
+    """A model that can be put before a context without reading it."""
+
+    def blank_state(self, batch: int, tokens: int, *, capacity: int) -> State:
+        """A state of the size that it has after `tokens` tokens, of arbitrary numbers.
+
+        What decoding takes, in time and memory, does not depend on the numbers: so a context can
+        be sized that would take hours to read.
+        """
+        ...
+
+
+@runtime_checkable
 class SubjectWithGraphs(Subject, Protocol):
     """A model whose `decode` can run as CUDA graphs, recorded for the memory of a state."""
 

@@ -83,6 +83,10 @@ class Recurrence(Mixer):
             weight.new_zeros(batch, self.width) for _ in range(2 if self.family == "lstm" else 1)
         )
 
+    def blank_state(self, batch: int, tokens: int, capacity: int) -> RecurrentState:
+        """Zeros, as at the start: it never grows."""
+        return self.initial_state(batch, capacity)
+
     def decode(self, x_t: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
         """(batch, width) -> (batch, width). The state is not written to."""
         weights = self._weights()

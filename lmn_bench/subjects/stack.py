@@ -47,6 +47,10 @@ class Block(nn.Module, ABC):
         """The state of no tokens."""
 
     @abstractmethod
+    def blank_state(self, batch: int, tokens: int, capacity: int) -> State:
+        """A state as large as after `tokens` tokens, every page of it written."""
+
+    @abstractmethod
     def decode(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """(batch, width) -> (batch, width), and the state after this token."""
 
@@ -162,6 +166,10 @@ class Stack(nn.Module):
         """The state of no tokens."""
         return [block.initial_state(batch, capacity) for block in self._blocks]
 
+    def blank_state(self, batch: int, tokens: int, *, capacity: int) -> list[State]:
+        """A state as large as after `tokens` tokens, of arbitrary numbers."""
+        return [block.blank_state(batch, tokens, capacity) for block in self._blocks]
+
     def decode(self, x_t: Tensor, state: list[State]) -> tuple[Tensor, list[State]]:
         """Read one token (batch, width); its output (batch, width) and the state after it."""
         after = []
@@ -211,6 +219,10 @@ class Mixer(nn.Module, ABC):
     @abstractmethod
     def initial_state(self, batch: int, capacity: int) -> State:
         """The state of no tokens."""
+
+    @abstractmethod
+    def blank_state(self, batch: int, tokens: int, capacity: int) -> State:
+        """A state as large as after `tokens` tokens, every page of it written."""
 
     @abstractmethod
     def decode(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
@@ -274,6 +286,10 @@ class ResidualBlock(Block):
     def initial_state(self, batch: int, capacity: int) -> State:
         """The state of no tokens."""
         return self.mixer.initial_state(batch, capacity)
+
+    def blank_state(self, batch: int, tokens: int, capacity: int) -> State:
+        """The mixer's."""
+        return self.mixer.blank_state(batch, tokens, capacity)
 
     def decode(self, x_t: Tensor, state: State) -> tuple[Tensor, State]:
         """(batch, width) -> (batch, width), and the state after this token."""

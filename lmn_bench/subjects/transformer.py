@@ -130,6 +130,11 @@ class CausalAttention(Mixer):
         keys = weight.new_empty(rows, self.head_width, capacity)
         return KeyValueCache(keys, weight.new_empty(rows, capacity, self.head_width), 0)
 
+    def blank_state(self, batch: int, tokens: int, capacity: int) -> KeyValueCache:
+        """A cache of zeros."""
+        cache = self.initial_state(batch, capacity)
+        return KeyValueCache(cache.keys.zero_(), cache.values.zero_(), tokens)
+
     def decode(self, x_t: Tensor, state: KeyValueCache) -> tuple[Tensor, KeyValueCache]:
         """(batch, width) -> (batch, width). Writes into the cache, or moves to one twice as large.
 

@@ -31,6 +31,7 @@ from lmn_bench.worker.checks import (
 )
 from lmn_bench.worker.clock import clock_for
 from lmn_bench.worker.contexts import ContextFile
+from lmn_bench.worker.needs import measure_needs
 from lmn_bench.worker.plant import planted_share, slowed
 from lmn_bench.worker.reference import ReferenceLoop
 from lmn_bench.worker.timing import Timing, sample
@@ -182,10 +183,19 @@ def _measure(
         metrics["check_error"] = max(error, metrics.get("check_error", 0.0))
     _load_everything(case, subject, dtype, device)
     clock = clock_for(device)
+    if job.measuring.needs:
+        held = memory.held_bytes(device)
+        metrics["loaded_bytes"] = held + metrics.get("context_memory_bytes", 0)
     with memory_budget(case.memory_cap_bytes, device), grad_mode(case.mode):
+        if job.measuring.needs:
+            first = job.replicate == 0
+            metrics.update(measure_needs(case, subject, dtype, device, allocations=first))
+            if not job.measuring.timing:
+                return Outcome.OK
         work = build_workload(
             case, subject, dtype=dtype, device=device, clock=clock,
             decode_window=job.measuring.decode_window, context=context,
+            blank_context=job.measuring.blank_context,
         )  # fmt: skip
         if case.compile:
             metrics.update(compiling.compile_subject(subject, case.mode, work))

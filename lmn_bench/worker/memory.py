@@ -44,6 +44,16 @@ def trim() -> None:
         libc.malloc_trim(0)
 
 
+def held_bytes(device: torch.device) -> int:
+    """What this process holds now (CUDA: in torch's allocator), freed memory given back."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.empty_cache()
+        return torch.cuda.memory_reserved(device)
+    trim()
+    return status_bytes("VmRSS")
+
+
 def peak_of(call: Callable[[], object], device: torch.device) -> tuple[Peak, Any]:
     """Peak memory during one call, and the call's result.
 

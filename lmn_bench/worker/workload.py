@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lmn_bench.schema import Case
-from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs
+from lmn_bench.subjects.protocol import Subject, SubjectWithBlankState, SubjectWithGraphs
 from lmn_bench.worker.clock import Clock
 from lmn_bench.worker.contexts import ContextFile
 from lmn_bench.worker.timing import block_size
@@ -75,10 +75,16 @@ def build_workload(
     clock: Clock,
     decode_window: int,
     context: ContextFile | None = None,
+    blank_context: bool = False,
 ) -> Workload:
     """The workload of `case`; allocates its inputs and, for decode, makes the context."""
     if case.mode == "decode":
-        return _decode(case, subject, dtype, device, clock, decode_window, context)
+        capacity = case.length + decode_window
+        if blank_context and isinstance(subject, SubjectWithBlankState):
+            start = subject.blank_state(case.batch, case.length - 1, capacity=capacity)
+        else:
+            start = _context(case, subject, dtype, device, capacity, context)
+        return _decode(case, subject, dtype, device, clock, decode_window, start)
     inputs = make_input(case, case.length, dtype, device)
     if case.mode == "train":
 
@@ -134,6 +140,30 @@ def _all_cores() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+def _context(
+    case: Case,
+    subject: Subject,
+    dtype: torch.dtype,
+    device: torch.device,
+    capacity: int,
+    kept: ContextFile | None,
+) -> Any:
+    """The state after n - 1 tokens, however the subject comes by it cheapest."""
+    if case.length == 1:
+        return subject.initial_state(case.batch, capacity=capacity)
+
+    def make() -> Any:
+        context = make_input(case, case.length - 1, dtype, device)
+        if case.memory_cap_bytes is not None:
+            return subject.prefill(context, capacity=capacity)[1]
+        with _all_cores():
+            return subject.context(context, capacity=capacity)
+
+    # Under a cap every process shows for itself that the context fits its prefill.
+    shared = kept if case.memory_cap_bytes is None else None
+    return make() if shared is None else shared.state(make, device)
+
+
 def _decode(
     case: Case,
     subject: Subject,
@@ -141,28 +171,13 @@ def _decode(
     device: torch.device,
     clock: Clock,
     window: int,
-    kept: ContextFile | None,
+    start: Any,
 ) -> Workload:
-    """Steps at a context: the state after n - 1 tokens, however the subject comes by it cheapest.
+    """Steps at a context: from `start`, the state after n - 1 tokens.
 
     A pass is the step to token n, then `window` steps after it. At a power of two the first one
     is where an LMN rebuilds every level; the window after it holds the usual share of merges.
     """
-    capacity = case.length + window
-    if case.length > 1:
-
-        def make_context() -> Any:
-            context = make_input(case, case.length - 1, dtype, device)
-            if case.memory_cap_bytes is not None:
-                return subject.prefill(context, capacity=capacity)[1]
-            with _all_cores():
-                return subject.context(context, capacity=capacity)
-
-        # Under a cap every process shows for itself that the context fits its prefill.
-        shared = kept if case.memory_cap_bytes is None else None
-        start = make_context() if shared is None else shared.state(make_context, device)
-    else:
-        start = subject.initial_state(case.batch, capacity=capacity)
     # The same tokens whether the context was prefilled here or handed on.
     torch.manual_seed(0)
     tokens = make_input(case, window + 1, dtype, device).unbind(1)

@@ -1,0 +1,97 @@
+"""Which stored runs a size can be foretold from, and the command that makes one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from lmn_bench.environment import read_environment
+from lmn_bench.errors import UsageError
+from lmn_bench.schema import ModelSpec, RunInfo
+from lmn_bench.sizing.evidence import Evidence, evidence_of, is_exact
+from lmn_bench.sizing.question import REACH, Question
+from lmn_bench.store import find_run, list_runs, read_info, read_run
+
+# Reading more than the latest few would keep a person waiting.
+_MOST_RUNS = 8
+_SHORTEST, _LONGEST = 8, 14  # octaves that a run should span at least
+
+
+def find_evidence(
+    question: Question, names: tuple[str, ...], results: Path
+) -> tuple[list[Evidence], str]:
+    """Series that bear on a question, the latest run first, and this machine in words.
+
+    Runs that are not named are taken from `results`: those of this machine that measured what
+    sizes are foretold from, until every subject has its own series.
+
+    Raises:
+        UsageError: a run that is named was not measured for sizing.
+    """
+    environment = read_environment()
+    machine = f"{environment.hostname} · {environment.cpu_model}"
+    found: list[Evidence] = []
+    if names:
+        for name in names:
+            run = read_run(find_run(name, results))
+            if not run.info.suite.measuring.needs:
+                raise UsageError(
+                    f"{run.folder.name} did not measure what sizes are foretold from",
+                    f"a run for sizing: {making_command(question)}",
+                )
+            found += evidence_of(run.info, run.records, environment.machine)
+        return found, machine
+    read = 0
+    for folder in reversed(list_runs(results)):
+        info = read_info(folder)
+        if not _bears_on(info, question) or info.environment.machine != environment.machine:
+            continue
+        run = read_run(folder)
+        found += evidence_of(run.info, run.records, environment.machine)
+        read += 1
+        if read == _MOST_RUNS or _is_enough(found, question):
+            break
+    return found, machine
+
+
+def _bears_on(info: RunInfo, question: Question) -> bool:
+    return info.suite.measuring.needs and any(
+        question.case.mode in sweep.modes and set(question.subjects) & set(sweep.subjects)
+        for sweep in info.suite.sweeps
+    )
+
+
+def _is_enough(found: list[Evidence], question: Question) -> bool:
+    case = question.case
+    exact = {
+        one.series.subject
+        for one in found
+        if is_exact(one, replace(case, subject=one.series.subject))
+    }
+    return exact >= set(question.subjects)
+
+
+def making_command(question: Question) -> str:
+    """The run that would tell most about a question."""
+    case, usual = question.case, ModelSpec(layers=4)
+    octaves = max(_LONGEST, (max(1, -(-case.length // REACH)) - 1).bit_length())
+    parts = [
+        "lmn-bench run --suite sizing",
+        f"--models {','.join(question.subjects)}",
+        f"--modes {case.mode}",
+        f'--lengths "2^{_SHORTEST}..2^{octaves}"',
+        f"--set width={case.model.width}",
+    ]
+    for key in ("heads", "layers", "banks", "expansion"):
+        value = getattr(case.model, key)
+        if value != getattr(usual, key):
+            parts.append(f"--set {key}={value}")
+    if case.batch != 1:
+        parts.append(f"--set batch={case.batch}")
+    if case.dtype != "float32":
+        parts.append(f"--set dtype={case.dtype}")
+    if case.device != "cpu":
+        parts.append(f"--device {case.device}")
+    if case.threads:
+        parts.append(f"--threads {case.threads}")
+    return " ".join(parts)

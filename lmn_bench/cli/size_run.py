@@ -1,0 +1,232 @@
+"""What `size` does: read the question, find runs, answer, try out, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lmn_bench.cli.console import print_json, stderr_console, stdout_console
+from lmn_bench.cli.size_evidence import find_evidence, making_command
+from lmn_bench.devices import DeviceProfile, device, load_devices
+from lmn_bench.errors import ExitCode, SubjectError, UnknownNameError, UsageError
+from lmn_bench.report.markdown import render_markdown
+from lmn_bench.report.sized.data import sizing_json, sizing_page
+from lmn_bench.report.sized.document import Extras, sizing_document
+from lmn_bench.report.text import render_document
+from lmn_bench.schema import DEVICES, DTYPES, MODES, Case, ModelSpec
+from lmn_bench.sizing.answer import answer
+from lmn_bench.sizing.evidence import Evidence
+from lmn_bench.sizing.find import deepest, on_devices, pareto_front, widest
+from lmn_bench.sizing.memory import parameter_bytes
+from lmn_bench.sizing.question import Answer, Limits, Question
+from lmn_bench.store import save
+from lmn_bench.subjects.names import BUILTIN, is_user_subject
+from lmn_bench.subjects.sizes import feedforward_width, require_mode
+from lmn_bench.units import format_bytes, parse_bytes, parse_length, parse_seconds
+
+_BASELINES = ("transformer", "lstm")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The question as it was typed; see the options of `size`."""
+
+    model: str
+    against: str | None
+    mode: str
+    context: str
+    spec: ModelSpec
+    batch: int
+    dtype: str
+    threads: int | None
+    memory: str | None
+    latency: str | None
+    throughput: float | None
+    floor: str | None
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to do with it."""
+
+    runs: tuple[str, ...]
+    find: str | None
+    pareto: bool
+    verify: str | None
+    cap_mechanism: str
+    timeout_s: float
+    html: Path | None
+    markdown: Path | None
+    as_json: bool
+
+
+def run_size(asked: Asked, wanted: Wanted, results: Path) -> ExitCode:
+    """Answer, and return whether it fits as an exit code."""
+    question, profiles = read_question(asked)
+    _check(question, wanted)
+    found, machine = find_evidence(question, wanted.runs, results)
+    if not any(one.series.subject == question.subjects[0] for one in found):
+        case = question.case
+        raise UsageError(
+            f"there is no run that {case.subject} in {case.mode} could be foretold from",
+            f"make one: {making_command(question)}",
+        )
+    _require_possible(question)
+    told = answer(question, found)
+    extras = _extras(question, profiles, told, found, wanted)
+    _warn(question, told)
+    _report(told, extras, machine, wanted)
+    return exit_code(told)
+
+
+def read_question(asked: Asked) -> tuple[Question, list[DeviceProfile]]:
+    """The question, and the profiles of several devices where it asks for more than one.
+
+    Raises:
+        UsageError: a quantity, name or mode that cannot be read.
+    """
+    modes = [mode for mode in MODES if mode != "stream"]
+    for kind, name, known in (("mode", asked.mode, modes), ("dtype", asked.dtype, DTYPES)):
+        if name not in known:
+            raise UnknownNameError(kind, name, known)
+    subjects = _subjects(asked)
+    here = [name for name in asked.devices if name in DEVICES]
+    if here and len(asked.devices) > 1:
+        raise UsageError(
+            f"--device {here[0]} is this machine and stands alone",
+            "name profiles of other devices together, or this machine",
+        )
+    profiles = [device(name) for name in asked.devices if name not in DEVICES]
+    case = Case(
+        subjects[0], asked.mode, parse_length(asked.context), here[0] if here else "cpu",
+        asked.batch, asked.dtype, asked.threads or 0, None, asked.spec,
+    )  # fmt: skip
+    if subjects[0] in BUILTIN:
+        require_mode(subjects[0], asked.mode)
+    profile = profiles[0] if len(profiles) == 1 else None
+    memory = None if asked.memory is None else parse_bytes(asked.memory)
+    if memory is None and profile is not None:
+        memory = profile.memory_bytes
+    latency = None if asked.latency is None else parse_seconds(asked.latency)
+    if asked.throughput is not None and asked.throughput <= 0:
+        raise UsageError(f"--throughput expects tokens a second above 0, got {asked.throughput:g}")
+    floor = None
+    if asked.floor is not None:
+        floor = 0 if asked.floor.strip() == "0" else parse_bytes(asked.floor)
+    limits = Limits(memory, latency, asked.throughput)
+    return Question(case, subjects, limits, floor, profile), profiles if len(profiles) > 1 else []
+
+
+def _subjects(asked: Asked) -> tuple[str, ...]:
+    others = _BASELINES if asked.against is None else [
+        name.strip() for name in asked.against.split(",") if name.strip()
+    ]  # fmt: skip
+    names = dict.fromkeys((asked.model, *others))
+    for name in names:
+        if name not in BUILTIN and not is_user_subject(name):
+            raise UnknownNameError(
+                "model", name, BUILTIN, "; your own model is package.module:factory"
+            )
+    return tuple(names)
+
+
+def _check(question: Question, wanted: Wanted) -> None:
+    if wanted.verify is not None:
+        if wanted.verify not in ("once", "bisect"):
+            raise UsageError(f"--verify knows only bisect, got {wanted.verify!r}")
+        if question.limits.memory_bytes is None:
+            raise UsageError("--verify runs under a cap, and there is none", "give --memory SIZE")
+        if question.profile is not None or question.case.device != "cpu":
+            raise UsageError(
+                "--verify runs on the CPU of this machine",
+                "leave out --device; a GPU's cap would be emulated",
+            )
+    for option, path in (("--html", wanted.html), ("--markdown", wanted.markdown)):
+        if path is not None and not path.parent.is_dir():
+            raise UsageError(f"{option} {path}: there is no folder {path.parent}", "make it first")
+
+
+def _require_possible(question: Question) -> None:
+    """A limit below the weights alone is a slip, not a question.
+
+    Raises:
+        UsageError: saying how much they take.
+    """
+    case, limit = question.case, question.limits.memory_bytes
+    if case.subject not in BUILTIN:
+        return
+    try:
+        feedforward_width(case.subject, case.model)
+    except SubjectError as error:
+        raise UsageError(error.message, error.hint) from None
+    weights = parameter_bytes(case)
+    if limit is not None and limit < weights:
+        raise UsageError(
+            f"{format_bytes(limit)} cannot hold the parameters of {case.subject} alone: "
+            f"{format_bytes(weights)} at {case.model.label} in {case.dtype}",
+            "give more memory, less --width or --layers, or a shorter --dtype",
+        )
+
+
+def _extras(
+    question: Question, profiles: Sequence[DeviceProfile], told: Answer, found: list[Evidence],
+    wanted: Wanted,
+) -> Extras:  # fmt: skip
+    extras = Extras()
+    if wanted.find in ("width", "layers"):
+        search = widest if wanted.find == "width" else deepest
+        extras.most = (
+            wanted.find,
+            {one: search(one, question, found) for one in question.subjects},
+        )
+    if wanted.find == "device" or profiles:
+        chosen = profiles or list(load_devices().values())
+        extras.devices = on_devices(replace(question, profile=None), found, chosen)
+    if wanted.pareto:
+        extras.front = pareto_front(question, found)
+    if wanted.verify is not None:
+        from lmn_bench.cli.size_verify import verify
+
+        extras.trials = verify(
+            told, found, bisect=wanted.verify == "bisect", mechanism=wanted.cap_mechanism,
+            timeout_s=wanted.timeout_s,
+        )  # fmt: skip
+    return extras
+
+
+def _warn(question: Question, told: Answer) -> None:
+    """What makes the answer less sure, and the command that would make it surer."""
+    first = told.subjects[0]
+    uncertain = first.memory is None or (
+        question.profile is None and first.memory.basis.startswith("estimate")
+    )
+    if uncertain:
+        stderr_console().print(
+            f"hint: measure these sizes for a surer answer: {making_command(question)}",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
+
+
+def _report(told: Answer, extras: Extras, machine: str, wanted: Wanted) -> None:
+    for path, make in (
+        (wanted.html, lambda: sizing_page(told, extras, machine)),
+        (wanted.markdown, lambda: render_markdown(sizing_document(told, extras, machine), {})),
+    ):
+        if path is not None:
+            save(path, make())
+            stderr_console().print(f"wrote {path}", markup=False, soft_wrap=True)
+    if wanted.as_json:
+        print_json(sizing_json(told, extras))
+        return
+    console = stdout_console()
+    console.print(render_document(sizing_document(told, extras, machine), console))
+
+
+def exit_code(told: Answer) -> ExitCode:
+    """0 it fits, 1 it does not, 4 it cannot be told."""
+    fits = told.subjects[0].fits
+    if fits is None:
+        return ExitCode.INCONCLUSIVE
+    return ExitCode.OK if fits else ExitCode.CASES_FAILED

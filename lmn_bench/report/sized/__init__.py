@@ -1,0 +1,1 @@
+"""Answers about hardware as documents, pages and data."""

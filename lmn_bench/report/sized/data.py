@@ -1,0 +1,95 @@
+"""An answer about hardware as data: the contract for programs, and the page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from lmn_bench.report.html import Download, render_html
+from lmn_bench.report.sized.document import Extras, sizing_document
+from lmn_bench.sizing.question import Answer, Latency, MemoryNeed, Most, SubjectAnswer
+
+# Raised when a field changes its meaning or goes away; a new field needs no new number.
+SIZING_SCHEMA = 1
+
+
+def sizing_json(answer: Answer, extras: Extras | None = None) -> dict[str, Any]:
+    """The contract of `size --json`: bytes, seconds and tokens; null where nothing is promised."""
+    extras = extras or Extras()
+    case, limits = answer.question.case, answer.question.limits
+    found: dict[str, Any] = {
+        "schema": SIZING_SCHEMA,
+        "question": {
+            "model": case.subject, "mode": case.mode, "context": case.length, "batch": case.batch,
+            "dtype": case.dtype, "device": case.device, **asdict(case.model),
+            "profile": answer.question.profile.id if answer.question.profile else None,
+            "memory_bytes": limits.memory_bytes, "latency_s": limits.latency_s,
+            "tokens_per_s": limits.tokens_per_s,
+        },
+        "subjects": [_subject(one) for one in answer.subjects],
+        "assumptions": list(answer.assumptions),
+    }  # fmt: skip
+    if extras.most is not None:
+        name, values = extras.most
+        found["find"] = {"what": name, "subjects": {k: _most(v) for k, v in values.items()}}
+    if extras.devices:
+        found["devices"] = [
+            {"device": one.profile.id, **_subject(one.answer)} for one in extras.devices
+        ]
+    if extras.front is not None:
+        found["pareto"] = [
+            {"name": one.subject, **asdict(one.model), "parameters": one.parameters,
+             "memory_bytes": _memory(one.memory), "latency_s": _latency(one.latency)}
+            for one in extras.front
+        ]  # fmt: skip
+    if extras.trials:
+        found["trials"] = [asdict(one) for one in extras.trials]
+    return found
+
+
+def sizing_page(answer: Answer, extras: Extras, machine: str) -> str:
+    """The page for a decision, with its data in it.
+
+    Raises:
+        ReportError: a package that draws charts is missing or broken.
+    """
+    text = json.dumps(sizing_json(answer, extras), indent=2, allow_nan=False) + "\n"
+    downloads = [Download("sizing.json", "application/json", "JSON", text)]
+    return render_html(sizing_document(answer, extras, machine), downloads, ())
+
+
+def _subject(one: SubjectAnswer) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "fits": one.fits,
+        "memory_bytes": None if one.memory is None else _memory(one.memory),
+        "latency_s": None if one.latency is None else _latency(one.latency),
+        "tokens_per_s": one.tokens_per_s,
+        **_most_of("longest_context", one.longest_context),
+        **_most_of("largest_batch", one.largest_batch),
+        "basis": {
+            "memory": None if one.memory is None else one.memory.basis.value,
+            "latency": None if one.latency is None else one.latency.basis.value,
+            "evidence": one.evidence,
+        },
+        "reasons": list(one.reasons),
+    }
+
+
+def _memory(need: MemoryNeed) -> dict[str, int]:
+    parts = ("floor", "parameters", "state", "working", "total", "low", "high")
+    return {part: round(getattr(need, part)) for part in parts}
+
+
+def _latency(latency: Latency) -> dict[str, float | None]:
+    return asdict(latency.seconds)
+
+
+def _most_of(key: str, most: Most | None) -> dict[str, int | str | None]:
+    """The number itself, and what stops it beside it."""
+    return {key: most and most.value, f"{key}_stopped_by": most and most.stopped_by}
+
+
+def _most(most: Most | None) -> dict[str, Any] | None:
+    return None if most is None else {"value": most.value, "stopped_by": most.stopped_by}

@@ -1,0 +1,256 @@
+"""The answer to a question: does it fit, how fast, and how far one could go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from lmn_bench.errors import SubjectError
+from lmn_bench.schema import Case
+from lmn_bench.sizing.evidence import Evidence, is_exact, nearest
+from lmn_bench.sizing.latency import LatencyModel, on_device
+from lmn_bench.sizing.memory import NeedModel, measured_total, memory_need, need_model
+from lmn_bench.sizing.question import (
+    REACH,
+    Answer,
+    CurvePoint,
+    Latency,
+    Limits,
+    MemoryNeed,
+    Most,
+    Question,
+    SubjectAnswer,
+)
+from lmn_bench.subjects.names import BUILTIN
+from lmn_bench.subjects.sizes import feedforward_width
+from lmn_bench.units import format_bytes, format_count, format_length, format_seconds
+
+LARGEST_BATCH = 2**16
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Foretells memory and latency of one subject, from the evidence nearest to a case."""
+
+    evidence: Evidence
+    needs: NeedModel
+    latencies: LatencyModel
+    question: Question
+
+    def memory(self, case: Case) -> MemoryNeed:
+        """Memory of a process that runs `case`."""
+        floor = self.question.floor_bytes
+        profile = self.question.profile
+        if floor is None and profile is not None and not profile.runs_python:
+            floor = 0
+        return memory_need(self.evidence, self.needs, case, floor)
+
+    def latency(self, case: Case) -> Latency | None:
+        """Time of one call of `case`; None where nothing is promised."""
+        found = self.latencies.at(case)
+        profile = self.question.profile
+        if found is None or profile is None:
+            return found
+        return on_device(found, self.evidence, case, profile)
+
+    @property
+    def longest(self) -> int:
+        """The longest context that anything is promised for."""
+        return REACH * self.evidence.longest
+
+
+def predictor(subject: str, question: Question, found: Sequence[Evidence]) -> Predictor | None:
+    """What foretells a subject; None without any evidence."""
+    evidence = nearest(found, replace(question.case, subject=subject))
+    if evidence is None:
+        return None
+    return Predictor(evidence, need_model(evidence), LatencyModel(evidence), question)
+
+
+def answer(question: Question, found: Sequence[Evidence]) -> Answer:
+    """Answer a question for all of its subjects.
+
+    Args:
+        question: what is asked.
+        found: series of stored runs, the latest run first.
+    """
+    answers, curves = [], {}
+    for subject in question.subjects:
+        case = replace(question.case, subject=subject)
+        known = predictor(subject, question, found)
+        if known is None:
+            answers.append(_unknown(case, "no run to foretell it from"))
+            continue
+        try:
+            if subject in BUILTIN:
+                feedforward_width(subject, case.model)
+        except SubjectError as error:
+            answers.append(_unknown(case, error.message))
+            continue
+        answers.append(subject_answer(known, case))
+        curves[subject] = tuple(_curve(known, case))
+    return Answer(question, tuple(answers), tuple(_assumptions(question, answers)), curves)
+
+
+def subject_answer(known: Predictor, case: Case) -> SubjectAnswer:
+    """What is known of one subject at one case."""
+    limits = known.question.limits
+    inside = case.length <= known.longest
+    memory = known.memory(case) if inside else None
+    latency = known.latency(case) if inside else None
+    verdicts = list(_verdicts(case, limits, memory, latency, known))
+    reasons = [reason for _, reason in verdicts if reason]
+    if any(fits is False for fits, _ in verdicts):
+        fits: bool | None = False
+    elif any(fits is None for fits, _ in verdicts):
+        fits = None
+    else:
+        fits = True
+    return SubjectAnswer(
+        name=case.subject,
+        case=case,
+        fits=fits,
+        memory=memory,
+        latency=latency,
+        longest_context=longest_context(known, case),
+        largest_batch=largest_batch(known, case) if inside else None,
+        reasons=tuple(reasons),
+        evidence=known.evidence.words
+        + ("" if known.evidence.here else f", measured on {known.evidence.machine}"),
+    )
+
+
+def _verdicts(
+    case: Case,
+    limits: Limits,
+    memory: MemoryNeed | None,
+    latency: Latency | None,
+    known: Predictor,
+) -> Iterator[tuple[bool | None, str]]:
+    if memory is None:
+        yield None, known.latencies.why_not(case)
+        return
+    if limits.memory_bytes is not None:
+        words = (
+            f"needs {format_bytes(memory.total)} "
+            f"[{format_bytes(memory.low)}, {format_bytes(memory.high)}] "
+            f"of {format_bytes(limits.memory_bytes)}"
+        )
+        yield _within(memory.low, memory.high, limits.memory_bytes, words)
+    if limits.latency_s is None and limits.tokens_per_s is None:
+        return
+    if latency is None:
+        yield None, known.latencies.why_not(case)
+        return
+    tokens = case.batch * (1 if case.mode == "decode" else case.length)
+    wanted = []
+    if limits.latency_s is not None:
+        wanted.append((limits.latency_s, f"of {format_seconds(limits.latency_s)} allowed"))
+    if limits.tokens_per_s is not None:
+        rate = format_count(limits.tokens_per_s)
+        wanted.append((tokens / limits.tokens_per_s, f"for {rate} token/s"))
+    for limit_s, words in wanted:
+        seconds = latency.seconds
+        took = f"a call takes {format_seconds(seconds.estimate)}"
+        low = seconds.estimate if seconds.low is None else seconds.low
+        if seconds.high is None:
+            # A bound, or one process: too slow can be sure, quick enough cannot.
+            surely = low > limit_s
+            yield (False, f"{took}, {words}") if surely else (None, f"{took}: an estimate")
+            continue
+        said = f"{took} [{format_seconds(low)}, {format_seconds(seconds.high)}], {words}"
+        yield _within(low, seconds.high, limit_s, said)
+
+
+def _within(low: float, high: float, limit: float, words: str) -> tuple[bool | None, str]:
+    if high <= limit:
+        return True, ""
+    return (False, words) if low > limit else (None, f"{words}: too near to tell")
+
+
+def longest_context(known: Predictor, case: Case) -> Most | None:
+    """The longest context that keeps all limits; None without any evidence that bears on it."""
+    return _most(
+        lambda n: stopped_by(known, replace(case, length=n)), known.longest, "validated range"
+    )
+
+
+def largest_batch(known: Predictor, case: Case) -> Most | None:
+    """The largest batch likewise, at the context asked for."""
+    return _most(lambda n: stopped_by(known, replace(case, batch=n)), LARGEST_BATCH, "search")
+
+
+def stopped_by(known: Predictor, case: Case) -> str | None:
+    """The limit that a case exceeds, or may exceed; None if it keeps all of them."""
+    limits = known.question.limits
+    if limits.memory_bytes is not None and known.memory(case).high > limits.memory_bytes:
+        return "memory"
+    if limits.latency_s is None and limits.tokens_per_s is None:
+        return None
+    latency = known.latency(case)
+    if latency is None:
+        # Below the shortest length: quicker still.
+        return None if case.length < min(known.evidence.needed) else "validated range"
+    seconds = latency.seconds.high or latency.seconds.estimate
+    if limits.latency_s is not None and seconds > limits.latency_s:
+        return "latency"
+    tokens = case.batch * (1 if case.mode == "decode" else case.length)
+    if limits.tokens_per_s is not None and tokens / seconds < limits.tokens_per_s:
+        return "throughput"
+    return None
+
+
+def _most(stop: Callable[[int], str | None], limit: int, at_limit: str) -> Most:
+    """The largest number up to `limit` that nothing stops, by bisection."""
+    first = stop(1)
+    if first is not None:
+        return Most(0, first)
+    if stop(limit) is None:
+        return Most(limit, at_limit)
+    low, high = 1, limit
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if stop(middle) is None else (low, middle)
+    return Most(low, stop(high) or at_limit)
+
+
+def _curve(known: Predictor, case: Case) -> Iterator[CurvePoint]:
+    """What the charts show: octaves to the end of what is promised, and the context itself."""
+    lengths = {case.length} if case.length <= known.longest else set()
+    lengths.update(known.evidence.needed)
+    octave = known.evidence.longest
+    while octave <= known.longest:
+        lengths.add(octave)
+        octave *= 2
+    exact = is_exact(known.evidence, case)
+    for length in sorted(lengths):
+        there = replace(case, length=length)
+        total = measured_total(known.evidence, there, known.question.floor_bytes)
+        measured = known.evidence.medians.get(length) if exact else None
+        on_here = measured if known.question.profile is None else None
+        yield CurvePoint(length, known.memory(there), known.latency(there), total, on_here)
+
+
+def _unknown(case: Case, reason: str) -> SubjectAnswer:
+    return SubjectAnswer(case.subject, case, None, None, None, None, None, (reason,), "")
+
+
+def _assumptions(question: Question, answers: Sequence[SubjectAnswer]) -> Iterator[str]:
+    case = question.case
+    if question.floor_bytes is not None:
+        yield f"the process itself is taken to hold {format_bytes(question.floor_bytes)}"
+    elif question.profile is not None and not question.profile.runs_python:
+        yield (
+            f"{question.profile.title} runs no Python: nothing is counted for the program itself, "
+            "and the model is taken to need the same working memory"
+        )
+    else:
+        yield "the floor is Python and PyTorch as measured; --floor takes another in its place"
+    if case.mode == "decode":
+        yield (
+            f"the context of {format_length(case.length)} tokens has been read; a parallel prefill "
+            "of it needs more, see --mode prefill"
+        )
+    yield "intervals are of 95 %; the longest context and the largest batch keep their upper ends"
+    if any(one.memory is not None and one.case.subject not in BUILTIN for one in answers):
+        yield "models of your own have no formula: their memory is foretold by what was measured"
