@@ -21,7 +21,6 @@ from scipy import special
 
 from lmn_bench.analysis.intervals import Interval
 from lmn_bench.analysis.laws import growth_functions
-from lmn_bench.analysis.sample import spreads
 from lmn_bench.analysis.scaling import Scaling, scaling
 from lmn_bench.devices import DeviceProfile
 from lmn_bench.schema import LAWS, Case
@@ -122,12 +121,6 @@ class LatencyModel:
         if self._laws is None and self._evidence.sample is not None:
             self._laws = scaling(self._evidence.sample, advice=False)
         return self._laws
-
-    @property
-    def noise(self) -> float:
-        """Spread between processes (relative), the middle one over lengths."""
-        sample = self._evidence.sample
-        return float(np.median(spreads(sample))) if sample is not None else 0.0
 
 
 def _grown(found: Scaling, law: str, length: int) -> float:

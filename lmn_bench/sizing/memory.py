@@ -28,6 +28,8 @@ _PRIOR_SPREAD = 0.5
 _QUANTILE = 2.0
 # Of a scaled answer: sizes that were never measured may choose other kernels.
 _SCALED_SPREAD = 0.10
+# Those that decode with their weights as they are.
+UNPREPARED = frozenset({"transformer", "lmn-published", "gru"})
 # Bytes of a complex factor per token that each attention layer keeps of its rotary positions: two
 # for every pair of features of a head.
 _ROTARY_BYTES_PER_FEATURE = 8
@@ -126,6 +128,9 @@ def memory_need(
     exact = is_exact(evidence, case)
     weights = _weights(evidence, case)
     floor = evidence.loaded_bytes - evidence.parameter_bytes
+    if not exact and case.mode == "decode" and case.subject not in UNPREPARED:
+        # Made ready for single tokens, a model keeps its weights a second time, folded.
+        floor += max(0.0, weights - evidence.parameter_bytes)
     needed = model.needed(case)
     state = min(
         needed, held_state_bytes(case) if case.subject in BUILTIN else _state(evidence, case)

@@ -20,7 +20,7 @@ from lmn_bench.report.sized.words import (
 from lmn_bench.sizing.find import Choice, DeviceAnswer
 from lmn_bench.sizing.question import Answer, Most, SubjectAnswer
 from lmn_bench.sizing.trial import Trial
-from lmn_bench.units import format_bytes, format_count, format_length, format_ratio, format_seconds
+from lmn_bench.units import format_bytes, format_count, format_length, format_ratio
 
 
 class Extras:
@@ -219,8 +219,3 @@ def _trial_table(trials: Sequence[Trial]) -> Table:
         words=(1, 4, 5, 6, 7),
         whole=True,
     )
-
-
-def seconds_words(value: float) -> str:
-    """A span for sentences."""
-    return format_seconds(value)

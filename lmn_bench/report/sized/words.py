@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lmn_bench.report.words import setting_title
 from lmn_bench.schema import Case
 from lmn_bench.sizing.question import Basis, Latency, MemoryNeed, Most, Question, SubjectAnswer
 from lmn_bench.units import (
@@ -92,8 +91,3 @@ def margin_words(need: MemoryNeed, limit: int | None) -> str:
         return NOTHING
     left = limit - need.total
     return format_bytes(left) if left >= 0 else f"-{format_bytes(-left)}"
-
-
-def setting_words(case: Case) -> str:
-    """The setting as other reports have it."""
-    return setting_title(case.setting)
