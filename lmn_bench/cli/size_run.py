@@ -210,18 +210,18 @@ def _warn(question: Question, told: Answer) -> None:
 
 
 def _report(told: Answer, extras: Extras, machine: str, wanted: Wanted) -> None:
-    for path, make in (
-        (wanted.html, lambda: sizing_page(told, extras, machine)),
-        (wanted.markdown, lambda: render_markdown(sizing_document(told, extras, machine), {})),
-    ):
-        if path is not None:
-            save(path, make())
-            stderr_console().print(f"wrote {path}", markup=False, soft_wrap=True)
+    if wanted.html is not None:
+        save(wanted.html, sizing_page(told, extras, machine))
+    document = sizing_document(told, extras, machine)
+    if wanted.markdown is not None:
+        save(wanted.markdown, render_markdown(document))
+    for path in filter(None, (wanted.html, wanted.markdown)):
+        stderr_console().print(f"wrote {path}", markup=False, soft_wrap=True)
     if wanted.as_json:
         print_json(sizing_json(told, extras))
         return
     console = stdout_console()
-    console.print(render_document(sizing_document(told, extras, machine), console))
+    console.print(render_document(document, console))
 
 
 def exit_code(told: Answer) -> ExitCode:

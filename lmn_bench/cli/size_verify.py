@@ -37,7 +37,7 @@ def verify(
         timeout_s: of each run.
     """
     trials: list[Trial] = []
-    with ForkServer() as server:
+    with ForkServer(cap_mechanism=mechanism) as server:
         for one in told.subjects:
             known = predictor(one.name, told.question, found)
             if known is None:

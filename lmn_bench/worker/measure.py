@@ -22,7 +22,7 @@ from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, supported_modes
 from lmn_bench.subjects.search import origins
 from lmn_bench.worker import compiling, counters, memory
-from lmn_bench.worker.caps import is_out_of_memory, memory_budget
+from lmn_bench.worker.caps import Cap, is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import (
     IncorrectSubjectError,
     check_read,
@@ -110,7 +110,10 @@ def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
 
 
 def run_job(
-    job: Job, context: ContextFile | None = None, best_loop_s: float = math.inf
+    job: Job,
+    context: ContextFile | None = None,
+    best_loop_s: float = math.inf,
+    cap: Cap | None = None,
 ) -> dict[str, Any]:
     """Measure and return the fields of a record: outcome, reason, metrics, samples.
 
@@ -120,16 +123,18 @@ def run_job(
         job: what to measure.
         context: where processes of this case hand on a long context.
         best_loop_s: fastest reference loop of the run so far.
+        cap: what this process can enforce a memory cap with; by default `RLIMIT_DATA`.
 
     Raises:
         SubjectError: the subject cannot be imported, or built in this size.
+        CapError: the job asks for a mechanism that this process does not have.
     """
     fields: dict[str, Any] = {"metrics": {}, "warnings": []}
     try:
-        outcome = _measure(job, fields, context, best_loop_s)
+        outcome = _measure(job, fields, context, best_loop_s, cap or Cap())
         return {"outcome": outcome, **fields}
     except LmnBenchError:
-        raise  # a model that cannot be built: the parent says so
+        raise  # a model that cannot be built, or a cap: the parent says so
     except IncorrectSubjectError as error:
         return {"outcome": Outcome.INCORRECT, **fields, "reason": str(error)}
     except Exception as error:
@@ -142,7 +147,7 @@ def run_job(
 
 
 def _measure(
-    job: Job, fields: dict[str, Any], context: ContextFile | None, best_loop_s: float
+    job: Job, fields: dict[str, Any], context: ContextFile | None, best_loop_s: float, cap: Cap
 ) -> Outcome:
     case, metrics = job.case, fields["metrics"]
     share = planted_share(os.environ)
@@ -186,7 +191,9 @@ def _measure(
     if job.measuring.needs:
         held = memory.held_bytes(device)
         metrics["loaded_bytes"] = held + metrics.get("context_memory_bytes", 0)
-    with memory_budget(case.memory_cap_bytes, device), grad_mode(case.mode):
+    if case.memory_cap_bytes is not None and device.type == "cpu":
+        cap = cap.by(job.measuring.cap_mechanism)
+    with memory_budget(case.memory_cap_bytes, device, cap), grad_mode(case.mode):
         if job.measuring.needs:
             first = job.replicate == 0
             metrics.update(measure_needs(case, subject, dtype, device, allocations=first))

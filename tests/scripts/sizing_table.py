@@ -193,7 +193,7 @@ def main() -> None:
     run = read_run(SIZING)
     evidence = evidence_of(run.info, run.records, run.info.environment.machine)
     found = []
-    with ForkServer() as server:
+    with ForkServer(cap_mechanism=options.cap_mechanism) as server:
         for cell in cells(evidence, server, options.cap_mechanism):
             print(cell, cell.error, flush=True)
             found.append(cell)

@@ -88,7 +88,8 @@ def _latency(latency: Latency) -> dict[str, float | None]:
 
 def _most_of(key: str, most: Most | None) -> dict[str, int | str | None]:
     """The number itself, and what stops it beside it."""
-    return {key: most and most.value, f"{key}_stopped_by": most and most.stopped_by}
+    value, why = (None, None) if most is None else (most.value, most.stopped_by)
+    return {key: value, f"{key}_stopped_by": why}
 
 
 def _most(most: Most | None) -> dict[str, Any] | None:

@@ -79,9 +79,9 @@ def _saving(answer: Answer) -> tuple[str, ...]:
 def _sections(answer: Answer, extras: Extras) -> Iterator[Section]:
     told = [one for one in answer.subjects if one.memory is not None]
     if told:
-        charts = (memory_chart(answer),)
-        yield Section("Memory", tables=(_memory_table(answer, told),), charts=charts)
-        charts = tuple(filter(None, [latency_chart(answer)]))
+        memory, latency = memory_chart(answer), latency_chart(answer)
+        yield Section("Memory", tables=(_memory_table(answer, told),), charts=(memory,))
+        charts = () if latency is None else (latency,)
         yield Section("Time", tables=(_time_table(answer, told),), charts=charts)
     yield Section("How far one could go", tables=(_most_table(answer, extras),))
     if extras.devices:
