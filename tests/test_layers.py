@@ -22,6 +22,7 @@ ALLOWED = {
     "outcomes": {"errors", "units"},
     "schema": GROUND,
     "metrics": GROUND,
+    "devices": {*GROUND, "schema"},
     "disturbance": {*GROUND, "schema"},
     "differences": {*GROUND, "schema"},
     "samples": {*GROUND, "schema"},
@@ -44,7 +45,7 @@ ALLOWED = {
     "worker": {*VOCABULARY, "nvml", "costs", "subjects", "subjects.names", "subjects.sizes"},
     "cli": {
         *VOCABULARY, "costs", "subjects.names", "suite", "suite_file", "plan", "environment",
-        "store", "pooling", "baselines", "gates", "analysis", "run", "report",
+        "store", "pooling", "baselines", "gates", "analysis", "run", "report", "devices",
     },
     "__main__": {"cli"},
     "": set(),
