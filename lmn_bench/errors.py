@@ -5,7 +5,9 @@ LmnBenchError (message, hint, exit_code)
 │   ├── UnknownNameError       a name that does not exist, with the nearest one that does
 │   ├── RevisionError          a revision that git does not know, or cannot check out
 │   └── UnitError              a quantity that cannot be read ("64 Mb", "2^7.15")
-├── SuiteError (2)             a suite file with one or more mistakes, all told at once
+├── FileError (2)              a file with one or more mistakes, all told at once
+│   ├── SuiteError             a suite file
+│   └── DeviceFileError        a file of device profiles
 ├── SubjectError (2)           a user's own model that cannot be imported or built
 ├── DeviceError (2)            a device asked for by name that this machine lacks
 ├── CapError (2)               a memory cap that this machine or session cannot enforce
@@ -75,21 +77,29 @@ class UnitError(UsageError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake in a suite: where it is, what is wrong, and what to do."""
+    """One mistake in a file: where it is, what is wrong, and what to do."""
 
     place: str
     message: str
     hint: str | None = None
 
 
-class SuiteError(LmnBenchError):
-    """A suite with mistakes; `problems` holds all of them."""
+class FileError(LmnBenchError):
+    """A file with mistakes; `problems` holds all of them."""
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         count = f"{len(problems)} mistakes" if len(problems) > 1 else "a mistake"
         super().__init__(f"{source} has {count}")
         self.source = source
         self.problems = tuple(problems)
+
+
+class SuiteError(FileError):
+    """A suite with mistakes."""
+
+
+class DeviceFileError(FileError):
+    """Device profiles with mistakes."""
 
 
 class SubjectError(LmnBenchError):

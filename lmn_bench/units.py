@@ -18,8 +18,10 @@ _BYTE_UNITS = {
     "kb": 10**3, "mb": 10**6, "gb": 10**9,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
+_BANDWIDTH_UNITS = {"MB/s": 10**6, "GB/s": 10**9, "TB/s": 10**12}
 # Digits are bounded: more than 20 are a slip, and Python refuses to read thousands.
 _BYTES = re.compile(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]*)\s*")
+_BANDWIDTH = re.compile(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]+/s)\s*")
 _LENGTH = re.compile(r"(\d{1,20})\^(\d{1,20})|(\d{1,20})([KkMm]?)")
 _CELL = re.compile(r"[~≥]?\s*([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)\s?([^\s\d\[]*)")
 _READ_UNITS = {
@@ -85,6 +87,25 @@ def parse_memory_cap(text: str | int) -> int | None:
         return parse_bytes(text)
     except UnitError as error:
         raise UnitError(error.message, 'write a cap like "64MiB", or "none" for no cap') from None
+
+
+def parse_bandwidth(text: str) -> float:
+    """Bytes per second of a bandwidth in decimal units: "17.1GB/s", "4.8 TB/s".
+
+    Upper and lower case matter: Gb/s are gigabits.
+
+    Raises:
+        UnitError: no number, another unit, or nothing at all.
+    """
+    match = _BANDWIDTH.fullmatch(text)
+    if match is None or match.group(2) not in _BANDWIDTH_UNITS:
+        raise UnitError(
+            f"cannot read {text!r} as a bandwidth", 'write it like "17.1GB/s" or "160MB/s"'
+        )
+    value = float(round(float(match.group(1)) * _BANDWIDTH_UNITS[match.group(2)]))
+    if value <= 0:
+        raise UnitError(f"expected a bandwidth above 0, got {text!r}")
+    return value
 
 
 def parse_length(text: str | int) -> int:

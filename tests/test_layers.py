@@ -22,6 +22,7 @@ ALLOWED = {
     "outcomes": {"errors", "units"},
     "schema": GROUND,
     "metrics": GROUND,
+    "devices": {*GROUND, "schema"},
     "disturbance": {*GROUND, "schema"},
     "differences": {*GROUND, "schema"},
     "samples": {*GROUND, "schema"},
@@ -39,7 +40,6 @@ ALLOWED = {
     "pooling": {*VOCABULARY, "store"},
     "baselines": {*VOCABULARY, "store", "pooling"},
     "analysis": VOCABULARY,
-    "devices": {*GROUND, "schema"},
     "sizing": {
         *VOCABULARY, "analysis", "costs", "devices", "subjects.names", "subjects.sizes",
     },

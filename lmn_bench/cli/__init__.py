@@ -12,7 +12,7 @@ import click
 
 from lmn_bench import __version__
 from lmn_bench.cli.console import stderr_console
-from lmn_bench.errors import ExitCode, LmnBenchError, SuiteError
+from lmn_bench.errors import ExitCode, FileError, LmnBenchError
 
 _COMMANDS = {
     "run": "run",
@@ -78,7 +78,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
     try:
         code = lmn_bench.main([*arguments], prog_name="lmn-bench", standalone_mode=False)
         return int(code or ExitCode.OK)
-    except SuiteError as error:
+    except FileError as error:
         console.print(f"error: {error.message}", style="bold red", markup=False, soft_wrap=True)
         for problem in error.problems:
             console.print(f"  {problem.place}: {problem.message}", markup=False, soft_wrap=True)

@@ -1,20 +1,27 @@
-"""`lmn-bench list suites|models|modes|metrics|runs`."""
+"""`lmn-bench list suites|models|modes|metrics|devices|runs`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
 
 from lmn_bench.cli.console import print_json, stdout_console
 from lmn_bench.cli.options import json_option, results_option
+from lmn_bench.units import format_cap, format_value
 
 _SHOWN = {
     "suites": ("name", "cases", "processes", "description"),
     "models": ("name", "description"),
     "modes": ("name", "description", "not for"),
     "metrics": ("name", "unit", "better", "meaning"),
+    "devices": ("name", "memory", "bandwidth", "float32", "kind"),
     "runs": ("name", "created", "records", "finished"),
 }
 
@@ -24,8 +31,9 @@ _SHOWN = {
 @results_option
 @json_option
 def command(what: str, results: Path, as_json: bool) -> None:
-    """List suites, models, modes, metrics or runs."""
-    listing = {"suites": _suites, "models": _models, "modes": _modes, "metrics": _metrics}
+    """List suites, models, modes, metrics, device profiles or runs."""
+    listing = {"suites": _suites, "models": _models, "modes": _modes, "metrics": _metrics,
+               "devices": _devices}  # fmt: skip
     rows = _runs(results) if what == "runs" else listing[what]()
     if as_json:
         print_json(rows)
@@ -36,6 +44,10 @@ def command(what: str, results: Path, as_json: bool) -> None:
     console = stdout_console()
     if not rows:
         console.print(f"no {what}" + (f" in {results}" if what == "runs" else ""))
+        return
+    if what == "devices":
+        for part in _device_lines(rows):
+            console.print(part)
         return
     columns = _SHOWN[what]
     cells = tuple(tuple(str(row[column]) for column in columns) for row in rows)
@@ -83,6 +95,32 @@ def _metrics() -> list[dict[str, Any]]:
          "meaning": m.meaning, "measured": m.measured}
         for m in METRICS.values()
     ]  # fmt: skip
+
+
+def _devices() -> list[dict[str, Any]]:
+    from lmn_bench.devices import load_devices
+
+    rows = [asdict(profile) for profile in load_devices().values()]
+    return [{"name": row.pop("id"), **row} for row in rows]
+
+
+def _device_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """A line of numbers for each device, and below it what it is and where they come from."""
+    width = max(len(row["name"]) for row in rows)
+
+    def aligned(name: str, memory: str, bandwidth: str, peak: str, kind: str) -> str:
+        return f"{name:<{width}}  {memory:>8}  {bandwidth:>9}  {peak:>12}  {kind}"
+
+    yield Text(aligned(*_SHOWN["devices"]), style="bold")
+    for row in rows:
+        bandwidth = format_value(row["bandwidth_bytes_per_s"], "B/s")
+        peak = format_value(row["peak_flops_per_s"]["float32"], "FLOP/s")
+        yield Text(
+            aligned(row["name"], format_cap(row["memory_bytes"]), bandwidth, peak, row["kind"])
+        )
+        # Addresses are longer than a line.
+        told = Text(f"{row['title']} – {row['source']}", style="dim", overflow="fold")
+        yield Padding(told, (0, 0, 0, 2), expand=False)
 
 
 def _runs(results: Path) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import pytest
 from bench_helpers import environment, run_info
 
 from lmn_bench.cli import run_command_line
+from lmn_bench.devices import load_devices
 from lmn_bench.environment import read_gpus
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import DTYPES, MODES
@@ -288,6 +289,7 @@ def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
         ("models", {*BUILTIN, "package.module:factory"}),
         ("modes", set(MODES)),
         ("metrics", set(METRICS)),
+        ("devices", set(load_devices())),
         ("runs", set()),
     ],
 )
@@ -297,7 +299,7 @@ def test_a_list_names_all_there_is(cli, what, names):
     assert {row["name"] for row in json.loads(out)} == names
 
 
-@pytest.mark.parametrize("what", ["suites", "models", "modes", "metrics", "runs"])
+@pytest.mark.parametrize("what", ["suites", "models", "modes", "metrics", "devices", "runs"])
 def test_a_list_fits_the_terminal(cli, what):
     code, out, _ = cli("list", what)
     assert code == 0

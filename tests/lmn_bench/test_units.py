@@ -55,6 +55,18 @@ def test_bytes_read_in_decimal_and_binary_units(text, count):
     assert units.parse_bytes(text) == count
 
 
+@pytest.mark.parametrize(
+    ("text", "rate"), [("17.1GB/s", 17.1e9), ("160 MB/s", 160e6), (" 4.8 TB/s ", 4.8e12)]
+)
+def test_a_bandwidth_reads_in_decimal_units(text, rate):
+    assert units.parse_bandwidth(text) == rate
+
+
+@given(st.integers(1, 10**7))
+def test_a_bandwidth_reads_as_it_is_written(tenths):
+    assert units.parse_bandwidth(f"{tenths / 10}GB/s") == tenths * 1e8
+
+
 @given(whole_caps)
 def test_a_cap_reads_back_as_it_is_shown(cap):
     assert units.parse_memory_cap(units.format_cap(cap)) == cap
@@ -77,6 +89,10 @@ def test_no_cap_is_written_none(text):
         (units.parse_bytes, "0", "above 0, got '0'", None),
         (units.parse_bytes, -5, "above 0, got -5", None),
         (units.parse_memory_cap, "lots", "cannot read 'lots'", '"none" for no cap'),
+        (units.parse_bandwidth, "17.1 Gb/s", "cannot read '17.1 Gb/s' as a bandwidth", "GB/s"),
+        (units.parse_bandwidth, "17.1 GiB/s", "cannot read", "GB/s"),
+        (units.parse_bandwidth, "17.1", "cannot read", "GB/s"),
+        (units.parse_bandwidth, "0.0 GB/s", "above 0, got '0.0 GB/s'", None),
         (units.parse_length, "2^7.15", "cannot read '2^7.15' as a length", '"2^12"'),
         (units.parse_length, True, "cannot read True", '"2^12"'),
         (units.parse_length, "9" * 5000, "cannot read", '"2^12"'),
