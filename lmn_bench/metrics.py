@@ -64,10 +64,11 @@ _ALL = (
     Metric("needed_bytes", "needed memory", "B", "lower", False,
            "what a case needs on top of the loaded model, at its highest: input, state, working "
            "memory, result; decode: the state of a context and the steps after it",
-           "kernel's high-water mark over the whole case in a pass of its own, less loaded_bytes"),
-    Metric("needed_allocated_bytes", "needed memory (allocated)", "B", "lower", True,
-           "the same, counting memory that is asked for and never touched, as RLIMIT_DATA does",
-           "torch's allocation events over the whole case, in the first process"),
+           "kernel's high-water mark of resident memory over the whole case in a pass of its own, "
+           "less what was held before it and pages of files read in meanwhile"),
+    Metric("needed_reserved_bytes", "needed memory (reserved)", "B", "lower", False,
+           "the same, counting what is asked for and never touched, as RLIMIT_DATA does",
+           "kernel's high-water mark of the address space, less the address space before"),
     Metric("floor_bytes", "process floor", "B", "lower", False,
            "interpreter and libraries before the model is built", "resident memory"),
     Metric("cap_floor_bytes", "held under the cap", "B", "lower", False,

@@ -18,7 +18,7 @@ _SHORTEST, _LONGEST = 8, 14  # octaves that a run should span at least
 
 
 def find_evidence(
-    question: Question, names: tuple[str, ...], results: Path
+    question: Question, names: tuple[str, ...], results: Path, counted_by: str
 ) -> tuple[list[Evidence], str]:
     """Series that bear on a question, the latest run first, and this machine in words.
 
@@ -39,7 +39,7 @@ def find_evidence(
                     f"{run.folder.name} did not measure what sizes are foretold from",
                     f"a run for sizing: {making_command(question)}",
                 )
-            found += evidence_of(run.info, run.records, environment.machine)
+            found += evidence_of(run.info, run.records, environment.machine, counted_by)
         return found, machine
     read = 0
     for folder in reversed(list_runs(results)):
@@ -47,7 +47,7 @@ def find_evidence(
         if not _bears_on(info, question) or info.environment.machine != environment.machine:
             continue
         run = read_run(folder)
-        found += evidence_of(run.info, run.records, environment.machine)
+        found += evidence_of(run.info, run.records, environment.machine, counted_by)
         read += 1
         if read == _MOST_RUNS or _is_enough(found, question):
             break

@@ -25,6 +25,12 @@ from lmn_bench.subjects.names import BUILTIN, is_user_subject
 from lmn_bench.subjects.sizes import feedforward_width, require_mode
 from lmn_bench.units import format_bytes, parse_bytes, parse_length, parse_seconds
 
+# How memory is counted, in words.
+COUNTED = {
+    "either": "memory is what is used, or what is reserved where that is more",
+    "cgroup": "memory is what is used: pages that are touched",
+    "rlimit": "memory is what is reserved, touched or not, as RLIMIT_DATA counts it",
+}
 _BASELINES = ("transformer", "lstm")
 
 
@@ -66,7 +72,8 @@ def run_size(asked: Asked, wanted: Wanted, results: Path) -> ExitCode:
     """Answer, and return whether it fits as an exit code."""
     question, profiles = read_question(asked)
     _check(question, wanted)
-    found, machine = find_evidence(question, wanted.runs, results)
+    counted_by = "either" if wanted.verify is None else wanted.cap_mechanism
+    found, machine = find_evidence(question, wanted.runs, results, counted_by)
     if not any(one.series.subject == question.subjects[0] for one in found):
         case = question.case
         raise UsageError(
@@ -74,7 +81,7 @@ def run_size(asked: Asked, wanted: Wanted, results: Path) -> ExitCode:
             f"make one: {making_command(question)}",
         )
     _require_possible(question)
-    told = answer(question, found)
+    told = answer(question, found, COUNTED[counted_by])
     extras = _extras(question, profiles, told, found, wanted)
     _warn(question, told)
     _report(told, extras, machine, wanted)
@@ -87,8 +94,9 @@ def read_question(asked: Asked) -> tuple[Question, list[DeviceProfile]]:
     Raises:
         UsageError: a quantity, name or mode that cannot be read.
     """
-    modes = [mode for mode in MODES if mode != "stream"]
-    for kind, name, known in (("mode", asked.mode, modes), ("dtype", asked.dtype, DTYPES)):
+    if asked.mode == "stream":
+        raise UsageError("nothing is foretold of stream", "--mode decode tells of its every token")
+    for kind, name, known in (("mode", asked.mode, MODES), ("dtype", asked.dtype, DTYPES)):
         if name not in known:
             raise UnknownNameError(kind, name, known)
     subjects = _subjects(asked)

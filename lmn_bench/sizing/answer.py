@@ -67,29 +67,31 @@ def predictor(subject: str, question: Question, found: Sequence[Evidence]) -> Pr
     return Predictor(evidence, need_model(evidence), LatencyModel(evidence), question)
 
 
-def answer(question: Question, found: Sequence[Evidence]) -> Answer:
+def answer(question: Question, found: Sequence[Evidence], counted: str = "") -> Answer:
     """Answer a question for all of its subjects.
 
     Args:
         question: what is asked.
         found: series of stored runs, the latest run first.
+        counted: how memory is counted in them, in words.
     """
     answers, curves = [], {}
     for subject in question.subjects:
         case = replace(question.case, subject=subject)
-        known = predictor(subject, question, found)
-        if known is None:
-            answers.append(_unknown(case, "no run to foretell it from"))
-            continue
         try:
             if subject in BUILTIN:
                 feedforward_width(subject, case.model)
         except SubjectError as error:
             answers.append(_unknown(case, error.message))
             continue
+        known = predictor(subject, question, found)
+        if known is None:
+            answers.append(_unknown(case, "no run to foretell it from"))
+            continue
         answers.append(subject_answer(known, case))
         curves[subject] = tuple(_curve(known, case))
-    return Answer(question, tuple(answers), tuple(_assumptions(question, answers)), curves)
+    assumptions = (*([counted] if counted else []), *_assumptions(question, answers))
+    return Answer(question, tuple(answers), assumptions, curves)
 
 
 def subject_answer(known: Predictor, case: Case) -> SubjectAnswer:

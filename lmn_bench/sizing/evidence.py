@@ -16,7 +16,12 @@ from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.subjects.sizes import parameters
 from lmn_bench.units import format_length
 
-_NEEDED = ("needed_bytes", "needed_allocated_bytes")
+# What is counted: what a machine must have, what RLIMIT_DATA goes by, or the larger of the two.
+_NEEDED = {
+    "cgroup": ("needed_bytes",),
+    "rlimit": ("needed_reserved_bytes",),
+    "either": ("needed_bytes", "needed_reserved_bytes"),
+}
 _WORK = ("flops", "bytes_moved")
 
 
@@ -29,7 +34,7 @@ class Evidence:
         here: whether it was measured on this machine.
         machine: where it was, in words.
         series: its case at length 0.
-        needed: bytes on top of the loaded model, by length; the larger of touched and asked for.
+        needed: bytes on top of the loaded model, by length.
         latency: one value per process, by length (s).
         state: bytes, by length.
         loaded_bytes: of the process with the model in it.
@@ -77,7 +82,7 @@ class Evidence:
 
 
 def evidence_of(
-    info: RunInfo, records: Sequence[Record], here: tuple[object, ...]
+    info: RunInfo, records: Sequence[Record], here: tuple[object, ...], counted_by: str = "either"
 ) -> list[Evidence]:
     """The series of a run that sizes can be foretold from.
 
@@ -85,16 +90,17 @@ def evidence_of(
         info: the run.
         records: its records.
         here: `Environment.machine` of this machine.
+        counted_by: "cgroup", memory that is used; "rlimit", that is reserved; "either", the larger.
     """
     fitting = [record for record in records if _usable(record)]
     grouped: dict[Case, dict[int, Mapping[str, tuple[float, ...]]]] = {}
     for result in result_set(fitting).cases:
-        if result.outcome is Outcome.OK and result.values.get(_NEEDED[0]):
+        if result.outcome is Outcome.OK and result.values.get("needed_bytes"):
             grouped.setdefault(result.case.series, {})[result.case.length] = result.values
     at_home = info.environment.machine == here
     machine = f"{info.environment.hostname} ({info.environment.cpu_model})"
     return [
-        _evidence(info, series, of_length, at_home, machine)
+        _evidence(info, series, of_length, at_home, machine, counted_by)
         for series, of_length in grouped.items()
     ]
 
@@ -109,11 +115,15 @@ def _evidence(
     of_length: Mapping[int, Mapping[str, tuple[float, ...]]],
     here: bool,
     machine: str,
+    counted_by: str,
 ) -> Evidence:
     def middle(key: str) -> dict[int, float]:
         return {n: float(np.median(v[key])) for n, v in of_length.items() if v.get(key)}
 
-    needs = [middle(key) for key in _NEEDED]
+    # CUDA has one count.
+    needs = [middle(key) for key in _NEEDED[counted_by]] + [middle("needed_bytes")] * (
+        series.device == "cuda"
+    )
     every = [value for values in of_length.values() for value in values.get("loaded_bytes", ())]
     weights = middle("parameter_bytes")
     return Evidence(
@@ -121,7 +131,7 @@ def _evidence(
         here=here,
         machine=machine,
         series=series,
-        needed={n: max(need[n] for need in needs if n in need) for n in sorted(of_length)},
+        needed={n: max(need.get(n, 0.0) for need in needs) for n in sorted(of_length)},
         latency={n: v["latency_s"] for n, v in of_length.items() if v.get("latency_s")},
         state=middle("state_bytes"),
         loaded_bytes=float(np.median(every)),

@@ -188,15 +188,12 @@ def _measure(
         metrics["check_error"] = max(error, metrics.get("check_error", 0.0))
     _load_everything(case, subject, dtype, device)
     clock = clock_for(device)
-    if job.measuring.needs:
-        held = memory.held_bytes(device)
-        metrics["loaded_bytes"] = held + metrics.get("context_memory_bytes", 0)
     if case.memory_cap_bytes is not None and device.type == "cpu":
         cap = cap.by(job.measuring.cap_mechanism)
     with memory_budget(case.memory_cap_bytes, device, cap), grad_mode(case.mode):
         if job.measuring.needs:
-            first = job.replicate == 0
-            metrics.update(measure_needs(case, subject, dtype, device, allocations=first))
+            metrics.update(measure_needs(case, subject, dtype, device))
+            metrics["loaded_bytes"] += metrics.get("context_memory_bytes", 0)
             if not job.measuring.timing:
                 return Outcome.OK
         work = build_workload(

@@ -1,4 +1,10 @@
-"""What a case needs in all on top of the loaded model: for sizing, and for trying a size out."""
+"""What a case needs in all on top of the loaded model: for sizing, and for trying a size out.
+
+The kernel keeps two high-water marks of a process, resident pages and address space. The first is
+what a machine, or a cgroup, must have; the second is what `RLIMIT_DATA` goes by: it counts what was
+asked for and never touched, too. Pages of files that a first call reads in, code of libraries most
+of all, belong to the loaded model: they don't grow with the case.
+"""
 
 from __future__ import annotations
 
@@ -18,29 +24,35 @@ DECODE_STEPS = 4
 
 
 def measure_needs(
-    case: Case, subject: Subject, dtype: torch.dtype, device: torch.device, *, allocations: bool
+    case: Case, subject: Subject, dtype: torch.dtype, device: torch.device
 ) -> dict[str, float | int]:
-    """The metrics `needed_bytes` and, where wanted, `needed_allocated_bytes`.
+    """The metrics `loaded_bytes`, `needed_bytes` and, on the CPU, `needed_reserved_bytes`.
 
     Args:
         case: what is done.
         subject: the model, warmed up.
         dtype: of inputs and weights.
         device: where it runs.
-        allocations: count those too, in a call of their own.
     """
     whole = _whole(case, subject, dtype, device)
-    before = memory.held_bytes(device)
-    peak, _ = memory.peak_of(whole, device)
-    _forget_gradients(subject)
+    held = memory.held_bytes(device)
     if device.type == "cuda":
-        # The allocator hands memory out in blocks of its own: those are what a device must have.
-        return {"needed_bytes": torch.cuda.max_memory_reserved(device) - before}
-    found: dict[str, float | int] = {"needed_bytes": max(0, peak.peak - before)}
-    if allocations:
-        found["needed_allocated_bytes"] = memory.allocator_peak(whole, device)
+        memory.peak_of(whole, device)
         _forget_gradients(subject)
-    return found
+        # The allocator hands memory out in blocks of its own: those are what a device must have.
+        needed = torch.cuda.max_memory_reserved(device) - held
+        return {"loaded_bytes": held, "needed_bytes": needed}
+    files, space = memory.status_bytes("RssFile"), memory.status_bytes("VmSize")
+    peak, _ = memory.peak_of(whole, device)
+    read_in = max(0, memory.status_bytes("RssFile") - files)
+    # Never reset, but at the fork: what building took and gave back may be in it.
+    reserved = memory.status_bytes("VmPeak") - space
+    _forget_gradients(subject)
+    return {
+        "loaded_bytes": held + read_in,
+        "needed_bytes": max(0, peak.peak - held - read_in),
+        "needed_reserved_bytes": max(0, reserved),
+    }
 
 
 def _forget_gradients(subject: Subject) -> None:

@@ -51,7 +51,7 @@ def records(
             noise = 1 + 0.002 * (replicate - 1)
             found.append(
                 ok(one, replicate, seconds * noise, loaded_bytes=FLOOR + 4000,
-                   needed_bytes=true_need(one, a, r),
+                   needed_bytes=true_need(one, a, r), needed_reserved_bytes=true_need(one, a, r),
                    flops=work.flops if work else 0.0, bytes_moved=work.bytes if work else 0.0)
             )  # fmt: skip
     return found

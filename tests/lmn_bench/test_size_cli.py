@@ -155,7 +155,7 @@ def test_sizes_that_were_not_measured_are_estimates_with_a_hint(results, capsys)
         (("--device", "cpu", "--device", "cuda"), "stands alone"),
         (("--model", "transfomer"), "transformer"),
         (("--mode", "decod"), "decode"),
-        (("--mode", "stream"), "modes"),
+        (("--mode", "stream"), "--mode decode"),
         (("--mode", "read", "--model", "transformer"), "no read"),
         (("--dtype", "float33"), "float32"),
         (("--memory", "10KiB"), "cannot hold the parameters of lmn alone"),

@@ -63,13 +63,14 @@ def test_the_parts_of_memory_add_up_and_parameters_are_exact():
     assert need.total == need.floor + need.parameters + need.state + need.working
 
 
-def test_what_is_allocated_counts_even_where_it_is_never_touched():
+@pytest.mark.parametrize(("counted_by", "more"), [("either", MIB), ("rlimit", MIB), ("cgroup", 0)])
+def test_what_is_reserved_counts_where_it_is_asked_for(counted_by, more):
     def allocated(record):
-        metrics = {**record.metrics, "needed_allocated_bytes": record.metrics["needed_bytes"] + MIB}
+        metrics = {**record.metrics, "needed_reserved_bytes": record.metrics["needed_bytes"] + MIB}
         return replace(record, metrics=metrics)
 
-    found = evidence_of(info(), [allocated(r) for r in records(asked())], ())
-    assert found[0].needed[256] == pytest.approx(true_need(asked(length=256)) + MIB)
+    found = evidence_of(info(), [allocated(r) for r in records(asked())], (), counted_by)
+    assert found[0].needed[256] == pytest.approx(true_need(asked(length=256)) + more)
 
 
 def test_a_state_that_hardly_grows_is_not_taken_for_one_that_does():
@@ -197,9 +198,9 @@ def test_a_subject_without_a_run_says_so_and_the_others_are_answered():
 
 
 def test_a_model_that_cannot_be_built_says_so():
-    spec = replace(asked().model, width=4, heads=4)
-    of = question(asked(model=spec), others=("transformer",))
-    found = answer(of, evidence(asked(), asked("transformer")))
+    spec = replace(asked().model, width=8, heads=2, expansion=50)
+    of = question(asked(model=spec), others=("lmn-expander",))
+    found = answer(of, evidence(asked(), asked("lmn-expander")))
     assert found.subjects[1].memory is None
     assert found.subjects[1].reasons
 

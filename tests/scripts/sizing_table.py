@@ -191,7 +191,8 @@ def main() -> None:
     options = parser.parse_args()
     covered = list(coverages(read_run(SCALING)))
     run = read_run(SIZING)
-    evidence = evidence_of(run.info, run.records, run.info.environment.machine)
+    here = run.info.environment.machine
+    evidence = evidence_of(run.info, run.records, here, options.cap_mechanism)
     found = []
     with ForkServer(cap_mechanism=options.cap_mechanism) as server:
         for cell in cells(evidence, server, options.cap_mechanism):
