@@ -252,7 +252,8 @@ def measured(trial: Trial) -> Measured:
 def null_rows(found: Sequence[Trial], rules: Rules) -> list[Row]:
     """Base against base in every trial; those that fire don't pass.
 
-    The screening's are tested as one family, the fresh data of the suspects as another.
+    Each is told by the data that its verdict rests on: the screening's are tested as one family,
+    the fresh data of the suspects as another.
     """
     suspected = sum(not trial.screened.passes for trial in found)
     fired, nulls = [], []
@@ -261,7 +262,7 @@ def null_rows(found: Sequence[Trial], rules: Rules) -> list[Row]:
         fires = null_fires(apart, rules, len(found))
         if trial.fresh.base.size and not trial.screened.passes:
             logs, apart = trial.fresh, block_minima(trial.fresh.null, trial.fresh.base)
-            fires = fires or null_fires(apart, rules, suspected)
+            fires = null_fires(apart, rules, suspected)
         fired.append(fires)
         nulls.append(trial.measured(replace(logs, new=logs.null), described(apart, rules)))
     return [

@@ -151,6 +151,20 @@ def test_base_that_differs_from_itself_makes_slow_cases_inconclusive():
     assert [row.passes for row in verdict.null] == [False, False, False]
 
 
+def test_a_null_that_fired_in_the_screening_alone_does_not_excuse_fresh_data():
+    found = arms(cases(1), fresh=LOOKS[-1], factors={cases()[0]: 1.10})
+
+    def slow_at_first(records):
+        return [
+            replace(r, metrics={**r.metrics, "latency_low_s": 1.05 * r.metrics["latency_low_s"]})
+            if r.replicate < 2 * RULES.screen_blocks
+            else r
+            for r in records
+        ]
+
+    assert judge(changed(found, "null", slow_at_first), OPTIONS).verdict is Gate.REGRESSION
+
+
 def test_base_that_differs_from_itself_doesnt_excuse_a_counter():
     found = arms(cases(), null_factor=1.05, operations=41)
     assert judge(found, OPTIONS).verdict is Gate.REGRESSION
