@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from lmn_bench import __version__
+from lmn_bench.cgroups import own_group
 from lmn_bench.nvml import read_gpus
 from lmn_bench.schema import Environment, NoiseWarning
 
@@ -22,8 +23,6 @@ BUSY_LOAD_PER_CORE = 0.3
 # Below this share of memory available, a long case may start to swap.
 LOW_MEMORY_SHARE = 0.25
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-_CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"),
-                  Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))  # fmt: skip
 _THROTTLE_COUNTS = "/sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count"
 
 
@@ -100,12 +99,10 @@ def _cpu_model() -> str:
 
 
 def _memory_limit(total: int) -> int | None:
-    """The container's memory limit in bytes, if one below the machine's memory is set."""
-    for path in _CGROUP_LIMITS:
-        text = _read(path)
-        if text and text.isdigit() and int(text) < total:
-            return int(text)
-    return None
+    """The lowest memory limit of our cgroup and those above it, if below the machine's memory."""
+    group = own_group()
+    limit = None if group is None else group.limit_bytes()
+    return limit if limit is not None and limit < total else None
 
 
 def _os_name() -> str:

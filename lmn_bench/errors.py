@@ -8,6 +8,7 @@ LmnBenchError (message, hint, exit_code)
 ├── SuiteError (2)             a suite file with one or more mistakes, all told at once
 ├── SubjectError (2)           a user's own model that cannot be imported or built
 ├── DeviceError (2)            a device asked for by name that this machine lacks
+├── CapError (2)               a memory cap that this machine or session cannot enforce
 ├── StoreError (2)             a run folder that cannot be read, written or continued
 │   └── NewerSchemaError       a run folder written by a newer lmn-bench
 ├── ReportError (2)            a report whose packages for charts are missing or broken
@@ -97,6 +98,10 @@ class SubjectError(LmnBenchError):
 
 class DeviceError(LmnBenchError):
     """A device that was asked for by name and is not there."""
+
+
+class CapError(LmnBenchError):
+    """A memory cap by a mechanism that this machine or session does not allow."""
 
 
 class StoreError(LmnBenchError):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from bench_helpers import GPU, environment
 
+from lmn_bench.cgroups import own_group
 from lmn_bench.environment import is_supported, noise_warnings, read_environment
 
 QUIET = environment()
@@ -46,6 +47,13 @@ def test_this_machine_can_be_read_and_measured_on():
     assert facts.logical_cores >= facts.physical_cores >= 1
     assert facts.memory_bytes >= facts.available_memory_bytes > 0
     assert facts.torch[0].isdigit()
+
+
+def test_a_limit_below_the_memory_of_the_machine_is_a_fact():
+    group, facts = own_group(), read_environment()
+    limit = None if group is None else group.limit_bytes()
+    below = limit is not None and limit < facts.memory_bytes
+    assert facts.memory_limit_bytes == (limit if below else None)
 
 
 def test_the_same_machine_read_twice_is_the_same_machine():
