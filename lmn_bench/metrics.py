@@ -59,6 +59,13 @@ _ALL = (
            "peak_memory_bytes less the resident memory just before the call"),
     Metric("floor_bytes", "process floor", "B", "lower", False,
            "interpreter and libraries before the model is built", "resident memory"),
+    Metric("cap_floor_bytes", "held under the cap", "B", "lower", False,
+           "what the process held when its memory cap was set: the budget comes on top",
+           "resident memory (CUDA: reserved by torch) after building and warm-up"),
+    Metric("cap_peak_bytes", "used of the cap", "B", "lower", False,
+           "caps by cgroup: the most that was used of the budget, files read and page tables "
+           "included",
+           "the kernel's own peak of the group"),
     Metric("parameter_bytes", "parameters (bytes)", "B", "lower", True,
            "weights of the model", "sum over parameters"),
     Metric("parameters", "parameters", "", "neither", True,

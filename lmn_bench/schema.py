@@ -25,6 +25,9 @@ MODES = {
 }
 DTYPES = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
+# What enforces memory caps on the CPU; on CUDA they are emulated in one way.
+DEFAULT_CAP_MECHANISM = "rlimit"
+CAP_MECHANISMS = (DEFAULT_CAP_MECHANISM, "cgroup")
 # The growth functions that data are held against, from the slowest to the fastest.
 LAWS = ("constant", "log n", "log^2 n", "sqrt n", "n", "n log n", "n log^2 n", "n^2")
 
@@ -150,6 +153,8 @@ class Measuring:
         counters: count FLOPs, operations and allocator events (first process of a case only).
         memory_timeline: sample resident memory over time in a pass of its own.
         ceilings: measure the machine's ceilings before the first case (see `Ceiling`).
+        cap_mechanism: what enforces memory caps on the CPU: "rlimit" (what a process asks for) or
+            "cgroup" (what it uses; needs a group of its own).
     """
 
     processes: int = 5
@@ -166,6 +171,7 @@ class Measuring:
     counters: bool = True
     memory_timeline: bool = False
     ceilings: bool = False
+    cap_mechanism: str = DEFAULT_CAP_MECHANISM
 
 
 @dataclass(frozen=True)
@@ -228,6 +234,21 @@ class NoiseWarning:
     code: str
     message: str
     hint: str
+
+
+@dataclass(frozen=True)
+class CapMechanism:
+    """A way to enforce memory caps, and whether this session has it.
+
+    Attributes:
+        name: "rlimit", "cgroup" or "cuda fraction".
+        available: whether it can be used here.
+        detail: by what it is enforced here, or why it cannot be.
+    """
+
+    name: str
+    available: bool
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -305,6 +326,8 @@ class Record:
         warmup_samples_s: samples before the timing was steady; never part of a statistic.
         disturbed_samples_s: samples taken while the machine itself was slow, set apart.
         order: place of this replicate in the shuffled sweep.
+        cap_mechanism: what enforced the memory cap: "rlimit", "cgroup v1", "cgroup v2" or "cuda
+            fraction" (emulated); None without a cap, or where it came to none.
     """
 
     case_id: str
@@ -322,6 +345,7 @@ class Record:
     compile: bool = False
     cuda_graph: bool = False
     reason: str | None = None
+    cap_mechanism: str | None = None
     metrics: dict[str, float | int] = field(default_factory=dict)
     samples_s: tuple[float, ...] = ()
     warmup_samples_s: tuple[float, ...] = ()
@@ -358,8 +382,8 @@ class Record:
         """Plain data for JSON, schema first and empty optional fields left out."""
         data = asdict(self)
         data = {"schema": data.pop("schema"), **data}
-        optional = ("compile", "cuda_graph", "warmup_samples_s", "disturbed_samples_s",
-                    "memory_timeline", "warnings")  # fmt: skip
+        optional = ("compile", "cuda_graph", "cap_mechanism", "warmup_samples_s",
+                    "disturbed_samples_s", "memory_timeline", "warnings")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from lmn_bench.cgroups import WITH_GROUPS, sweep_here
 from lmn_bench.errors import ComparisonError, SubjectError, UsageError, WorkerError
+from lmn_bench.run.caps import launcher
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.jobs import Known, measuring_job, model_spec, unknown_field
-from lmn_bench.schema import Ceiling
+from lmn_bench.schema import DEFAULT_CAP_MECHANISM, Ceiling
 
 # Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
 _START_TIMEOUT_S = 120.0
@@ -38,26 +40,32 @@ class Reply:
         exit_code: its exit status, negative for a signal.
         timed_out: whether we killed it.
         output: the end of what it printed.
+        cap: what limited its memory: `mechanism`, `floor_bytes`; by cgroup also `peak_bytes` and
+            `killed`. None without a cap, or when it died before one was set.
     """
 
     result: dict[str, Any] | None
     exit_code: int
     timed_out: bool
     output: str
+    cap: dict[str, Any] | None = None
 
 
 class ForkServer:
     """A child with torch imported that forks a process per job. Use it as a context manager.
 
-    The caller waits blocked in the kernel: nothing runs beside the measured process.
+    The caller waits blocked in the kernel: nothing runs beside the measured process. It can enforce
+    memory caps by `RLIMIT_DATA`, and by cgroups if `cap_mechanism` says so.
     """
 
     def __init__(
         self,
         environ: Mapping[str, str] | None = None,
         installation: Installation | None = None,
+        cap_mechanism: str = DEFAULT_CAP_MECHANISM,
     ) -> None:
         self._installation = installation or Installation()
+        self._with_groups = cap_mechanism != DEFAULT_CAP_MECHANISM
         self._environ = dict(os.environ if environ is None else environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
@@ -146,6 +154,9 @@ class ForkServer:
         if process.stdout is not None:
             process.stdout.close()
         self._buffer = b""
+        if self._with_groups:
+            # Killed in the middle of a case, it could not.
+            sweep_here()
 
     def _run(self, job: Mapping[str, Any], timeout_s: float) -> Reply:
         server = self._running_server()
@@ -180,6 +191,8 @@ class ForkServer:
             exit_code=answer["exit"],
             timed_out=timed_out and result is None,
             output=answer["output"],
+            # Older revisions don't tell.
+            cap=answer.get("cap"),
         )
 
     def _kill(self, pid: int) -> None:
@@ -207,6 +220,7 @@ class ForkServer:
 
         Raises:
             WorkerError: it cannot be started.
+            CapError: it is to enforce memory caps by cgroups, and no groups can be made here.
         """
         if self._process is None or self._process.poll() is not None:
             self.close()
@@ -240,10 +254,11 @@ class ForkServer:
         wanted = self._installation
         # OpenBLAS starts its threads on import, and threads don't survive a fork.
         quiet = {"OPENBLAS_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "99"}
+        before, behind = (launcher(), [WITH_GROUPS]) if self._with_groups else ((), [])
         try:
             return subprocess.Popen(
                 # -P: a lmn.py or statistics.py in the user's folder must not stand in for ours.
-                [wanted.python, "-P", "-m", "lmn_bench.worker"],
+                [*before, wanted.python, "-P", "-m", "lmn_bench.worker", *behind],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=wanted.environ({**self._environ, **quiet}),

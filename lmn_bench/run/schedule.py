@@ -16,7 +16,7 @@ from lmn_bench.errors import SubjectError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.run.process import Reply
 from lmn_bench.schema import BACKSTOP_OUTCOMES, Case, Measuring, Outcome, Record
-from lmn_bench.units import format_length
+from lmn_bench.units import format_cap, format_length
 
 # A machine that is slow in this many further processes of a case will not be quiet in one more.
 _MOST_FURTHER_ROUNDS = 20
@@ -24,6 +24,10 @@ _MOST_FURTHER_ROUNDS = 20
 # Nobody outside sends these: the process did something that it must not. Under a cap that may be a
 # library that takes a failed allocation for granted, but it says nothing about how much fits.
 _CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
+# What a server tells of a cap, a metric each.
+_CAP_METRICS = ("floor_bytes", "peak_bytes")
+# What is limited, by the name of what limits it.
+_LIMIT_OF = {"cgroup v1": "memory.limit_in_bytes", "cgroup v2": "memory.max"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +109,10 @@ class Backstop:
         limit = self._limits.get(case.series)
         if limit is None or case.length < limit.length:
             return None
-        return f"{limit.outcome.value} at length {format_length(limit.length)}"
+        at = f"{limit.outcome.value} at length {format_length(limit.length)}"
+        if limit.cap_mechanism is None:
+            return at
+        return f"{at} under {format_cap(limit.memory_cap_bytes)} by {limit.cap_mechanism}"
 
 
 def run_tasks(
@@ -248,24 +255,43 @@ def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
             "outcome": Outcome(result.pop("outcome")),
             **{key: tuple(map(_frozen, value)) if isinstance(value, list) else value
                for key, value in result.items()},
+            **_cap_fields(reply, result.get("metrics", {})),
         }  # fmt: skip
+    outcome, reason = _death(reply, case, measuring)
+    return {"outcome": outcome, "reason": reason, **_cap_fields(reply, {})}
+
+
+def _cap_fields(reply: Reply, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """What enforced the cap, and the metrics with what the process held when it was set."""
+    if reply.cap is None:
+        return {"metrics": dict(metrics)}
+    told = {f"cap_{key}": reply.cap[key] for key in _CAP_METRICS if key in reply.cap}
+    return {"cap_mechanism": reply.cap["mechanism"], "metrics": {**metrics, **told}}
+
+
+def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str]:
+    """Outcome and reason of a child that gave no result."""
     last = reply.output.strip().splitlines()[-1:] or ["no last words"]
     if reply.timed_out:
         reason = f"took longer than {measuring.timeout_s:g} s"
-        return {"outcome": Outcome.TIMEOUT, "reason": reason}
+        return Outcome.TIMEOUT, reason
+    if reply.cap is not None and reply.cap.get("killed"):
+        mechanism, budget = reply.cap["mechanism"], format_cap(case.memory_cap_bytes)
+        reason = f"killed by the kernel at {_LIMIT_OF[mechanism]} = {budget} ({mechanism})"
+        return Outcome.KILLED, reason
     if case.memory_cap_bytes is not None and says_out_of_memory(reply.output):
         reason = allocation_that_failed(reply.output)
-        return {"outcome": Outcome.OUT_OF_MEMORY, "reason": reason}
+        return Outcome.OUT_OF_MEMORY, reason
     if reply.exit_code == -9:
         reason = "killed by signal 9: most likely the kernel, short of memory"
-        return {"outcome": Outcome.KILLED, "reason": reason}
+        return Outcome.KILLED, reason
     if -reply.exit_code in _CRASHES:
         name = signal.Signals(-reply.exit_code).name
-        return {"outcome": Outcome.ERROR, "reason": f"crashed with {name}: {last[0]}"}
+        return Outcome.ERROR, f"crashed with {name}: {last[0]}"
     if reply.exit_code < 0:
         reason = f"killed by signal {-reply.exit_code}: {last[0]}"
-        return {"outcome": Outcome.KILLED, "reason": reason}
-    return {"outcome": Outcome.ERROR, "reason": f"exit code {reply.exit_code}: {last[0]}"}
+        return Outcome.KILLED, reason
+    return Outcome.ERROR, f"exit code {reply.exit_code}: {last[0]}"
 
 
 def _frozen(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 In:   {"measure": {...}}, {"probe": {...}}, {"cuda": {}} or {"ceilings": {...}}
 Out:  {"ready": true, "fields": …, versions} once, then for each job {"pid": n} and
-      {"result": ..., "exit": code}.
+      {"result": ..., "exit": code, "output": …, "cap": what limited its memory, or null}.
+With the argument --cgroup, memory is limited by cgroups where a job says so.
 The parent kills a child that overstays; the server only ever waits, blocked.
 """
 
@@ -16,10 +17,18 @@ import resource
 import signal
 import sys
 import traceback
-from typing import Any, NoReturn, TextIO
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from lmn_bench.cgroups import WITH_GROUPS
+
+if TYPE_CHECKING:
+    from lmn_bench.worker.cgroup import CaseGroup, CaseGroups
 
 _PR_SET_PDEATHSIG = 1
 _STDERR_TAIL_BYTES = 4000
+# Jobs that limit nothing, whatever they measure.
+_NEVER_CAPPED = frozenset({"cuda", "ceilings", "probe"})
 
 
 def main() -> None:
@@ -33,14 +42,17 @@ def main() -> None:
     import lmn_bench.subjects.lmn
     import lmn_bench.subjects.recurrent
     import lmn_bench.subjects.transformer  # noqa: F401
-    from lmn_bench.errors import UsageError
+    from lmn_bench.cgroups import own_group
+    from lmn_bench.errors import CapError, UsageError
+    from lmn_bench.worker.cgroup import CaseGroups
     from lmn_bench.worker.measure import FIELDS
     from lmn_bench.worker.plant import planted_share
     from lmn_bench.worker.reference import ReferenceLoop
 
     try:
         planted_share(os.environ)
-    except UsageError as error:
+        groups = CaseGroups.here(own_group()) if WITH_GROUPS in sys.argv[1:] else None
+    except (CapError, UsageError) as error:
         # Before anything is measured, not once per case.
         _send(answers, {"ready": False, "refused": {"message": error.message, "hint": error.hint}})
         return
@@ -55,7 +67,7 @@ def main() -> None:
     contexts: dict[str, int] = {}
     best_loop_s = ReferenceLoop().measure()
     for line in sys.stdin:
-        metrics = _serve(json.loads(line), answers, contexts, best_loop_s)
+        metrics = _serve(json.loads(line), answers, contexts, best_loop_s, groups)
         best_loop_s = min(best_loop_s, metrics.get("reference_loop_s", best_loop_s))
 
 
@@ -73,17 +85,23 @@ def _software() -> dict[str, str]:
 
 
 def _serve(
-    job: dict[str, Any], answers: TextIO, contexts: dict[str, int], best_loop_s: float
+    job: dict[str, Any],
+    answers: TextIO,
+    contexts: dict[str, int],
+    best_loop_s: float,
+    groups: CaseGroups | None,
 ) -> dict[str, float]:
     """Run one job in a child, answer the parent, and return the metrics that came out."""
     best_loop_s = min(best_loop_s, job.get("measure", {}).get("best_loop_s", best_loop_s))
     log = os.memfd_create("child-output")
     context = _context_of(job, contexts)
+    # Made here: a child that the kernel kills could neither read how it ended nor take it away.
+    group = groups.make() if groups is not None and _may_be_capped(job) else None
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _child(job, writing, log, context, best_loop_s)
+        _child(job, writing, log, context, best_loop_s, group)
     os.close(writing)
     _send(answers, {"pid": pid})
     with os.fdopen(reading) as pipe:
@@ -92,16 +110,25 @@ def _serve(
     tail_from = max(0, os.fstat(log).st_size - _STDERR_TAIL_BYTES)
     tail = os.pread(log, _STDERR_TAIL_BYTES, tail_from).decode(errors="replace")
     os.close(log)
-    result = _parsed(text)
+    result, cap = _parsed(text)
+    if group is not None:
+        if cap is not None and cap["mechanism"] == group.mechanism:
+            cap |= group.ending()
+        group.close()
     if result is None and context is not None:
         # The child may have died while it wrote its context.
         os.ftruncate(context, 0)
-    _send(
-        answers,
-        {"result": result, "exit": os.waitstatus_to_exitcode(status), "output": tail},
-    )
+    code = os.waitstatus_to_exitcode(status)
+    _send(answers, {"result": result, "exit": code, "output": tail, "cap": cap})
     metrics: dict[str, float] = (result or {}).get("metrics", {})
     return metrics
+
+
+def _may_be_capped(job: dict[str, Any]) -> bool:
+    kind = next(iter(job))
+    if kind == "measure":
+        return job["measure"]["case"].get("memory_cap_bytes") is not None
+    return kind not in _NEVER_CAPPED
 
 
 def _context_of(job: dict[str, Any], contexts: dict[str, int]) -> int | None:
@@ -114,19 +141,30 @@ def _context_of(job: dict[str, Any], contexts: dict[str, int]) -> int | None:
     return contexts[key]
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
-    """What a child said; None when it died before it had said all of it."""
-    try:
-        result: dict[str, Any] = json.loads(text)
-    except ValueError:
-        return None
-    return result
+def _parsed(text: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """What a child said, and the cap it was under; None for what it died before it had said."""
+    result = cap = None
+    for line in text.splitlines():
+        try:
+            message: dict[str, Any] = json.loads(line)
+        except ValueError:
+            break
+        if "cap" in message:
+            cap = message["cap"]
+        else:
+            result = message["result"]
+    return result, cap
 
 
 def _child(
-    job: dict[str, Any], writing: int, log: int, context: int | None, best_loop_s: float
+    job: dict[str, Any],
+    writing: int,
+    log: int,
+    context: int | None,
+    best_loop_s: float,
+    group: CaseGroup | None,
 ) -> NoReturn:
-    """Measure in the forked process and write the result as one JSON text."""
+    """Measure in the forked process and write the result as a line of JSON."""
     code = 1
     try:
         # A group of its own, so that a kill takes whatever a model started.
@@ -138,9 +176,15 @@ def _child(
         os.dup2(null, 0)
 
         from lmn_bench.errors import ComparisonError, LmnBenchError
+        from lmn_bench.worker.caps import AppliedCap, Cap
         from lmn_bench.worker.contexts import ContextFile
         from lmn_bench.worker.measure import Job, probe, run_job
 
+        def tell(applied: AppliedCap) -> None:
+            # At once: a process that dies of its cap says nothing later.
+            _tell(writing, {"cap": asdict(applied)})
+
+        cap = Cap(group, tell)
         try:
             result: dict[str, Any]
             if "cuda" in job:
@@ -155,13 +199,12 @@ def _child(
                 result = probe(**job["probe"])
             else:
                 kept = None if context is None else ContextFile(context)
-                result = run_job(Job.from_dict(job["measure"]), kept, best_loop_s)
+                result = run_job(Job.from_dict(job["measure"]), kept, best_loop_s, cap)
         except ComparisonError as error:
             result = {"incomparable": {"message": error.message, "hint": error.hint}}
         except LmnBenchError as error:
             result = {"refused": {"message": error.message, "hint": error.hint}}
-        with os.fdopen(writing, "w") as pipe:
-            json.dump(result, pipe)
+        _tell(writing, {"result": result})
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -170,6 +213,12 @@ def _child(
         sys.stderr.flush()
         # No interpreter shutdown: it would run the server's own exit handlers.
         os._exit(code)
+
+
+def _tell(writing: int, message: dict[str, Any]) -> None:
+    """Write a line to the server."""
+    with os.fdopen(writing, "w", closefd=False) as pipe:
+        pipe.write(json.dumps(message) + "\n")
 
 
 def _send(answers: TextIO, message: dict[str, Any]) -> None:

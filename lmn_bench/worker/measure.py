@@ -22,7 +22,7 @@ from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, supported_modes
 from lmn_bench.subjects.search import origins
 from lmn_bench.worker import compiling, counters, memory
-from lmn_bench.worker.caps import is_out_of_memory, memory_budget
+from lmn_bench.worker.caps import Cap, is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import (
     IncorrectSubjectError,
     check_read,
@@ -109,7 +109,10 @@ def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
 
 
 def run_job(
-    job: Job, context: ContextFile | None = None, best_loop_s: float = math.inf
+    job: Job,
+    context: ContextFile | None = None,
+    best_loop_s: float = math.inf,
+    cap: Cap | None = None,
 ) -> dict[str, Any]:
     """Measure and return the fields of a record: outcome, reason, metrics, samples.
 
@@ -119,16 +122,18 @@ def run_job(
         job: what to measure.
         context: where processes of this case hand on a long context.
         best_loop_s: fastest reference loop of the run so far.
+        cap: what this process can enforce a memory cap with; by default `RLIMIT_DATA`.
 
     Raises:
         SubjectError: the subject cannot be imported, or built in this size.
+        CapError: the job asks for a mechanism that this process does not have.
     """
     fields: dict[str, Any] = {"metrics": {}, "warnings": []}
     try:
-        outcome = _measure(job, fields, context, best_loop_s)
+        outcome = _measure(job, fields, context, best_loop_s, cap or Cap())
         return {"outcome": outcome, **fields}
     except LmnBenchError:
-        raise  # a model that cannot be built: the parent says so
+        raise  # a model that cannot be built, or a cap: the parent says so
     except IncorrectSubjectError as error:
         return {"outcome": Outcome.INCORRECT, **fields, "reason": str(error)}
     except Exception as error:
@@ -141,7 +146,7 @@ def run_job(
 
 
 def _measure(
-    job: Job, fields: dict[str, Any], context: ContextFile | None, best_loop_s: float
+    job: Job, fields: dict[str, Any], context: ContextFile | None, best_loop_s: float, cap: Cap
 ) -> Outcome:
     case, metrics = job.case, fields["metrics"]
     share = planted_share(os.environ)
@@ -182,7 +187,9 @@ def _measure(
         metrics["check_error"] = max(error, metrics.get("check_error", 0.0))
     _load_everything(case, subject, dtype, device)
     clock = clock_for(device)
-    with memory_budget(case.memory_cap_bytes, device), grad_mode(case.mode):
+    if case.memory_cap_bytes is not None and device.type == "cpu":
+        cap = cap.by(job.measuring.cap_mechanism)
+    with memory_budget(case.memory_cap_bytes, device, cap), grad_mode(case.mode):
         work = build_workload(
             case, subject, dtype=dtype, device=device, clock=clock,
             decode_window=job.measuring.decode_window, context=context,

@@ -125,6 +125,18 @@ def allocates(spec, *, dtype, device):
     return OnlyParallel(spec.width, lambda: torch.ones(WORKING_BYTES // 4))
 
 
+def touches_200_mib(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: torch.ones(200 * 2**20 // 4))
+
+
+def touches_20_mib(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: torch.ones(20 * 2**20 // 4))
+
+
+def reserves_200_mib(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: torch.empty(200 * 2**20 // 4))
+
+
 class Wrong(Mean):
     """Decodes something else than it prefills."""
 

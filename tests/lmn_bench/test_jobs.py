@@ -53,6 +53,12 @@ def test_a_field_at_its_default_is_left_out_for_a_revision_that_lacks_it():
     [
         (case(), {"timing": False}, {"measuring": "timing"}, "no measuring field 'timing'"),
         (case(compile=True), {}, {"case": "compile"}, "no case field 'compile'"),
+        (
+            case(),
+            {"cap_mechanism": "cgroup"},
+            {"measuring": "cap_mechanism"},
+            "no measuring field 'cap_mechanism'",
+        ),
         (case(model=ModelSpec(banks=2)), {}, {"model": "banks"}, "no model field 'banks'"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import count, pairwise
 
 import pytest
@@ -140,6 +141,49 @@ def test_a_death_is_an_outcome_with_its_reason(reply, of, outcome, words):
     assert words in record.reason
 
 
+BY_GROUP = {"mechanism": "cgroup v2", "floor_bytes": 7, "peak_bytes": 9, "killed": True}
+
+
+def under_cap(reply, **cap):
+    """The same end of a child that was under a memory cap."""
+    return replace(reply, cap={**BY_GROUP, **cap})
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome", "words"),
+    [
+        (under_cap(death(-9)), Outcome.KILLED,
+         "killed by the kernel at memory.max = 64MiB (cgroup v2)"),
+        (under_cap(death(-9), mechanism="cgroup v1"), Outcome.KILLED,
+         "killed by the kernel at memory.limit_in_bytes = 64MiB (cgroup v1)"),
+        (under_cap(death(1, output="bad_alloc")), Outcome.KILLED, "by the kernel at memory.max"),
+        (under_cap(death(-9), killed=False), Outcome.KILLED, "most likely the kernel"),
+        (under_cap(death(-9, timed_out=True)), Outcome.TIMEOUT, "longer than 60 s"),
+    ],
+)  # fmt: skip
+def test_a_death_at_the_limit_of_a_group_names_mechanism_and_budget(reply, outcome, words):
+    record = record_of(reply, CAPPED)
+    assert record.outcome is outcome
+    assert words in record.reason
+
+
+@pytest.mark.parametrize("reply", [ok_reply(), death(-9), death(-9, timed_out=True)])
+def test_however_a_child_ends_its_record_tells_its_cap(reply):
+    record = record_of(under_cap(reply), CAPPED)
+    assert record.cap_mechanism == "cgroup v2"
+    assert (record.metrics["cap_floor_bytes"], record.metrics["cap_peak_bytes"]) == (7, 9)
+
+
+def test_a_mechanism_that_knows_no_peak_tells_none():
+    cap = {"mechanism": "rlimit", "floor_bytes": 7}
+    record = record_of(replace(ok_reply(), cap=cap), CAPPED)
+    assert record.metrics == {"latency_s": 1e-3, "cap_floor_bytes": 7}
+
+
+def test_a_child_that_came_to_no_cap_tells_of_none():
+    assert record_of(death(1), CAPPED).cap_mechanism is None
+
+
 def test_a_child_that_knows_its_own_outcome_is_believed():
     result = {"outcome": "incorrect", "reason": "outputs are not finite", "metrics": {}}
     record = record_of(Reply(result=result, exit_code=0, timed_out=False, output=""))
@@ -195,6 +239,12 @@ def test_longer_lengths_of_a_series_are_skipped_with_the_reason(reply, reason):
         ("lmn", "decode", 512), ("lmn", "prefill", 512),
     ]  # fmt: skip
     assert {record.reason for record in skipped} == {reason}
+
+
+def test_what_ended_under_a_cap_spares_longer_lengths_with_the_cap_and_its_mechanism():
+    grid = [case(length=n, memory_cap_bytes=64 * 2**20) for n in (128, 256)]
+    records = run(grid, FakeSpawner(lambda _: under_cap(death(-9))), processes=1)
+    assert records[1].reason == "killed at length 128 under 64MiB by cgroup v2"
 
 
 def test_what_cannot_end_well_is_tried_once_only():

@@ -38,6 +38,7 @@ records = st.builds(
     st.integers(0, 1000),
     st.sampled_from(Outcome),
     reason=st.none() | st.text(min_size=1, max_size=40),
+    cap_mechanism=st.none() | st.sampled_from(["rlimit", "cgroup v1", "cuda fraction"]),
     metrics=st.dictionaries(st.sampled_from(list(METRICS)), times | st.integers(0, 2**60)),
     samples_s=st.lists(times, max_size=5).map(tuple),
     warmup_samples_s=st.lists(times, max_size=3).map(tuple),
@@ -102,6 +103,13 @@ def test_a_record_from_before_cases_could_be_compiled_is_of_a_plain_one(folder):
         writer.append(ok(case()))
     assert not {"compile", "cuda_graph"} & set(json.loads((folder / "records.jsonl").read_text()))
     assert [record.case for record in read_run(folder).records] == [case()]
+
+
+def test_what_enforced_a_cap_is_kept_and_nothing_is_said_without_one(folder):
+    capped = replace(ok(case(memory_cap_bytes=2**26)), cap_mechanism="cgroup v2")
+    write(folder, capped, ok(case()))
+    assert read_run(folder).records == (capped, ok(case()))
+    assert "cap_mechanism" not in json.loads((folder / RECORDS_FILE).read_text().splitlines()[1])
 
 
 @pytest.mark.parametrize("form", ["compile", "cuda_graph"])

@@ -10,9 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from lmn_bench.errors import CapError  # noqa: E402
 from lmn_bench.schema import ModelSpec  # noqa: E402
 from lmn_bench.subjects.build import build  # noqa: E402
-from lmn_bench.worker.caps import is_out_of_memory, memory_budget  # noqa: E402
+from lmn_bench.worker.caps import Cap, is_out_of_memory, memory_budget  # noqa: E402
 from lmn_bench.worker.memory import allocator_peak, peak_of  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -83,3 +84,23 @@ def test_a_budget_ends_with_its_block():
 @pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("shape mismatch")])
 def test_other_errors_are_not_out_of_memory(error):
     assert not is_out_of_memory(error)
+
+
+def test_a_budget_tells_what_enforces_it_and_what_was_held():
+    told = []
+    with memory_budget(64 * MIB, CPU, Cap(tell=told.append)) as applied:
+        assert told == [applied]
+    assert applied.mechanism == "rlimit"
+    assert applied.floor_bytes > MIB
+
+
+def test_without_a_budget_nothing_is_told():
+    told = []
+    with memory_budget(None, CPU, Cap(tell=told.append)) as applied:
+        assert applied is None
+    assert told == []
+
+
+def test_a_process_without_a_group_refuses_caps_by_one():
+    with pytest.raises(CapError, match="not started for memory caps by cgroup"):
+        Cap().by("cgroup")

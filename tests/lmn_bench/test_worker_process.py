@@ -5,26 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import asdict, replace
-from functools import cache
-from pathlib import Path
+from functools import cache, partial
 
 import pytest
 from bench_helpers import SMALL, case
+from process_helpers import MIB, QUICK, environ, measured_by, rogue
 
 from lmn_bench.errors import ComparisonError, SubjectError
 from lmn_bench.metrics import METRICS
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import order_tasks, run_tasks
 from lmn_bench.samples import low_latency_s
-from lmn_bench.schema import MODES, Measuring, ModelSpec, Outcome
+from lmn_bench.schema import MODES, ModelSpec, Outcome
 from lmn_bench.subjects.sizes import flops, window_flops
 from lmn_bench.subjects.traffic import bytes_moved
-
-QUICK = Measuring(
-    processes=1, timeout_s=60, time_goal_s=0.001, max_samples=3, warmup_limit_s=0.001,
-    decode_window=4, counters=False,
-)  # fmt: skip
-MIB = 2**20
 
 
 @pytest.fixture(scope="module")
@@ -36,36 +30,20 @@ def prefills(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(prefills):
     """One fork server for all tests here: it takes seconds to import torch."""
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    environ = {**os.environ, "PYTHONPATH": path, "PREFILLS": str(prefills)}
-    with ForkServer(environ) as running:
+    with ForkServer(environ(PREFILLS=str(prefills))) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def measure(server):
     """Run one case through a real child; its record."""
-
-    def one(
-        subject, mode="prefill", length=64, *, cap=None, dtype="float32", replicate=0,
-        compiled=False, **measuring,
-    ):  # fmt: skip
-        of = case(subject, mode, length, memory_cap_bytes=cap, dtype=dtype, compile=compiled)
-        tasks = [replace(order_tasks([of], 1, 0)[0], replicate=replicate)]
-        events = list(run_tasks(tasks, replace(QUICK, **measuring), 0, server))
-        return events[-1].record
-
-    return one
+    return partial(measured_by, server)
 
 
 @pytest.fixture(scope="module")
 def counted(measure):
     """A record of lmn in a mode with counters, which take seconds to start."""
     return cache(lambda mode: measure("lmn", mode, counters=True))
-
-
-def rogue(name):
-    return f"rogue_subjects:{name}"
 
 
 # ------------------------------------------------------------------------------- how a child ends
@@ -184,6 +162,30 @@ def test_64_mib_under_a_cap_of_32_are_out_of_memory_and_no_crash(measure):
 
 def test_64_mib_under_a_cap_of_72_fit(measure):
     assert measure(rogue("allocates"), cap=72 * MIB).outcome is Outcome.OK
+
+
+def test_a_capped_record_tells_the_mechanism_and_what_was_held_when_the_cap_was_set(measure):
+    record = measure(rogue("good"), cap=32 * MIB)
+    assert record.cap_mechanism == "rlimit"
+    assert record.metrics["cap_floor_bytes"] > record.metrics["floor_bytes"]
+
+
+def test_a_record_without_a_cap_tells_of_none(measure):
+    record = measure(rogue("good"))
+    assert record.cap_mechanism is None
+    assert "cap_floor_bytes" not in record.metrics
+
+
+def test_a_process_that_dies_under_a_cap_still_tells_of_it(measure):
+    record = measure(rogue("kills_itself"), cap=32 * MIB)
+    assert record.cap_mechanism == "rlimit"
+    assert record.metrics["cap_floor_bytes"] > 0
+
+
+def test_a_server_without_groups_refuses_caps_by_them(measure):
+    record = measure(rogue("good"), cap=32 * MIB, cap_mechanism="cgroup")
+    assert record.outcome is Outcome.ERROR
+    assert "not started for memory caps by cgroup" in record.reason
 
 
 # ------------------------------------------------------------------------------- what is measured
@@ -378,9 +380,8 @@ def test_what_torch_cannot_compile_is_skipped_with_the_reason(measure):
 
 
 def test_without_a_compiler_a_compiled_case_is_skipped_with_the_reason():
-    here = str(Path(__file__).parent)
     of = case(rogue("no_decode"), compile=True)
-    with ForkServer({**os.environ, "PYTHONPATH": here, "CXX": "no-such-compiler"}) as server:
+    with ForkServer(environ(CXX="no-such-compiler")) as server:
         record = list(run_tasks(order_tasks([of], 1, 0), QUICK, 0, server))[-1].record
     assert record.outcome is Outcome.SKIPPED
     assert record.reason == (

@@ -1,0 +1,51 @@
+"""Single cases through real children of a real fork server."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench_helpers import case
+
+from lmn_bench.run.process import ForkServer
+from lmn_bench.run.schedule import Finished, order_tasks, run_tasks
+from lmn_bench.schema import Measuring, Record
+
+QUICK = Measuring(
+    processes=1, timeout_s=60, time_goal_s=0.001, max_samples=3, warmup_limit_s=0.001,
+    decode_window=4, counters=False,
+)  # fmt: skip
+MIB = 2**20
+
+
+def environ(**more: str) -> dict[str, str]:
+    """Ours, with the models that misbehave where a server finds them."""
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
+def rogue(name: str) -> str:
+    """One of the models that misbehave."""
+    return f"rogue_subjects:{name}"
+
+
+def measured_by(
+    server: ForkServer,
+    subject: str,
+    mode: str = "prefill",
+    length: int = 64,
+    *,
+    cap: int | None = None,
+    dtype: str = "float32",
+    replicate: int = 0,
+    compiled: bool = False,
+    **measuring: Any,
+) -> Record:
+    """Run one case through a child of this server; its record."""
+    of = case(subject, mode, length, memory_cap_bytes=cap, dtype=dtype, compile=compiled)
+    tasks = [replace(order_tasks([of], 1, 0)[0], replicate=replicate)]
+    *_, last = run_tasks(tasks, replace(QUICK, **measuring), 0, server)
+    assert isinstance(last, Finished)
+    return last.record
