@@ -20,7 +20,15 @@ from pydantic_core import PydanticCustomError
 
 from lmn_bench.errors import LmnBenchError, nearest_hint
 from lmn_bench.metrics import METRICS
-from lmn_bench.schema import DEVICES, DTYPES, LAWS, MODES, Measuring, Sweep
+from lmn_bench.schema import (
+    CAP_MECHANISMS,
+    DEVICES,
+    DTYPES,
+    LAWS,
+    MODES,
+    Measuring,
+    Sweep,
+)
 from lmn_bench.subjects.names import BUILTIN
 from lmn_bench.units import parse_lengths, parse_memory_cap
 
@@ -138,6 +146,7 @@ class _MeasuringTable(_Table):
     counters: bool | None = None
     memory_timeline: bool | None = None
     ceilings: bool | None = None
+    cap_mechanism: Annotated[str, _one_of("cap mechanism", CAP_MECHANISMS)] | None = None
 
 
 class _ClaimTable(_Table):

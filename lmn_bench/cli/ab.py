@@ -42,10 +42,11 @@ DEFAULT_SUITE = "ci"
 def command(
     base: str | None, base_python: str | None, suite: str, models: str | None, modes: str | None,
     lengths: str | None, device: str | None, threads: str | None, memory_cap: str | None,
-    settings: tuple[str, ...], margin: str, metrics: tuple[str, ...], allowed: tuple[str, ...],
-    time_limit: float, counters_only: bool, seed: int | None, plant_slowdown: str | None,
-    quiet: bool, fail_on: str, markdown: Path | None, html: Path | None, junit: Path | None,
-    everything: bool, as_json: bool, results: Path, more: tuple[str, ...],
+    cap_mechanism: str | None, settings: tuple[str, ...], margin: str, metrics: tuple[str, ...],
+    allowed: tuple[str, ...], time_limit: float, counters_only: bool, seed: int | None,
+    plant_slowdown: str | None, quiet: bool, fail_on: str, markdown: Path | None,
+    html: Path | None, junit: Path | None, everything: bool, as_json: bool, results: Path,
+    more: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Say whether the working tree is slower, larger or broken against a base.
 
@@ -69,7 +70,8 @@ def command(
     from lmn_bench.cli.verdict import Outputs
 
     chosen = {"--models": models, "--modes": modes, "--lengths": lengths, "--device": device,
-              "--threads": threads, "--memory-cap": memory_cap}  # fmt: skip
+              "--threads": threads, "--memory-cap": memory_cap,
+              "--cap-mechanism": cap_mechanism}  # fmt: skip
     overrides = [*overrides_of(chosen, None, settings), *_more(more)]
     if math.isnan(time_limit):
         raise UsageError("--time-limit nan: expected seconds")

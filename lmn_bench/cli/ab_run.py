@@ -26,11 +26,12 @@ from lmn_bench.cli.verdict import Outputs, conclude, exit_code
 from lmn_bench.cli.versions import Version, base_version, require_difference, working_version
 from lmn_bench.errors import ComparisonError, ExitCode, SubjectError
 from lmn_bench.gates import ARMS, GateInfo, save_gate
-from lmn_bench.plan import runnable
+from lmn_bench.plan import all_cases, runnable
 from lmn_bench.report.compared.data import comparison_json
 from lmn_bench.report.compared.markdown import comparison_markdown
 from lmn_bench.report.compared.page import comparison_page
 from lmn_bench.report.facts import warning_lines
+from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import Case, Environment, RunInfo, Suite
 from lmn_bench.store import finish_run, new_run_id, save
@@ -69,7 +70,8 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
         versions = {"base": base, "null": base, "new": new}
         if request.counters_only:
             del versions["null"]
-        servers = stack.enter_context(Servers(versions, _environ(request)))
+        caps = mechanism_for(suite.measuring, all_cases(suite))
+        servers = stack.enter_context(Servers(versions, _environ(request), caps))
         try:
             cases = _cases(suite, environment, servers.running(), base.name, request)
         except ComparisonError as error:

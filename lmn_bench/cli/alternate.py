@@ -25,7 +25,7 @@ from lmn_bench.errors import ComparisonError, WorkerError
 from lmn_bench.gates import ARMS
 from lmn_bench.run.blocks import Blocks, Ended, Step
 from lmn_bench.run.process import ForkServer
-from lmn_bench.schema import Case, Measuring, Record, RunInfo
+from lmn_bench.schema import DEFAULT_CAP_MECHANISM, Case, Measuring, Record, RunInfo
 from lmn_bench.store import RecordWriter, create_run
 
 # Processes forked from one server share its layout in memory, and with it an arm's luck: what
@@ -99,9 +99,13 @@ class Servers:
     """A server for each arm, started when first asked for. Use it as a context manager."""
 
     def __init__(
-        self, versions: Mapping[str, Version], environ: Mapping[str, Mapping[str, str]]
+        self,
+        versions: Mapping[str, Version],
+        environ: Mapping[str, Mapping[str, str]],
+        cap_mechanism: str = DEFAULT_CAP_MECHANISM,
     ) -> None:
         self._versions = versions
+        self._cap_mechanism = cap_mechanism
         self._environ = environ
         self._stack = ExitStack()
         self._running: dict[str, ForkServer] = {}
@@ -121,7 +125,7 @@ class Servers:
         if not self._running:
             for arm, version in self._versions.items():
                 environ = {**os.environ, **self._environ.get(arm, {})}
-                server = ForkServer(environ, version.installation)
+                server = ForkServer(environ, version.installation, self._cap_mechanism)
                 self._running[arm] = self._stack.enter_context(server)
                 with self._named(version):
                     server.launch()

@@ -1,4 +1,4 @@
-"""`lmn-bench env`: facts of the machine, what would disturb a measurement, and its ceilings."""
+"""`lmn-bench env`: facts of the machine, its memory caps, what would disturb, its ceilings."""
 
 from __future__ import annotations
 
@@ -21,18 +21,22 @@ from lmn_bench.schema import DTYPES, Ceiling, Environment
 def command(ceilings: bool, threads: int | None, as_json: bool) -> None:
     """Show the machine's facts and what would disturb a measurement."""
     from lmn_bench.environment import read_environment
-    from lmn_bench.report.facts import ceiling_rows, environment_rows, warning_lines
+    from lmn_bench.report.facts import cap_rows, ceiling_rows, environment_rows, warning_lines
+    from lmn_bench.run.caps import cap_mechanisms
 
     if threads is not None and not ceilings:
         raise UsageError("--threads is for --ceilings", "lmn-bench env --ceilings --threads 1")
     environment = read_environment()
     found = _measured(environment, threads or environment.logical_cores) if ceilings else ()
+    caps = cap_mechanisms(with_cuda=bool(environment.gpus))
     if as_json:
         measured = {"ceilings": [asdict(ceiling) for ceiling in found]} if ceilings else {}
-        print_json({**asdict(environment), **measured})
+        told = [asdict(cap) for cap in caps]
+        print_json({**asdict(environment), "cap_mechanisms": told, **measured})
         return
     console = stdout_console()
-    for name, value in [*environment_rows(environment), *ceiling_rows(found)]:
+    rows = [*environment_rows(environment), *cap_rows(caps), *ceiling_rows(found)]
+    for name, value in rows:
         console.print(f"{name:<16} {value}", markup=False, soft_wrap=True)
     for line in warning_lines(environment) or ["quiet: nothing found that would disturb"]:
         console.print(line, markup=False, soft_wrap=True)

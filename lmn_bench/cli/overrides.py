@@ -19,6 +19,7 @@ _KEY_OF_OPTION = {
     "--device": "device",
     "--threads": "threads",
     "--memory-cap": "memory_cap",
+    "--cap-mechanism": "cap_mechanism",
 }
 
 
@@ -41,6 +42,9 @@ def overrides_of(
             continue
         key = _KEY_OF_OPTION[option]
         value: Any = text if key == "lengths" else _items(option, text)
+        if key in MEASURING_KEYS:
+            # One for the whole run, where axes take lists.
+            value = text.strip()
         if key == "threads":
             value = [_whole_number(option, item) for item in value]
         found.append(Override(option, key, value))

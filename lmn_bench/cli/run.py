@@ -38,6 +38,7 @@ def command(
     device: str | None,
     threads: str | None,
     memory_cap: str | None,
+    cap_mechanism: str | None,
     processes: int | None,
     counters_only: bool,
     settings: tuple[str, ...],
@@ -64,7 +65,7 @@ def command(
 
     overrides = overrides_of(
         {"--models": models, "--modes": modes, "--lengths": lengths, "--device": device,
-         "--threads": threads, "--memory-cap": memory_cap},
+         "--threads": threads, "--memory-cap": memory_cap, "--cap-mechanism": cap_mechanism},
         processes, settings, counters_only=counters_only,
     )  # fmt: skip
     if resume is not None:

@@ -17,13 +17,14 @@ from lmn_bench.cli.progress import Progress
 from lmn_bench.cli.reports import save_page, summed_up
 from lmn_bench.environment import is_supported, read_environment
 from lmn_bench.errors import DeviceError, ExitCode, StoreError, UsageError
-from lmn_bench.plan import PlannedCase, plan, runnable
+from lmn_bench.plan import PlannedCase, all_cases, plan, runnable
 from lmn_bench.report.document import Document
 from lmn_bench.report.facts import warning_lines
 from lmn_bench.report.markdown import render_markdown
 from lmn_bench.report.page import document_of
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_answers, render_document
+from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks, skipped
 from lmn_bench.schema import Environment, Outcome, RunInfo, Suite
@@ -70,7 +71,7 @@ def new_sweep(
     suite = load_suite(find_suite(suite_name), overrides)
     environment = checked_environment(overrides)
     seed = secrets.randbelow(2**32) if seed is None else seed
-    with ForkServer() as server:
+    with server_for(suite) as server:
         planned = plan_here(suite, environment, server)
         _probe_user_subjects(server, planned)
         # Rates need times: without them a ceiling has nothing to stand beside.
@@ -86,6 +87,8 @@ def new_sweep(
             command=("lmn-bench", *map(shlex.quote, sys.argv[1:])),
             ceilings=ceilings,
         )
+        # What it refuses, memory caps for one, it refuses before there is a folder.
+        _ = server.software
         folder = create_run(results, info)
         return _measure(StoredRun(folder, info, ()), planned, server, quiet=quiet, as_json=as_json)
 
@@ -112,7 +115,7 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
             f"warning: records.jsonl line {bad.number} set aside: {bad.reason}", markup=False
         )
     run = repair(run)
-    with ForkServer() as server:
+    with server_for(run.info.suite) as server:
         planned = plan_here(run.info.suite, environment, server)
         _probe_user_subjects(server, planned)
         return _measure(run, planned, server, quiet=quiet, as_json=as_json)
@@ -209,6 +212,11 @@ def checked_environment(overrides: Sequence[Override]) -> Environment:
             "leave out --device: what a suite lists and a machine lacks is skipped",
         )
     return environment
+
+
+def server_for(suite: Suite) -> ForkServer:
+    """A server that can enforce the memory caps of a suite as it says."""
+    return ForkServer(cap_mechanism=mechanism_for(suite.measuring, all_cases(suite)))
 
 
 def plan_here(suite: Suite, environment: Environment, server: ForkServer) -> list[PlannedCase]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmn_bench.schema import Ceiling, Environment
+from lmn_bench.schema import CapMechanism, Ceiling, Environment
 from lmn_bench.units import format_bytes, format_value
 
 
@@ -35,6 +35,14 @@ def environment_rows(environment: Environment) -> list[tuple[str, str]]:
     if not environment.gpus:
         rows.append(("GPU", "none (no NVIDIA driver answers)"))
     return rows
+
+
+def cap_rows(mechanisms: Sequence[CapMechanism]) -> list[tuple[str, str]]:
+    """Name and state of every mechanism of memory caps."""
+    states = {True: "", False: "not available, "}
+    return [
+        ("memory cap", f"{one.name}: {states[one.available]}{one.detail}") for one in mechanisms
+    ]
 
 
 def ceiling_rows(ceilings: Sequence[Ceiling]) -> list[tuple[str, str]]:

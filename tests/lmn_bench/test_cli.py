@@ -132,6 +132,7 @@ def test_the_version_is_told(cli):
         (["run", "--device", "cudaa"], ["--device", "did you mean 'cuda'?"]),
         (["run", "--memory-cap", "12 parsec"], ["--memory-cap", "cannot read '12 parsec'"]),
         (["run", "--memory-cap", "1B"], ["--memory-cap", "nothing can run under"]),
+        (["run", "--cap-mechanism", "ram"], ["--cap-mechanism", "unknown cap mechanism 'ram'"]),
         (["run", "--processes", "0"], ["--processes", "0 is not in the range"]),
         (["run", "--counters-only", "--processes", "2"], ["--counters-only and --processes"]),
         (["run", "--counters-only", "--set", "timing=true"], ["--counters-only and --set timing"]),
@@ -310,6 +311,13 @@ def test_env_tells_the_machine_as_json_too(cli):
     assert code == 0
     assert facts["cpu_model"] in text
     assert facts["logical_cores"] >= 1
+
+
+def test_env_tells_every_mechanism_of_memory_caps_or_why_it_lacks(cli):
+    _, text, _ = cli("env")
+    found = json.loads(cli("env", "--json")[1])["cap_mechanisms"]
+    assert [one["name"] for one in found] == ["rlimit", "cgroup", "cuda fraction"]
+    assert all(one["detail"] in text for one in found)
 
 
 def test_env_measures_ceilings_when_asked(cli):

@@ -378,6 +378,10 @@ def test_an_option_takes_the_place_of_the_suites_values(option, text, axis, valu
     assert getattr(with_options((option, text)).sweeps[0], axis) == values
 
 
+def test_the_mechanism_of_caps_from_the_command_line_wins():
+    assert with_options(("--cap-mechanism", "cgroup")).measuring.cap_mechanism == "cgroup"
+
+
 def test_processes_from_the_command_line_win():
     assert with_options(processes=3).measuring.processes == 3
 
@@ -404,6 +408,7 @@ def test_set_reads_numbers_words_lists_and_ranges(setting, axis, values):
         ("time_goal_s=0.5", "time_goal_s", 0.5),
         ("counters=false", "counters", False),
         ("max-samples=7", "max_samples", 7),
+        ("cap_mechanism=cgroup", "cap_mechanism", "cgroup"),
     ],
 )
 def test_set_reaches_measuring_too(setting, key, value):
@@ -452,6 +457,7 @@ def test_modes_that_cannot_be_kept_are_told_by_option(mode, words, hint):
         ("--device", "tpu", "unknown device 'tpu'"),
         ("--threads", "0", "greater than or equal to 1"),
         ("--memory-cap", "big", "cannot read 'big'"),
+        ("--cap-mechanism", "cgruop", "unknown cap mechanism 'cgruop'"),
     ],
 )
 def test_a_mistake_in_an_option_is_told_once_by_the_options_name(option, text, words):
