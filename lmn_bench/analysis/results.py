@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,29 @@ from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Outcome, Record
 
+# What is said of a case that ended well under its memory cap.
+FITS = "fits"
 # What is said of values that are NaN or infinite.
 UNUSABLE = "is no finite number"
 TIME_UNITS = ("s", "token/s")
+_CAP_FLOOR = "cap_floor_bytes"
+
+
+@dataclass(frozen=True)
+class CapResult:
+    """How a case fared under its memory cap.
+
+    Attributes:
+        budget_bytes: what it was allowed on top of what its process held.
+        mechanism: what enforced that (see `Record.cap_mechanism`); None where no record tells.
+        floor_bytes: what its processes held when the cap was set, the median; None likewise.
+        verdict: "fits", or how it ended: "out_of_memory", "killed", …
+    """
+
+    budget_bytes: int
+    mechanism: str | None
+    floor_bytes: float | None
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -27,12 +48,14 @@ class CaseResult:
         outcome: `ok` if any process was; otherwise the first thing that went wrong.
         reason: why it wasn't ok, or which of its processes or values weren't.
         values: metric -> one value per ok process, in order of replicates; all finite.
+        cap: how it fared under its memory cap; None without one.
     """
 
     case: Case
     outcome: Outcome
     reason: str | None
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    cap: CapResult | None = None
 
     def estimate(self, metric: str) -> Estimate | None:
         """Median over processes with its interval; a count that is exact has no interval."""
@@ -128,7 +151,8 @@ def _case_result(case: Case, records: Sequence[Record], limit_s: float | None) -
     if not good:
         # A later replicate may be skipped because of what the first one ran into.
         worst = next((r for r in ordered if r.outcome is not Outcome.SKIPPED), ordered[0])
-        return CaseResult(case, worst.outcome, worst.reason)
+        cap = _cap_result(case, ordered, worst.outcome)
+        return CaseResult(case, worst.outcome, worst.reason, cap=cap)
     failed = next((record for record in ordered if record.outcome is not Outcome.OK), None)
     timed = good if limit_s is None else [r for r in good if not is_disturbed(r, limit_s)]
     values: dict[str, list[float]] = {}
@@ -147,4 +171,19 @@ def _case_result(case: Case, records: Sequence[Record], limit_s: float | None) -
         for key, count in unusable.items()
     ]
     kept = {k: tuple(v) for k, v in values.items()}
-    return CaseResult(case, Outcome.OK, "; ".join(reasons) or None, kept)
+    cap = _cap_result(case, ordered, Outcome.OK)
+    return CaseResult(case, Outcome.OK, "; ".join(reasons) or None, kept, cap)
+
+
+def _cap_result(case: Case, records: Sequence[Record], outcome: Outcome) -> CapResult | None:
+    if case.memory_cap_bytes is None:
+        return None
+    # Those that were skipped came to no cap.
+    mechanism = next((r.cap_mechanism for r in records if r.cap_mechanism is not None), None)
+    floors = [r.metrics[_CAP_FLOOR] for r in records if _CAP_FLOOR in r.metrics]
+    return CapResult(
+        case.memory_cap_bytes,
+        mechanism,
+        statistics.median(floors) if floors else None,
+        FITS if outcome is Outcome.OK else outcome.value,
+    )

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from lmn_bench.analysis.crossover import Comparison, Crossover, crossover
-from lmn_bench.analysis.results import UNUSABLE, ResultSet
+from lmn_bench.analysis.results import UNUSABLE, CaseResult, ResultSet
 from lmn_bench.report.courses import course
 from lmn_bench.report.findings import Findings
-from lmn_bench.report.words import crossing_words, free_settings, own_subject, where
+from lmn_bench.report.words import (
+    cap_label,
+    cap_mechanisms,
+    crossing_words,
+    free_settings,
+    own_subject,
+    where,
+)
 from lmn_bench.schema import Case, Outcome
-from lmn_bench.units import format_cap, format_length, format_ratio
+from lmn_bench.units import format_length, format_ratio
 
 # The rival that every mode is answered against first; the others share a sentence.
 RIVAL = "transformer"
@@ -58,13 +65,15 @@ def _lacking(results: ResultSet, timed: bool) -> Iterator[str]:
 
 
 def _limit_answers(results: ResultSet) -> Iterator[str]:
-    """For example: under 16MiB prefill takes 4,096 tokens with lmn, 2,048 with transformer."""
+    """For example: under 16MiB by rlimit prefill takes 4,096 tokens with lmn, 512 with gru."""
     for setting in results.settings():
         if setting.memory_cap_bytes is None:
             continue
-        said = []
+        said: list[str] = []
+        tried: list[CaseResult] = []
         for subject in dict.fromkeys((own_subject(results.subjects(setting)), RIVAL)):
             series = results.series(setting, subject)
+            tried += series.values()
             fitting = [n for n, result in series.items() if result.outcome is Outcome.OK]
             if any(result.outcome is not Outcome.SKIPPED for result in series.values()):
                 most = f"{format_length(max(fitting))} tokens" if fitting else "none of the lengths"
@@ -72,7 +81,7 @@ def _limit_answers(results: ResultSet) -> Iterator[str]:
                 said.append(f"{most}{more} with {subject}")
         if not said:
             continue
-        cap = format_cap(setting.memory_cap_bytes)
+        cap = cap_label(setting.memory_cap_bytes, cap_mechanisms(tried))
         yield f"{_MODE_WORD[setting.mode]} under a cap of {cap} takes {', '.join(said)}."
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lmn_bench.analysis.results import CaseResult
+from lmn_bench.analysis.results import FITS, CaseResult
 from lmn_bench.report.chart import Chart, Panel, Point, Series
 from lmn_bench.report.sources import Source, stop
-from lmn_bench.report.words import setting_title, without_cap
+from lmn_bench.report.words import cap_label, cap_mechanisms, setting_title, without_cap
 from lmn_bench.schema import Outcome
-from lmn_bench.units import format_bytes, format_cap
+from lmn_bench.units import format_bytes
 
 FLOOR, PARAMETERS, STATE, WORKING, REST = (
     "process floor", "parameters", "state", "working set", "other",
@@ -88,8 +88,8 @@ def caps_charts(groups: Sequence[Sequence[Source]], key: str) -> Iterator[Chart]
             key=f"{key}{number}-fits",
             title=f"What fits under a memory cap · {setting_title(without_cap(first))}",
             reading=(
-                "A filled mark is a length that finished under the cap, × one that did not, with "
-                "how it ended; a small hollow mark was not tried any more."
+                "A filled mark is a length that fits under the cap, × one that does not, with how "
+                "it ended; a small hollow mark was not tried any more."
             ),
             kind="strip",
             x_title="context (tokens)" if first.mode == "decode" else "length (tokens)",
@@ -102,11 +102,13 @@ def caps_charts(groups: Sequence[Sequence[Source]], key: str) -> Iterator[Chart]
 
 def _cap_panel(source: Source) -> Panel:
     points, stops = [], []
-    for name, result in source.cases():
+    cases = list(source.cases())
+    for name, result in cases:
         if result.outcome is Outcome.OK:
-            points.append(Point(name, result.case.length, 1.0, hint="finished"))
+            points.append(Point(name, result.case.length, 1.0, hint=FITS))
         else:
             stops.append(stop(name, result))
     label = f" · {source.label}" if source.label else ""
-    cap = format_cap(source.setting.memory_cap_bytes)
+    by = cap_mechanisms(result for _, result in cases)
+    cap = cap_label(source.setting.memory_cap_bytes, by)
     return Panel(f"cap {cap}{label}", tuple(points), stops=tuple(stops))

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from lmn_bench.analysis.results import result_set
+from lmn_bench.analysis.results import FITS, result_set
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.report.facts import ceiling_rows, environment_rows, warning_lines
 from lmn_bench.report.tables import failures_section
+from lmn_bench.report.words import cap_label
 from lmn_bench.schema import Outcome, Record, RunInfo
 from lmn_bench.store import BadLine
 from lmn_bench.units import format_seconds, format_value
@@ -76,6 +77,7 @@ def _case_section(case_id: str, records: Sequence[Record]) -> Section:
         for record in records
         if record.reason
     ]
+    sentences += [f"process {r.replicate}: {_cap(r)}" for r in records if r.cap_mechanism]
     sentences += [f"process {r.replicate}: {text}" for r in records for text in r.warnings]
     sentences += [
         f"process {record.replicate}, resident memory over time: {_timeline(record)}"
@@ -84,6 +86,14 @@ def _case_section(case_id: str, records: Sequence[Record]) -> Section:
     ]
     table = Table("", columns, tuple(rows))
     return Section(case_id, sentences=tuple(sentences), tables=(table,))
+
+
+def _cap(record: Record) -> str:
+    """How one process fared under its cap: fits 64MiB by rlimit on top of 211 MiB."""
+    verdict = FITS if record.outcome is Outcome.OK else f"{record.outcome.value} under"
+    floor = format_value(record.metrics.get("cap_floor_bytes"), "B")
+    cap = cap_label(record.memory_cap_bytes, [record.cap_mechanism or ""])
+    return f"{verdict} {cap} on top of {floor}"
 
 
 def _value(record: Record, key: str) -> str:

@@ -8,6 +8,7 @@ from lmn_bench.analysis.results import quiet_settings
 from lmn_bench.disturbance import DISTURBED, ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.report.document import Section, Table
 from lmn_bench.report.facts import ceiling_rows, environment_rows
+from lmn_bench.report.words import cap_sentences
 from lmn_bench.schema import Environment, Record, RunInfo
 
 METHOD = "Method"
@@ -39,6 +40,7 @@ def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Se
         )
         + f"lmn-bench {environment.lmn_bench}, torch {environment.torch}, "
         f"Python {environment.python}{_git(environment)}.",
+        *cap_sentences(dict.fromkeys(r.cap_mechanism for r in records if r.cap_mechanism)),
         *disturbed_sentences(records),
         *(f"Noise: {w.message}; {w.hint}." for w in environment.warnings),
     ]

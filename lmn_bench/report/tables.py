@@ -13,6 +13,8 @@ from lmn_bench.report.rates import achieved_table
 from lmn_bench.report.words import (
     OWN_SUBJECT,
     SHORT_OUTCOME,
+    cap_label,
+    cap_mechanisms,
     capped_groups,
     crossing_words,
     model_words,
@@ -168,6 +170,12 @@ def limits_tables(results: ResultSet) -> tuple[Table, ...]:
         lengths = sorted({n for setting in group for n in results.lengths(setting)})
         subjects = list(dict.fromkeys(s for setting in group for s in results.subjects(setting)))
         by_cap = {setting.memory_cap_bytes: setting for setting in group}
+        used = cap_mechanisms(
+            result
+            for setting in group
+            for subject in results.subjects(setting)
+            for result in results.series(setting, subject).values()
+        )
         rows = [
             (subject, *(_longest(results, by_cap.get(cap), subject) for cap in caps))
             for subject in subjects
@@ -178,8 +186,9 @@ def limits_tables(results: ResultSet) -> tuple[Table, ...]:
                 ("model", *(format_cap(cap) for cap in caps)),
                 tuple(rows),
                 f"Lengths tried: {format_length(lengths[0])} to {format_length(lengths[-1])}; "
-                "≥: the longest one tried fits. The cap counts what a call allocates beyond the "
-                "process with its model: input, state and working memory.",
+                "≥: the longest one tried fits. The cap counts what a call takes beyond the "
+                "process with its model: input, state and working memory."
+                + (f" It is enforced by {', '.join(used)} (see Method)." if used else ""),
             )
         )
     return tuple(tables)
@@ -239,7 +248,7 @@ def failures_section(results: ResultSet) -> Section | None:
     for result in results.cases:
         if result.outcome is not Outcome.OK or result.reason:
             case = result.case
-            cap = f"cap {format_cap(case.memory_cap_bytes)}"
+            cap = f"cap {cap_label(case.memory_cap_bytes, cap_mechanisms([result]))}"
             where = ", ".join((case.device, cap, *case.forms))
             key = (result.outcome.value, result.reason or "", where)
             grouped.setdefault(key, []).append(case)

@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 
 from lmn_bench.analysis.claims import judge
-from lmn_bench.analysis.results import ResultSet
+from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import SCHEMA, RunInfo
 
 COLUMNS = (
     "case_id", "subject", "mode", "device", "length", "batch", "dtype", "threads",
-    "memory_cap_bytes", "width", "heads", "layers", "banks", "expansion", "compile",
-    "cuda_graph", "outcome", "reason",
+    "memory_cap_bytes", "cap_mechanism", "cap_floor_bytes", "cap_verdict",
+    "width", "heads", "layers", "banks", "expansion", "compile", "cuda_graph", "outcome", "reason",
     "metric", "unit", "median", "low", "high", "confidence", "processes",
 )  # fmt: skip
 
@@ -26,7 +26,8 @@ def tidy(results: ResultSet) -> pd.DataFrame:
     """One row per case and metric; a case without results has one row with no metric."""
     frame = pd.DataFrame.from_records(list(_rows(results)), columns=COLUMNS)
     # Missing whole numbers stay missing; they don't turn every cap into a float.
-    return frame.astype({"memory_cap_bytes": "Int64", "processes": "Int64"})
+    whole = ("memory_cap_bytes", "cap_floor_bytes", "processes")
+    return frame.astype(dict.fromkeys(whole, "Int64"))
 
 
 def render_csv(results: ResultSet) -> str:
@@ -73,6 +74,7 @@ def _run_data(info: RunInfo, results: ResultSet) -> dict[str, Any]:
                 **asdict(result.case),
                 "outcome": result.outcome,
                 "reason": result.reason,
+                "cap": None if result.cap is None else asdict(result.cap),
                 "metrics": metrics,
             }
         )
@@ -85,9 +87,9 @@ def _rows(results: ResultSet) -> Iterator[tuple[Any, ...]]:
         case, model = result.case, result.case.model
         shared = (
             case.id, case.subject, case.mode, case.device, case.length, case.batch, case.dtype,
-            case.threads, case.memory_cap_bytes, model.width, model.heads, model.layers,
-            model.banks, model.expansion, case.compile, case.cuda_graph, result.outcome.value,
-            result.reason,
+            case.threads, case.memory_cap_bytes, *_capped(result),
+            model.width, model.heads, model.layers, model.banks, model.expansion,
+            case.compile, case.cuda_graph, result.outcome.value, result.reason,
         )  # fmt: skip
         if not result.values:
             yield (*shared, *(None,) * 7)
@@ -96,3 +98,12 @@ def _rows(results: ResultSet) -> Iterator[tuple[Any, ...]]:
             if estimate is not None:
                 yield (*shared, key, METRICS[key].unit, estimate.value, estimate.low,
                        estimate.high, estimate.confidence, estimate.count)  # fmt: skip
+
+
+def _capped(result: CaseResult) -> tuple[Any, ...]:
+    """Mechanism, floor and verdict of a memory cap."""
+    cap = result.cap
+    if cap is None:
+        return (None, None, None)
+    floor = None if cap.floor_bytes is None else round(cap.floor_bytes)
+    return (cap.mechanism, floor, cap.verdict)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from lmn_bench.analysis.crossing import Crossing
-from lmn_bench.analysis.results import ResultSet
+from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.schema import Case, Environment, ModelSpec, Outcome
 from lmn_bench.units import format_bytes, format_cap, format_length, format_number
 
@@ -21,6 +21,17 @@ SHORT_OUTCOME = {
     Outcome.ERROR: "error",
     Outcome.INCORRECT: "wrong",
     Outcome.SKIPPED: "skipped",
+}
+# What a memory cap counts by each mechanism, and what happens at the budget.
+CAP_METHODS = {
+    "rlimit": "RLIMIT_DATA; what is asked for counts, touched or not, and beyond the budget an "
+    "allocation fails: out_of_memory",
+    "cgroup v1": "memory.limit_in_bytes, without swap; what is used counts, with files read and "
+    "page tables, and beyond the budget the kernel kills the process: killed",
+    "cgroup v2": "memory.max, without swap; what is used counts, with files read and page tables, "
+    "and beyond the budget the kernel kills the process: killed",
+    "cuda fraction": "emulated on torch's allocator; context and libraries do not count, and the "
+    "GPU stays as large as it is: out_of_memory",
 }
 # Words that mark a bad end; they are coloured too, but the word alone says it.
 BAD_WORDS = ("OOM", "timeout", "killed", "error", "wrong", "✗")
@@ -50,6 +61,23 @@ def free_settings(results: ResultSet) -> list[Case]:
 def without_cap(setting: Case) -> Case:
     """The setting that several caps share."""
     return replace(setting, memory_cap_bytes=None)
+
+
+def cap_label(budget_bytes: int | None, mechanisms: Sequence[str] = ()) -> str:
+    """A cap in a few words, with what enforced it as far as that is known: 64MiB by rlimit."""
+    return format_cap(budget_bytes) + (f" by {', '.join(mechanisms)}" if mechanisms else "")
+
+
+def cap_mechanisms(results: Iterable[CaseResult]) -> list[str]:
+    """What enforced the memory caps of these cases, each once."""
+    told = (result.cap.mechanism for result in results if result.cap is not None)
+    return list(dict.fromkeys(mechanism for mechanism in told if mechanism is not None))
+
+
+def cap_sentences(mechanisms: Iterable[str]) -> list[str]:
+    """What each of these mechanisms counts and does."""
+    known = (name for name in mechanisms if name in CAP_METHODS)
+    return [f"Memory caps by {name}: {CAP_METHODS[name]}." for name in known]
 
 
 def setting_title(setting: Case) -> str:

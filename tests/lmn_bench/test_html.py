@@ -160,6 +160,9 @@ def test_what_fits_under_a_cap_is_drawn():
     kinds = {(row["s"], row["n"]): row["kind"] for row in capped["datasets"]["marks"]}
     assert kinds["lmn", 128] == "ok"
     assert kinds["lmn", 256] == "failed"
+    words = {(row["s"], row["n"]): row["t"] for row in capped["datasets"]["marks"]}
+    assert words["lmn", 128] == "fits"
+    assert words["lmn", 256] == "out of memory"
 
 
 # ------------------------------------------------------------------------------- data

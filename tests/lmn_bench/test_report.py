@@ -300,6 +300,45 @@ def test_under_a_cap_the_longest_length_that_fits_is_told():
     }  # fmt: skip
 
 
+def by(mechanism, records):
+    """The same records under caps that this enforced, 200 MiB being held before."""
+    return [
+        replace(r, cap_mechanism=mechanism, metrics={**r.metrics, "cap_floor_bytes": 200 * 2**20})
+        for r in records
+    ]
+
+
+KILLED = [
+    *by("cgroup v2", series("lmn", flat, lengths=(64,), memory_cap_bytes=CAP)),
+    *by("cgroup v2", [failed(case("lmn", length=128, memory_cap_bytes=CAP), Outcome.KILLED)]),
+]
+
+
+def test_a_report_says_by_what_caps_are_enforced_and_what_that_counts():
+    document = document_of(KILLED)
+    assert any("under a cap of 64MiB by cgroup v2" in answer for answer in document.answers)
+    said = words_of(document)
+    assert "enforced by cgroup v2 (see Method)" in said
+    assert "Memory caps by cgroup v2: memory.max, without swap" in said
+    assert "cpu, cap 64MiB by cgroup v2" in said
+
+
+def test_a_cap_on_cuda_is_said_to_be_emulated():
+    records = by("cuda fraction", series("lmn", flat, device="cuda", memory_cap_bytes=CAP))
+    assert "emulated on torch's allocator" in words_of(document_of(records))
+
+
+def test_a_report_of_records_that_tell_no_mechanism_names_none():
+    said = words_of(document_of(CAPPED))
+    assert "enforced by" not in said
+    assert "Memory caps by" not in said
+
+
+def test_the_end_at_a_cap_is_told_beside_the_longest_length_that_fits():
+    rows = table_of(KILLED, "longest length that fits")
+    assert rows["lmn"]["64MiB"] == "64 (killed)"
+
+
 def test_what_was_not_tried_under_a_cap_is_not_told():
     records = [
         *series("lmn", flat, lengths=(64, 128)),
@@ -415,6 +454,22 @@ def test_json_holds_the_run_and_every_case_with_its_metrics():
     assert (bad["outcome"], bad["metrics"]) == ("out_of_memory", {})
 
 
+def test_json_tells_mechanism_budget_floor_and_verdict_of_every_cap():
+    data = json.loads(render_json(run_info(), result_set([*KILLED, ok(case())])))
+    assert [one["cap"] for one in data["cases"]] == [
+        {"budget_bytes": CAP, "mechanism": "cgroup v2", "floor_bytes": 200 * 2**20,
+         "verdict": verdict}
+        for verdict in ("fits", "killed")
+    ] + [None]  # fmt: skip
+
+
+def test_csv_tells_the_verdict_of_every_cap():
+    rows = list(csv.DictReader(io.StringIO(render_csv(result_set([*KILLED, ok(case())])))))
+    told = {(r["cap_mechanism"], r["cap_floor_bytes"], r["cap_verdict"]) for r in rows}
+    floor = str(200 * 2**20)
+    assert told == {("cgroup v2", floor, "fits"), ("cgroup v2", floor, "killed"), ("", "", "")}
+
+
 # ------------------------------------------------------------------------------- plan and show
 
 
@@ -450,6 +505,12 @@ def test_show_of_a_case_sets_its_processes_side_by_side():
     (table,) = document.sections[0].tables
     assert table.columns == ("metric", "process 0", "process 1")
     assert ("latency", "1.00 ms", "2.00 ms") in table.rows
+
+
+def test_show_of_a_case_says_how_each_process_fared_under_its_cap():
+    said = [text for one in inspect_cases(run_info(), KILLED).sections for text in one.sentences]
+    assert "process 0: fits 64MiB by cgroup v2 on top of 200 MiB" in said
+    assert "process 0: killed under 64MiB by cgroup v2 on top of 200 MiB" in said
 
 
 def test_the_machine_is_told_with_its_gpus():

@@ -46,8 +46,7 @@ def strip_specs(chart: Chart, *, interactive: bool) -> list[dict[str, Any]]:
     found = []
     for panel in chart.panels:
         rows: list[dict[str, Any]] = [
-            {"s": p.series, "n": p.length, "kind": "ok", "t": "finished", "i": ""}
-            for p in panel.points
+            {"s": p.series, "n": p.length, "kind": "ok", "t": p.hint, "i": ""} for p in panel.points
         ]
         told: set[tuple[str, str]] = set()
         for stop in panel.stops:
