@@ -48,6 +48,8 @@ def selection() -> tuple[Callable[[Any], Any], ...]:
         click.option("--device", metavar="A,B", help="cpu, cuda, or both."),
         click.option("--threads", metavar="N,M", help="CPU threads."),
         click.option("--memory-cap", metavar="A,B", help='Budgets such as "64MiB", or "none".'),
+        click.option("--cap-mechanism", metavar="rlimit|cgroup",
+                     help="What enforces them: on memory asked for (rlimit), or used (cgroup)."),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
                      help="Any other key of a sweep or of [measuring], e.g. width=128."),
     )  # fmt: skip

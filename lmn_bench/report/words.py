@@ -24,14 +24,14 @@ SHORT_OUTCOME = {
 }
 # What a memory cap counts by each mechanism, and what happens at the budget.
 CAP_METHODS = {
-    "rlimit": "RLIMIT_DATA: what is asked for counts, touched or not, and beyond the budget an "
-    "allocation fails (out_of_memory)",
-    "cgroup v1": "memory.limit_in_bytes, without swap: what is used counts, with files read and "
-    "page tables, and beyond the budget the kernel kills the process (killed)",
-    "cgroup v2": "memory.max, without swap: what is used counts, with files read and page tables, "
-    "and beyond the budget the kernel kills the process (killed)",
-    "cuda fraction": "emulated on torch's allocator: context and libraries do not count, and the "
-    "GPU stays as large as it is (out_of_memory)",
+    "rlimit": "RLIMIT_DATA; what is asked for counts, touched or not, and beyond the budget an "
+    "allocation fails: out_of_memory",
+    "cgroup v1": "memory.limit_in_bytes, without swap; what is used counts, with files read and "
+    "page tables, and beyond the budget the kernel kills the process: killed",
+    "cgroup v2": "memory.max, without swap; what is used counts, with files read and page tables, "
+    "and beyond the budget the kernel kills the process: killed",
+    "cuda fraction": "emulated on torch's allocator; context and libraries do not count, and the "
+    "GPU stays as large as it is: out_of_memory",
 }
 # Words that mark a bad end; they are coloured too, but the word alone says it.
 BAD_WORDS = ("OOM", "timeout", "killed", "error", "wrong", "✗")
@@ -77,7 +77,7 @@ def cap_mechanisms(results: Iterable[CaseResult]) -> list[str]:
 def cap_sentences(mechanisms: Iterable[str]) -> list[str]:
     """What each of these mechanisms counts and does."""
     known = (name for name in mechanisms if name in CAP_METHODS)
-    return [f"Memory caps by {name} ({CAP_METHODS[name]})." for name in known]
+    return [f"Memory caps by {name}: {CAP_METHODS[name]}." for name in known]
 
 
 def setting_title(setting: Case) -> str:

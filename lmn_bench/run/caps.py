@@ -75,8 +75,7 @@ def _by_group(group: MemoryGroup | None, run: Run) -> CapMechanism:
 def _why_no_scope(group: MemoryGroup | None, run: Run) -> str | None:
     """Why systemd gives no group with a memory controller; None where it does."""
     if group is None or group.version == 1:
-        # It hands on groups of version 2 only.
-        return f"{_SYSTEMD_RUN} cannot help"
+        return f"{_SYSTEMD_RUN} hands on version 2 alone"
     if shutil.which(_SYSTEMD_RUN) is None:
         return f"there is no {_SYSTEMD_RUN}"
     code, controllers, error = run([*_scope(), *_PROBE, str(group.mount)])

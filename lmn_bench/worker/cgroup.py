@@ -18,6 +18,8 @@ from lmn_bench.cgroups import MemoryGroup, Room, make_room, move, read_field, re
 from lmn_bench.cgroups import sweep as sweep_folder
 
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
+# The kernel takes memory from a limit in pieces of up to 64 pages.
+_CHARGE_BYTES = 64 * os.sysconf("SC_PAGE_SIZE")
 # A process that must not be killed would hang at its limit; this one is always the first to go.
 _MOST_KILLABLE = "1000"
 
@@ -26,26 +28,24 @@ _MOST_KILLABLE = "1000"
 class _Files:
     """What the two versions call the same things.
 
-    `kills` and `hits`: file and name of the counters of processes killed, and of times when the
-    group's own limit left nothing but that. A group above may run out of memory too.
+    `events`: a file of counters, that of processes killed among them.
     """
 
     mechanism: str
     limit: str
     used: str
     peak: str
-    kills: tuple[str, str]
-    hits: tuple[str, str | None]
+    events: str
 
 
 _FILES = {
     1: _Files(
         "cgroup v1", "memory.limit_in_bytes", "memory.usage_in_bytes", "memory.max_usage_in_bytes",
-        ("memory.oom_control", "oom_kill"), ("memory.failcnt", None),
+        "memory.oom_control",
     ),
     2: _Files(
         "cgroup v2", "memory.max", "memory.current", "memory.peak",
-        ("memory.events", "oom_kill"), ("memory.events", "oom"),
+        "memory.events",
     ),
 }  # fmt: skip
 
@@ -82,11 +82,13 @@ class CaseGroup:
         version: of the kernel's interface, 1 or 2.
         folder: the group's files.
         home: the group that the process comes from.
+        oom_score: where the kernel is told to choose this process first.
     """
 
     version: int
     folder: Path
     home: Path
+    oom_score: Path = _OOM_SCORE
 
     @property
     def mechanism(self) -> str:
@@ -102,7 +104,7 @@ class CaseGroup:
         used = read_number(self.folder / _FILES[self.version].used) or 0
         self._set(used + budget_bytes)
         with suppress(OSError):
-            _OOM_SCORE.write_text(_MOST_KILLABLE)
+            self.oom_score.write_text(_MOST_KILLABLE)
         move(self.folder)
         try:
             yield
@@ -111,13 +113,9 @@ class CaseGroup:
 
     def ending(self) -> dict[str, Any]:
         """`peak_bytes`, the most it was charged, where the kernel tells; `killed`, at its limit."""
-        files = _FILES[self.version]
-        kills_file, kills = files.kills
-        hits_file, hits = files.hits
-        hit = read_field(self.folder / hits_file, hits) if hits else self._number(hits_file)
-        killed = bool(hit and read_field(self.folder / kills_file, kills))
-        peak = self._number(files.peak)
-        return {"killed": killed, **({} if peak is None else {"peak_bytes": peak})}
+        peak = self._number(_FILES[self.version].peak)
+        told = {} if peak is None else {"peak_bytes": peak}
+        return {"killed": self._event("oom_kill") > 0 and self._limit_was_met(), **told}
 
     def close(self) -> None:
         """Take the group away, with whatever a model left running in it."""
@@ -125,6 +123,21 @@ class CaseGroup:
 
     def _number(self, name: str) -> int | None:
         return read_number(self.folder / name)
+
+    def _event(self, name: str) -> int:
+        return read_field(self.folder / _FILES[self.version].events, name)
+
+    def _limit_was_met(self) -> bool:
+        """Whether there was no memory left within the limit of this very group.
+
+        Kills for want of memory in a group above, or in the machine, are counted here as well.
+        """
+        if self.version == 2:
+            return self._event("oom") > 0
+        # Version 1 counts failures in memory.failcnt; that of Linux 6.18 stays 0 (tried).
+        files = _FILES[1]
+        limit, peak = self._number(files.limit), self._number(files.peak)
+        return limit is not None and peak is not None and peak >= limit - _CHARGE_BYTES
 
     def _set(self, limit_bytes: int) -> None:
         """Limit memory, and allow no swap: it would be slow in place of full."""

@@ -21,7 +21,7 @@ def fill(folder: Path, **files: object) -> Path:
     """A group with these files; __ in a name stands for the dot."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        (folder / name.replace("__", ".")).write_text(f"{content}\n")
+        (folder / name.replace("__", ".")).write_text(f"{content}\n" if content != "" else "")
     return folder
 
 

@@ -319,7 +319,7 @@ def test_a_report_says_by_what_caps_are_enforced_and_what_that_counts():
     assert any("under a cap of 64MiB by cgroup v2" in answer for answer in document.answers)
     said = words_of(document)
     assert "enforced by cgroup v2 (see Method)" in said
-    assert "Memory caps by cgroup v2 (memory.max, without swap" in said
+    assert "Memory caps by cgroup v2: memory.max, without swap" in said
     assert "cpu, cap 64MiB by cgroup v2" in said
 
 

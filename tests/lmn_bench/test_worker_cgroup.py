@@ -9,15 +9,13 @@ import sys
 import pytest
 from cgroup_helpers import NO_LIMIT_V1, fill
 
-pytest.importorskip("torch")
-
 from lmn_bench.cgroups import Room, own_group, why_no_room
 from lmn_bench.worker.cgroup import CaseGroup, CaseGroups
 
 MIB = 2**20
 V1_FILES = {
     "memory__limit_in_bytes": NO_LIMIT_V1, "memory__memsw__limit_in_bytes": NO_LIMIT_V1,
-    "memory__usage_in_bytes": 0, "memory__max_usage_in_bytes": 0, "memory__failcnt": 0,
+    "memory__usage_in_bytes": 0, "memory__max_usage_in_bytes": 0,
     "memory__oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 0", "cgroup__procs": "",
 }  # fmt: skip
 V2_FILES = {
@@ -34,7 +32,7 @@ def made(tmp_path):
 
     def make(version, **changes):
         folder = fill(tmp_path / "case", **{**FILES[version], **changes})
-        return CaseGroup(version, folder, fill(tmp_path / "home"))
+        return CaseGroup(version, folder, fill(tmp_path / "home"), tmp_path / "score")
 
     return make
 
@@ -94,7 +92,15 @@ def test_a_process_joins_for_the_block_only(made):
     assert (group.home / "cgroup.procs").read_text() == str(os.getpid())
 
 
+def test_a_process_that_must_not_be_killed_would_hang_at_its_limit(made):
+    group = made(2)
+    with group.limit(MIB):
+        assert group.oom_score.read_text() == "1000"
+
+
 # ------------------------------------------------------------------------------- the end
+
+FULL = {"memory__limit_in_bytes": 64 * MIB, "memory__max_usage_in_bytes": 64 * MIB - 4096}
 
 
 @pytest.mark.parametrize(
@@ -103,10 +109,10 @@ def test_a_process_joins_for_the_block_only(made):
         (2, {"memory__events": "max 4\noom 1\noom_kill 1"}, True),
         (2, {"memory__events": "max 4\noom 0\noom_kill 0"}, False),
         (2, {"memory__events": "max 0\noom 0\noom_kill 1"}, False),  # for want of others' memory
-        (1, {"memory__failcnt": 9, "memory__oom_control": "under_oom 0\noom_kill 1"}, True),
-        (1, {"memory__failcnt": 9, "memory__oom_control": "under_oom 0\noom_kill 0"}, False),
-        (1, {"memory__failcnt": 0, "memory__oom_control": "under_oom 0\noom_kill 1"}, False),
-        (1, {"memory__failcnt": 9, "memory__oom_control": "under_oom 0"}, False),  # before 4.13
+        (1, {**FULL, "memory__oom_control": "under_oom 0\noom_kill 1"}, True),
+        (1, {**FULL, "memory__oom_control": "under_oom 0\noom_kill 0"}, False),
+        (1, {"memory__oom_control": "under_oom 0\noom_kill 1"}, False),
+        (1, {**FULL, "memory__oom_control": "under_oom 0"}, False),  # before 4.13
     ],
 )
 def test_a_kill_counts_as_one_at_the_limit_only_where_the_limit_was_met(
