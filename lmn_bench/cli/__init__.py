@@ -21,6 +21,7 @@ _COMMANDS = {
     "ab": "ab",
     "list": "list",
     "fit": "fit",
+    "profile": "profile",
     "show": "show",
     "baseline": "baseline",
     "validate": "validate",

@@ -10,13 +10,13 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from lmn_bench.errors import ComparisonError, SubjectError, UsageError, WorkerError
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.jobs import Known, measuring_job, model_spec, unknown_field
+from lmn_bench.run.reply import Reply, profile_of
 from lmn_bench.schema import Ceiling
 
 # Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
@@ -27,23 +27,6 @@ _CEILINGS_TIMEOUT_S = 120.0
 # What a server says of the software that it runs.
 _SOFTWARE = ("python", "torch", "lmn_bench")
 _END_TIMEOUT_S = 5.0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """How a child ended.
-
-    Attributes:
-        result: what it measured; None when it died before it could say.
-        exit_code: its exit status, negative for a signal.
-        timed_out: whether we killed it.
-        output: the end of what it printed.
-    """
-
-    result: dict[str, Any] | None
-    exit_code: int
-    timed_out: bool
-    output: str
 
 
 class ForkServer:
