@@ -245,9 +245,7 @@ def _operators(seen: Mapping[str, Any]) -> tuple[Operator, ...]:
         part, function = seen["sites"][site]
         count = flops.get((site, name))
         rate = count / self_s if count and self_s else None
-        found.append(
-            Operator(name, part, function, calls, self_s, self_s / total_s, count, rate)
-        )
+        found.append(Operator(name, part, function, calls, self_s, self_s / total_s, count, rate))
     return tuple(sorted(found, key=lambda one: -one.self_s))
 
 

@@ -151,9 +151,7 @@ def _class_of(cell: str) -> str:
     return "bad" if cell.startswith(BAD_WORDS) else ""
 
 
-def _colour_rules(
-    parts: Sequence[tuple[str, str]], series: Sequence[tuple[str, str]]
-) -> str:
+def _colour_rules(parts: Sequence[tuple[str, str]], series: Sequence[tuple[str, str]]) -> str:
     """Custom properties in light and dark; print is always light."""
     both = {**PAGE_COLOURS, **{f"--part{at}": pair for at, pair in enumerate(parts)}}
     both |= {f"--series{at}": pair for at, pair in enumerate(series)}

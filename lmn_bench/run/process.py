@@ -88,6 +88,20 @@ class ForkServer:
             raise SubjectError(f"{subject} cannot be built: {last[0]}")
         return {"origins": {}, **reply.result}
 
+    def profile(self, job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Profile one call in a process of its own; kill it after `timeout_s` seconds.
+
+        Args:
+            job: as `lmn_bench.worker.profiling.job.ProfileJob` takes it.
+            timeout_s: wall-clock limit.
+
+        Raises:
+            SubjectError: the subject cannot be built, or lacks the mode.
+            ProfileError: it failed, died, or ran out of memory or time.
+            WorkerError: the server itself cannot be started.
+        """
+        return profile_of(self._run({"profile": job}, timeout_s), timeout_s)
+
     @property
     def software(self) -> Mapping[str, str]:
         """Versions of `python`, `torch` and `lmn_bench`; nothing from an older revision.

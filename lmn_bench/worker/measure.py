@@ -232,6 +232,7 @@ def _look_closer(
 
 
 def start_cuda(device: torch.device, metrics: dict[str, Any]) -> None:
+    """Make the CUDA context and note its size; float32 is float32 from here on."""
     # float32 means float32 for everyone: cuDNN's recurrent kernels would round to TF32.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -259,9 +260,7 @@ def _note_gpu(use: GpuUse | None, fields: dict[str, Any]) -> None:
         fields["warnings"].append(f"the GPU was held back while timing: {held_back}")
 
 
-def load_everything(
-    case: Case, subject: Subject, dtype: torch.dtype, device: torch.device
-) -> None:
+def load_everything(case: Case, subject: Subject, dtype: torch.dtype, device: torch.device) -> None:
     """Start threads and load kernels at a tiny length, so that no cap or peak counts them."""
     torch.empty(_PARALLEL_ELEMENTS, device=device).fill_(0.0)
     with grad_mode(case.mode):

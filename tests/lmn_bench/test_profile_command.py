@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("torch")
 
 from lmn_bench.cli import run_command_line
-from lmn_bench.run.reply import Reply, profile_of
 from lmn_bench.errors import ExitCode, ProfileError
+from lmn_bench.run.reply import Reply, profile_of
 
 ROGUES = "rogue_subjects"
 
@@ -39,7 +39,7 @@ def the_folder(results):
 def test_a_profile_is_told_and_kept(folder, capsys, model, mode):
     sizes = ["--width", "32", "--heads", "2"]
     assert profile(model, "--mode", mode, "--length", "64", *sizes, "--json", "-q") == ExitCode.OK
-    out, err = capsys.readouterr()
+    out = capsys.readouterr().out
     data = json.loads(out)
     assert (data["subject"], data["mode"], data["length"]) == (model, mode, 64)
     names = {part["name"] for part in data["parts"]}
@@ -102,9 +102,7 @@ def test_mistakes_are_told_before_anything_starts(folder, capsys, monkeypatch, a
     ([f"{ROGUES}:hangs", "--mode", "prefill", "--timeout", "1"], ExitCode.CASES_FAILED,
      ["longer than 1 s"]),
 ])  # fmt: skip
-def test_a_model_that_fails_is_told_of_and_leaves_no_folder(
-    folder, capsys, arguments, code, words
-):
+def test_a_model_that_fails_is_told_of_and_leaves_no_folder(folder, capsys, arguments, code, words):
     assert profile(*arguments, "--length", "64", "-q") == code
     err = " ".join(capsys.readouterr().err.split())
     for word in words:

@@ -14,7 +14,6 @@ from lmn_bench.errors import WorkerError  # noqa: E402
 from lmn_bench.schema import ModelSpec  # noqa: E402
 from lmn_bench.subjects.build import build  # noqa: E402
 from lmn_bench.subjects.names import BUILTIN, LACKING  # noqa: E402
-from lmn_bench.subjects.protocol import supported_modes  # noqa: E402
 from lmn_bench.subjects.user import UserModel  # noqa: E402
 from lmn_bench.worker import counters  # noqa: E402
 from lmn_bench.worker.profiling.clock import ClockCost, PartClock, Reading, clock_cost  # noqa: E402

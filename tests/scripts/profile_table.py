@@ -29,7 +29,7 @@ SUBJECTS = ("lmn", "lmn-published", "transformer", "lstm", "gru")
 MODES = ("decode", "prefill", "train")
 WIDTHS = (64, 256)
 LENGTH = 4096
-PROCESSES = 5
+PROCESSES = 2
 TIMEOUT_S = 600.0
 
 
@@ -93,9 +93,7 @@ def measure(environment: Environment) -> Iterator[Cell]:
 def row(found: Cell) -> str:
     case = found.case
     low, high = (format_change(1 + end) for end in found.time_range)
-    memory = (
-        "not compared" if found.memory_apart is None else format_change(1 + found.memory_apart)
-    )
+    memory = "not compared" if found.memory_apart is None else format_change(1 + found.memory_apart)
     return (
         f"| {case.mode} | {case.model.width} | {case.subject} | {format_seconds(found.latency_s)} "
         f"| {format_seconds(found.parts_s)} | {format_change(1 + found.time_apart)} "

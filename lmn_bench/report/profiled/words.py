@@ -84,10 +84,7 @@ def answers(profile: Profile) -> tuple[str, ...]:
 
 def _memory_answer(profile: Profile) -> str:
     memory = profile.memory
-    if memory.difference is None:
-        apart = f"not compared: {memory.reason}"
-    else:
-        apart = apart_words(memory)
+    apart = f"not compared: {memory.reason}" if memory.reason else apart_words(memory)
     held = sum(part.bytes_at_peak for part in profile.parts)
     ranked = sorted(profile.parts, key=lambda part: -part.bytes_at_peak)
     shares = [(part.name, part.bytes_at_peak / held) for part in ranked if held]

@@ -99,7 +99,7 @@ class PartClock:
             for number, node in numbered_nodes(roots):
                 wanted = trail.site_of(number)
                 if wanted != site:
-                    node.register_prehook(_hook(switch_in_backward, wanted))
+                    node.register_prehook(hook_of(switch_in_backward, wanted))
                     site = wanted
             trail.clear()
             self._before_backward = current
@@ -143,8 +143,14 @@ class PartClock:
         self.enter(self._before_backward)
 
 
-def _hook(switch: Callable[[int], None], site: int) -> Callable[[Any], None]:
-    return lambda _gradients: switch(site)
+def hook_of(switch: Callable[[int], object], site: int) -> Callable[[Any], None]:
+    """A hook for an autograd node that tells that `site` begins."""
+
+    def hook(_gradients: Any) -> None:
+        # What a hook returns would take the place of the gradients.
+        switch(site)
+
+    return hook
 
 
 def clock_cost(*, trains: bool) -> ClockCost:
@@ -189,7 +195,7 @@ def _hook_cost_s() -> float:
         if hooked:
             clock.start()
             for place, (_, node) in enumerate(numbered_nodes(end)):
-                node.register_prehook(_hook(lambda site: clock.enter(site) and None, place % 2))
+                node.register_prehook(hook_of(clock.enter, place % 2))
         begin = time.perf_counter_ns()
         end.backward()
         seconds.append((time.perf_counter_ns() - begin) * _NANO)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lmn_bench.worker.profiling.clock import Reading
+from lmn_bench.worker.profiling.clock import Reading, hook_of
 from lmn_bench.worker.profiling.graph import Trail, numbered_nodes
 
 
@@ -50,7 +50,7 @@ class CudaPartClock:
         for number, node in numbered_nodes(roots):
             wanted = self._trail.site_of(number)
             if wanted != site:
-                node.register_prehook(lambda _gradients, wanted=wanted: self.enter(wanted) and None)
+                node.register_prehook(hook_of(self.enter, wanted))
                 site = wanted
         self._trail.clear()
 

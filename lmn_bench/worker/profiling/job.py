@@ -21,7 +21,7 @@ from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, supported_modes
 from lmn_bench.worker import memory
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
-from lmn_bench.worker.clock import clock_for
+from lmn_bench.worker.clock import Clock, clock_for
 from lmn_bench.worker.measure import load_everything, start_cuda
 from lmn_bench.worker.profiling.clock import ClockCost, PartClock, clock_cost
 from lmn_bench.worker.profiling.cuda_clock import CudaPartClock
@@ -172,16 +172,12 @@ class _Profiler:
     def _working_peaks(self, call: Call, clear: Callable[[], None]) -> list[int]:
         """What the kernel (on CUDA, torch) saw a call take at most beyond what was held, often."""
         found: list[int] = []
-        clock, spent_s = clock_for(self._device), 0.0
+        timer, spent_s = clock_for(self._device), 0.0
         while len(found) < _PEAKS and spent_s < _LONG_CALL_S:
             clear()
-            prepared = call.prepare()
-            seconds: list[float] = []
-            peak, _ = memory.peak_of(
-                lambda: seconds.append(clock.time(lambda: call.run(prepared))), self._device
-            )
+            peak, seconds = memory.peak_of(_once(call, timer), self._device)
             found.append(max(0, peak.peak - peak.before))
-            spent_s += seconds[0]
+            spent_s += seconds
         return found
 
     def _timed(self, call: Call, instruments: Instruments) -> TimedParts:
@@ -259,6 +255,12 @@ def _operators(trace: Trace, sites: int, units: int) -> dict[str, Any]:
     ]
     between = [trace.between_ns.get(site, 0) * 1e-9 / units for site in range(sites)]
     return {"uses": uses, "between_s": between, "profiled_s": trace.seconds / units}
+
+
+def _once(call: Call, timer: Clock) -> Callable[[], float]:
+    """A call, with what it uses up made before, that says how long it took."""
+    prepared = call.prepare()
+    return lambda: timer.time(lambda: call.run(prepared))
 
 
 def _refuse_too_many(case: Case) -> None:

@@ -128,14 +128,14 @@ def trace_call(
     """
     ranges = PartRanges(sites)
     use_device = "cuda" if device.type == "cuda" else None
-    with installed(ranges):
-        # Not torch.profiler.profile: it imports torch's compiler on entry, 2 s per process.
-        with profile(profile_memory=memory, use_device=use_device) as profiled:
-            begin = time.perf_counter()
-            call()
-            if use_device:
-                torch.cuda.synchronize(device)
-            seconds = time.perf_counter() - begin
+    # Not torch.profiler.profile: it imports torch's compiler on entry, 2 s per process.
+    profiled = profile(profile_memory=memory, use_device=use_device)
+    with installed(ranges), profiled:
+        begin = time.perf_counter()
+        call()
+        if use_device:
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - begin
     results = profiled.kineto_results
     if results is None:
         raise RuntimeError("torch's profiler returned no events")

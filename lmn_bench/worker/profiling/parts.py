@@ -1,4 +1,4 @@
-"""Which part of a model each piece of its code belongs to: what the models themselves need not know.
+"""Which part of a model each piece of its code belongs to, which the models need not know.
 
 A rule names a function and says of what is in it to which part it belongs: the function as a whole
 (`body`), calls that it makes (`calls`), and everything from a statement on (`since`). Calls are

@@ -7,7 +7,6 @@ operations they would cost as much as a small operation itself.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -123,7 +122,7 @@ class _Rewriter(ast.NodeTransformer):
         site = Site(self._rule.since[found[0]], self._function)
         return [ast.copy_location(ast.Expr(self._call(MARK, site)), node), changed]
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802  named by ast
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         """Enclose calls that belong to a part of their own."""
         callee = ast.unparse(node.func)
         first = f"{callee}({ast.unparse(node.args[0])}" if node.args else callee
@@ -138,18 +137,18 @@ class _Rewriter(ast.NodeTransformer):
                 return ast.copy_location(whole, node)
         return node
 
-    def visit_Return(self, node: ast.Return) -> ast.AST:  # noqa: N802
+    def visit_Return(self, node: ast.Return) -> ast.AST:
         """Leave the function's own part after what is returned has been worked out."""
         self.generic_visit(node)
         if self._rule.body is None:
             return node
         return ast.copy_location(ast.Return(_leave(node.value or ast.Constant(None))), node)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """Leave functions inside the function as they are."""
         return node
 
-    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:  # noqa: N802
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         """Likewise."""
         return node
 
