@@ -138,9 +138,11 @@ class Profile:
     Attributes:
         case: what was run.
         per: what times, FLOPs and calls are divided by: "token" (decode) or "sequence".
-        latency_s: of a unit, without instruments: the median of all rounds.
+        latency_s: of a unit, without instruments: the mean of the faster half of all rounds.
         latency_spread: half the distance between the quartiles of the rounds, relative.
         working_bytes: what the call took at most beyond what was held before, by the kernel.
+        mapped_bytes: the same with every large block mapped by itself: without the holes that an
+            ordinary heap has. Sums of tensors are held against this.
         parameters: of the model.
         resident_timeline: (seconds, bytes) of the whole process, sampled in a call of its own.
         lines: memory line by line, by function, if it was asked for.
@@ -151,6 +153,7 @@ class Profile:
     latency_s: float
     latency_spread: float
     working_bytes: int
+    mapped_bytes: int
     parameters: int
     parts: tuple[Part, ...]
     operators: tuple[Operator, ...]
@@ -179,13 +182,14 @@ def profile_of(
     total_s = sum(part.seconds for part in parts)
     held = sum(part.bytes_at_peak for part in parts) - seen["freed_bytes"]
     time = _agreement(seen["latency_s"], total_s)
-    memory = _memory_agreement(seen["working_bytes"], held)
+    memory = _memory_agreement(seen["mapped_bytes"], held)
     return Profile(
         case=case,
         per=seen["per"],
         latency_s=seen["latency_s"],
         latency_spread=seen["spread"],
         working_bytes=seen["working_bytes"],
+        mapped_bytes=seen["mapped_bytes"],
         parameters=seen["parameters"],
         parts=parts,
         operators=_operators(seen),
@@ -276,7 +280,7 @@ def _apart(time: Agreement, memory: Agreement) -> list[str]:
     found = []
     for what, agreement, whole in (
         ("time", time, "the latency measured without instruments"),
-        ("memory", memory, "the kernel's high-water mark"),
+        ("memory", memory, "the kernel's high-water mark (without holes in the heap)"),
     ):
         if agreement.within is False and agreement.difference is not None:
             found.append(

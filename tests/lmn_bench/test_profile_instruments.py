@@ -107,7 +107,7 @@ def test_a_copy_keeps_the_lines_of_its_original():
     place = place_of(rule.path)
     copy = rewritten(rule, place, lambda site: 0)
     lines, own = ({line for *_, line in code.co_lines() if line} for code in (copy, place.code))
-    assert lines <= own | {place.code.co_firstlineno}
+    assert own <= lines
 
 
 def ticking(step=10):
@@ -149,10 +149,11 @@ def test_a_clock_knows_that_it_costs_something_and_not_much(trains):
 
 
 @pytest.mark.parametrize("name", ["lmn", "lmn-published", "transformer", "gru"])
-@pytest.mark.parametrize("mode", ["train", "prefill", "decode"])
+@pytest.mark.parametrize("mode", ["train", "prefill", "stream"])
 def test_flops_by_part_add_up_to_those_of_the_whole(name, mode):
     subject = subject_named(name)
     call = call_of(subject, mode)
+    call()  # a decoder folds its weights when it is first asked
     with torch.no_grad() if mode != "train" else torch.enable_grad():
         instruments = Instruments(name, subject)
         by_part = count_flops(
@@ -164,12 +165,14 @@ def test_flops_by_part_add_up_to_those_of_the_whole(name, mode):
 
 
 @pytest.mark.parametrize(("name", "mode"), [("lmn", "train"), ("transformer", "train"),
-                                            ("lmn", "decode"), ("lstm", "prefill")])  # fmt: skip
+                                            ("lmn", "stream"), ("lstm", "prefill")])  # fmt: skip
 def test_operators_stand_in_the_part_that_ran_them(name, mode, tmp_path):
     subject = subject_named(name)
+    call = call_of(subject, mode)
+    call()
     instruments = Instruments(name, subject)
     trace = trace_call(
-        call_of(subject, mode), instruments.sites, instruments.installed, device=CPU,
+        call, instruments.sites, instruments.installed, device=CPU,
         save_to=tmp_path / "trace.json.gz",
     )  # fmt: skip
     assert (tmp_path / "trace.json.gz").stat().st_size > 0

@@ -28,7 +28,7 @@ OUTPUT = Path(__file__).resolve().parents[2] / "results" / "evidence" / "profile
 SUBJECTS = ("lmn", "lmn-published", "transformer", "lstm", "gru")
 MODES = ("decode", "prefill", "train")
 WIDTHS = (64, 256)
-LENGTH = 4096
+LENGTH = 2048
 PROCESSES = 2
 TIMEOUT_S = 600.0
 

@@ -107,8 +107,8 @@ def _memory_table(profile: Profile) -> Table:
     return Table(
         "Held at the peak, by the part that allocated it",
         ("part", "function", "at the peak", "share"), tuple(rows), words=(1,),
-        note=f"All parts: {format_bytes(memory.sum)}; high-water mark without instruments: "
-             f"{format_bytes(memory.measured)}; {apart}.",
+        note=f"All parts: {format_bytes(memory.sum)}; the kernel's high-water mark, with large "
+             f"blocks mapped one by one: {format_bytes(memory.measured)}; {apart}.",
     )  # fmt: skip
 
 
@@ -140,8 +140,9 @@ def _increment(count: int | None) -> str:
 def _method(profile: Profile) -> Iterator[str]:
     own = profile.instruments
     yield (
-        f"Latency: rounds without any instrument; {format_seconds(profile.latency_s)} is their "
-        "median. Rounds with a clock that is switched where parts begin and end ran in turns with "
+        f"Latency: rounds without any instrument; {format_seconds(profile.latency_s)} is the mean "
+        "of the faster half of them, and so it is with parts. Rounds with a clock that is switched "
+        "where parts begin and end ran in turns with "
         f"them: {format_seconds(own.clocked_s)} of one {profile.per}, of which the clock itself "
         f"took {format_seconds(own.clock_cost_s)} by its own calibration. That is taken off; "
         "nothing else is."
@@ -157,7 +158,9 @@ def _method(profile: Profile) -> Iterator[str]:
     yield (
         "Memory: allocations and releases of torch's allocator, each charged to the part that "
         "allocated it until it is released; beside it the kernel's high-water mark, the median of "
-        "several calls without instruments, free memory given back before each."
+        "several calls without instruments, free memory given back before each. It is held against "
+        "a mark of its own, with malloc told to map every block of 64 KiB or more by itself: what "
+        "an ordinary heap has in holes belongs to no part."
     )
     yield f"{profile.parameters:,} parameters; torch {profile.environment.torch}."
     if profile.command:

@@ -90,8 +90,9 @@ def _memory_answer(profile: Profile) -> str:
     shares = [(part.name, part.bytes_at_peak / held) for part in ranked if held]
     most = f" At that moment: {_shares(shares)}." if shares else ""
     return (
-        f"Working memory peaks at {format_bytes(memory.measured)} by the kernel's count, at "
-        f"{format_bytes(memory.sum)} by adding up tensors: {apart}.{most}"
+        f"Working memory peaks at {format_bytes(profile.working_bytes)} by the kernel's count, at "
+        f"{format_bytes(memory.measured)} without the holes of the heap; tensors by part add up "
+        f"to {format_bytes(memory.sum)}: {apart}.{most}"
     )
 
 

@@ -11,8 +11,8 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch._C._autograd import _get_sequence_nr
 
 # Nodes that add to a parameter's gradient have no place in the order: they run at once.
 _UNNUMBERED = 1 << 62
@@ -27,7 +27,7 @@ class Trail:
 
     def note(self, site: int) -> None:
         """From here on, nodes belong to `site`."""
-        self._numbers.append(torch.autograd._get_sequence_nr())
+        self._numbers.append(_get_sequence_nr())
         self._sites.append(site)
 
     def clear(self) -> None:

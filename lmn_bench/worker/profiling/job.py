@@ -130,6 +130,8 @@ class _Profiler:
         flops = self._flops(call, instruments, once_s)
         with grad_mode(case.mode):
             traced, held_trace = self._traced(call, instruments, clear)
+            memory.map_large_blocks()
+            mapped = self._working_peaks(call, clear)
             resident = memory.timeline(lambda: call.run(call.prepare()))
             lines = self._lines(call, instruments, subject) if self._job.lines else None
         return {
@@ -138,7 +140,7 @@ class _Profiler:
             "sites": [list(site) for site in instruments.sites],
             "flops": _flat(flops, call.units),
             **_operators(traced, len(instruments.sites), call.units),
-            **_memory(held_trace, len(instruments.sites), working),
+            **_memory(held_trace, len(instruments.sites), working, mapped),
             "energy": energy,
             "resident_timeline": [list(point) for point in resident],
             "lines": lines,
@@ -230,10 +232,9 @@ class _Profiler:
         traces = []
         for memory_too in (False, True):
             clear()
-            prepared = call.prepare()
             traces.append(trace_call(
-                lambda prepared=prepared: call.run(prepared), instruments.sites,
-                instruments.installed, device=self._device, memory=memory_too,
+                _once(call, clock_for(self._device)), instruments.sites, instruments.installed,
+                device=self._device, memory=memory_too,
                 save_to=None if memory_too else self._job.trace,
             ))  # fmt: skip
         return traces[0], traces[1]
@@ -241,7 +242,7 @@ class _Profiler:
     def _lines(
         self, call: Call, instruments: Instruments, subject: Subject
     ) -> list[dict[str, Any]]:
-        functions = [place.function for place in instruments.places]
+        functions: list[Callable[..., Any]] = [place.function for place in instruments.places]
         if ":" in self._case.subject:
             functions = functions_of(getattr(subject, "model", subject))
         prepared = call.prepare()
@@ -288,10 +289,11 @@ def _flat(flops: dict[tuple[int, str], int] | None, units: int) -> list[list[Any
     return [[site, name, count / units] for (site, name), count in flops.items()]
 
 
-def _memory(trace: Trace, sites: int, working: list[int]) -> dict[str, Any]:
+def _memory(trace: Trace, sites: int, working: list[int], mapped: list[int]) -> dict[str, Any]:
     held = held_by_site(trace.allocations, sites, trace.begin_ns)
     return {
         "working_bytes": int(statistics.median(working)),
+        "mapped_bytes": int(statistics.median(mapped)),
         "peak_bytes": list(held.peak_bytes),
         "freed_bytes": held.freed_bytes,
         "timeline": {"seconds": list(held.seconds), "points": [list(p) for p in held.points],

@@ -20,13 +20,13 @@ from lmn_bench.worker.timing import block_size
 _Taken = TypeVar("_Taken")
 # Blocks of one kind, in turns with those of the other: what the machine does to one, it does to
 # the other. The first rounds of a block run code that Python has just been handed.
-BLOCKS: Final = 10
-BLOCK_S: Final = 0.08
+BLOCKS: Final = 40
+BLOCK_S: Final = 0.025
 UNCOUNTED: Final = 2
 MOST_ROUNDS: Final = 2_000
 # Of long calls, fewer blocks: this much time for all, but never less than this many.
-TOTAL_S: Final = 20.0
-FEWEST_BLOCKS: Final = 3
+TOTAL_S: Final = 4.0
+FEWEST_BLOCKS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class TimedParts:
     """Seconds of one unit.
 
     Attributes:
-        latency_s: without instruments: the median of all rounds.
+        latency_s: without instruments: the mean of the faster half of all rounds.
         spread: of the latency: half the distance between its quartiles, relative to it.
         site_s: by site, from the rounds with the clock, what it costs taken off.
         clocked_s: a unit with the clock, its cost included.
@@ -119,13 +119,13 @@ def time_parts(
                     lambda: _clocked_round(call, clock, repeats), lambda r: r.total_s
                 )
     per = repeats * call.units
-    quartiles = statistics.quantiles(plain, n=4) if len(plain) > 1 else [plain[0]] * 3
-    middle = _middle_half(readings)
-    seconds = [reading.seconds(cost) for reading in middle]
+    quiet = _faster_half(readings, lambda reading: reading.total_s)
+    seconds = [reading.seconds(cost) for reading in quiet]
     sites = [statistics.fmean(column) / per for column in zip(*seconds, strict=True)]
-    clocked_s = statistics.fmean(reading.total_s for reading in middle) / per
+    clocked_s = statistics.fmean(reading.total_s for reading in quiet) / per
+    quartiles = statistics.quantiles(plain, n=4) if len(plain) > 1 else [plain[0]] * 3
     return TimedParts(
-        latency_s=statistics.median(plain) / per,
+        latency_s=statistics.fmean(_faster_half(plain, float)) / per,
         spread=(quartiles[2] - quartiles[0]) / 2 / quartiles[1],
         site_s=tuple(sites),
         clocked_s=clocked_s,
@@ -150,13 +150,13 @@ def _clocked_round(call: Call, clock: RoundClock, repeats: int) -> Reading:
 
 
 def _block(take: Callable[[], _Taken], seconds: Callable[[_Taken], float]) -> list[_Taken]:
+    taken = [take()]
+    if seconds(taken[0]) > BLOCK_S:
+        return taken  # so long a round doesn't notice what is new to Python
     for _ in range(UNCOUNTED):
-        first = seconds(take())
-        if first > BLOCK_S:
-            break  # so long a call doesn't notice what is new to Python
-    taken: list[_Taken] = []
-    spent_s = 0.0
-    while (spent_s < BLOCK_S or not taken) and len(taken) < MOST_ROUNDS:
+        taken = [take()]
+    spent_s = seconds(taken[0])
+    while spent_s < BLOCK_S and len(taken) < MOST_ROUNDS:
         taken.append(take())
         spent_s += seconds(taken[-1])
     return taken
@@ -164,16 +164,14 @@ def _block(take: Callable[[], _Taken], seconds: Callable[[_Taken], float]) -> li
 
 def _blocks(round_s: float) -> int:
     """Blocks of each kind: fewer where a round takes long."""
-    pair_s = 2 * max(BLOCK_S, 2 * round_s)
+    pair_s = 2 * max(BLOCK_S, round_s)
     return max(FEWEST_BLOCKS, min(BLOCKS, round(TOTAL_S / pair_s)))
 
 
-def _middle_half(readings: Sequence[Reading]) -> list[Reading]:
-    """The readings between the quartiles of their totals.
+def _faster_half(rounds: Sequence[_Taken], seconds: Callable[[_Taken], float]) -> Sequence[_Taken]:
+    """The rounds up to the median: those that whatever else ran on the machine disturbed least.
 
-    Parts are means over whole rounds, so that they add up to what those rounds took; the rounds in
-    the middle are those that the median of the latency stands for.
+    The same choice for rounds with and without the clock. Parts are means over whole rounds, so
+    that they add up to what those rounds took.
     """
-    ordered = sorted(readings, key=lambda reading: reading.total_s)
-    quarter = len(ordered) // 4
-    return ordered[quarter : len(ordered) - quarter]
+    return sorted(rounds, key=seconds)[: (len(rounds) + 1) // 2]
