@@ -14,6 +14,7 @@ LmnBenchError (message, hint, exit_code)
 ├── StoreError (2)             a run folder that cannot be read, written or continued
 │   └── NewerSchemaError       a run folder written by a newer lmn-bench
 ├── ReportError (2)            a report whose packages for charts are missing or broken
+├── ProfileError (1)           a profiled model that fails, or runs out of memory or time
 ├── ComparisonError (5)        two versions, or two runs, that cannot be set side by side
 └── WorkerError (3)            the measuring process broke its protocol: our mistake
 
@@ -124,6 +125,12 @@ class NewerSchemaError(StoreError):
 
 class ReportError(LmnBenchError):
     """A report that cannot be made: a package that draws charts is missing or broken."""
+
+
+class ProfileError(LmnBenchError):
+    """A model that failed while it was profiled, or ran out of memory or time."""
+
+    exit_code = ExitCode.CASES_FAILED
 
 
 class ComparisonError(LmnBenchError):

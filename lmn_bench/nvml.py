@@ -41,10 +41,14 @@ class GpuUse:
     Attributes:
         power_w: mean power over the span, or the momentary one where the card counts no energy.
         throttle_reasons: what held its clock back during the span or at its end.
+        energy_j: used in the span, where the card counts it.
+        clock_hz: of its processors at the end of the span.
     """
 
     power_w: float | None
     throttle_reasons: tuple[str, ...]
+    energy_j: float | None = None
+    clock_hz: float | None = None
 
 
 def read_gpus() -> tuple[Gpu, ...]:
@@ -79,6 +83,7 @@ class _Reading:
     energy_j: float | None = None
     power_w: float | None = None
     throttle_bits: int = 0
+    clock_mhz: int | None = None
     held_back_s: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -97,21 +102,25 @@ class _Reading:
             energy_j=None if energy_mj is None else energy_mj / 1e3,
             power_w=None if power_mw is None else power_mw / 1e3,
             throttle_bits=_asked(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle) or 0,
+            clock_mhz=_asked(pynvml.nvmlDeviceGetClockInfo, handle, pynvml.NVML_CLOCK_SM),
             held_back_s={n: v.violationTime / 1e9 for n, v in violations.items() if v is not None},
         )
 
     def since(self, begin: _Reading) -> GpuUse:
         """What was seen from `begin` to this reading."""
         span_s = self.moment_s - begin.moment_s
-        power_w = self.power_w
+        power_w, energy_j = self.power_w, None
         if self.energy_j is not None and begin.energy_j is not None and span_s > 0:
-            power_w = (self.energy_j - begin.energy_j) / span_s
+            energy_j = self.energy_j - begin.energy_j
+            power_w = energy_j / span_s
         held_back = tuple(
             name
             for name, total_s in self.held_back_s.items()
             if total_s - begin.held_back_s.get(name, total_s) > _HELD_BACK_SHARE * span_s
         )
-        return GpuUse(power_w, (*held_back, *throttle_names(self.throttle_bits)))
+        clock_hz = None if self.clock_mhz is None else self.clock_mhz * 1e6
+        reasons = (*held_back, *throttle_names(self.throttle_bits))
+        return GpuUse(power_w, reasons, energy_j, clock_hz)
 
 
 def _gpu(index: int) -> Gpu:

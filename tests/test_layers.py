@@ -39,12 +39,16 @@ ALLOWED = {
     "gates": {*VOCABULARY, "store"},
     "pooling": {*VOCABULARY, "store"},
     "baselines": {*VOCABULARY, "store", "pooling"},
+    "profiles": VOCABULARY,
     "analysis": VOCABULARY,
     "sizing": {
         *VOCABULARY, "analysis", "costs", "devices", "subjects.names", "subjects.sizes",
     },
     "run": {*VOCABULARY, "store", "cgroups"},
-    "report": {*VOCABULARY, "suite", "plan", "environment", "store", "analysis", "sizing"},
+    "report": {
+        *VOCABULARY, "suite", "plan", "environment", "store", "analysis", "sizing",
+        "profiles",
+    },
     "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes"},
     "worker": {
         *VOCABULARY, "nvml", "cgroups", "costs", "subjects", "subjects.names", "subjects.sizes",
@@ -52,7 +56,7 @@ ALLOWED = {
     "cli": {
         *VOCABULARY, "costs", "subjects.names", "suite", "suite_file", "plan", "environment",
         "store", "pooling", "baselines", "gates", "analysis", "run", "report", "sizing", "devices",
-        "subjects.sizes",
+        "profiles", "subjects.sizes",
     },
     "__main__": {"cli"},
     "": set(),

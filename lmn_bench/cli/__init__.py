@@ -22,6 +22,7 @@ _COMMANDS = {
     "size": "size",
     "list": "list",
     "fit": "fit",
+    "profile": "profile",
     "show": "show",
     "baseline": "baseline",
     "validate": "validate",

@@ -7,8 +7,8 @@ from typing import Literal
 
 # lines: values against length, both logarithmic. stack: parts of a whole per length. strip: a row
 # per series that says at which lengths it finished. forest: a row per case with the change of one
-# version against another.
-Kind = Literal["lines", "stack", "strip", "forest"]
+# version against another. area: values over time, stacked.
+Kind = Literal["lines", "stack", "strip", "forest", "area"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,15 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A value of a series at a moment, and until the next one (s, and the unit of the chart)."""
+
+    series: str
+    seconds: float
+    value: float
+
+
+@dataclass(frozen=True)
 class Panel:
     """One plot of a chart; the panels of a chart share their axes."""
 
@@ -93,6 +102,8 @@ class Panel:
     bounds: tuple[LawPoint, ...] = ()
     stops: tuple[Stop, ...] = ()
     effects: tuple[Effect, ...] = ()
+    moments: tuple[Moment, ...] = ()
+    peak: Moment | None = None
 
     @property
     def lengths(self) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lmn_bench.report.chart import Chart
+from lmn_bench.report.flame import Flame
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Table:
 class Section:
     """A heading, sentences, charts and the tables with their numbers.
 
-    `folded`: few readers look for its tables; where they can be folded away, they are.
+    `folded`: few readers look for its tables; where they can be folded away, they are. `flame`
+    stands before the charts, on pages alone.
     """
 
     title: str
@@ -43,6 +45,7 @@ class Section:
     tables: tuple[Table, ...] = ()
     charts: tuple[Chart, ...] = ()
     folded: bool = False
+    flame: Flame | None = None
 
 
 @dataclass(frozen=True)

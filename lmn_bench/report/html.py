@@ -89,7 +89,7 @@ def render_html(document: Document, downloads: Sequence[Download], warnings: Seq
         has_laws=any(panel.laws for chart in document.charts for panel in chart.panels),
         downloads=downloads,
         charts=embedded_json(data),
-        colours=_colour_rules(theme.PART_COLOURS),
+        colours=_colour_rules(theme.PART_COLOURS, theme.SERIES_COLOURS),
         vega=vega,
         version=__version__,
         chart_title=_chart_title,
@@ -151,11 +151,13 @@ def _class_of(cell: str) -> str:
     return "bad" if cell.startswith(BAD_WORDS) else ""
 
 
-def _colour_rules(parts: Sequence[tuple[str, str]]) -> str:
+def _colour_rules(parts: Sequence[tuple[str, str]], series: Sequence[tuple[str, str]]) -> str:
     """Custom properties in light and dark; print is always light."""
     both = {**PAGE_COLOURS, **{f"--part{at}": pair for at, pair in enumerate(parts)}}
+    both |= {f"--series{at}": pair for at, pair in enumerate(series)}
     light, dark = ("".join(f"{name}:{pair[at]};" for name, pair in both.items()) for at in (0, 1))
     swatches = "".join(f".part{at}{{background:var(--part{at})}}" for at in range(len(parts)))
+    swatches += "".join(f".c{at}{{--c:var(--series{at})}}" for at in range(len(series)))
     return (
         f":root{{color-scheme:light dark;{light}}}"
         f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}{swatches}"

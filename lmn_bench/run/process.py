@@ -10,7 +10,6 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ from lmn_bench.errors import ComparisonError, SubjectError, UsageError, WorkerEr
 from lmn_bench.run.caps import launcher
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.jobs import Known, measuring_job, model_spec, unknown_field
+from lmn_bench.run.reply import Reply, profile_of
 from lmn_bench.schema import DEFAULT_CAP_MECHANISM, Ceiling
 
 # Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
@@ -29,26 +29,6 @@ _CEILINGS_TIMEOUT_S = 120.0
 # What a server says of the software that it runs.
 _SOFTWARE = ("python", "torch", "lmn_bench")
 _END_TIMEOUT_S = 5.0
-
-
-@dataclass(frozen=True)
-class Reply:
-    """How a child ended.
-
-    Attributes:
-        result: what it measured; None when it died before it could say.
-        exit_code: its exit status, negative for a signal.
-        timed_out: whether we killed it.
-        output: the end of what it printed.
-        cap: what limited its memory: `mechanism`, `floor_bytes`; by cgroup also `peak_bytes` and
-            `killed`. None without a cap, or when it died before one was set.
-    """
-
-    result: dict[str, Any] | None
-    exit_code: int
-    timed_out: bool
-    output: str
-    cap: dict[str, Any] | None = None
 
 
 class ForkServer:
@@ -112,6 +92,20 @@ class ForkServer:
             last = reply.output.strip().splitlines()[-1:] or ["no output"]
             raise SubjectError(f"{subject} cannot be built: {last[0]}")
         return {"origins": {}, **reply.result}
+
+    def profile(self, job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Profile one call in a process of its own; kill it after `timeout_s` seconds.
+
+        Args:
+            job: as `lmn_bench.worker.profiling.job.ProfileJob` takes it.
+            timeout_s: wall-clock limit.
+
+        Raises:
+            SubjectError: the subject cannot be built, or lacks the mode.
+            ProfileError: it failed, died, or ran out of memory or time.
+            WorkerError: the server itself cannot be started.
+        """
+        return profile_of(self._run({"profile": job}, timeout_s), timeout_s)
 
     @property
     def software(self) -> Mapping[str, str]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from lmn_bench.disturbance import quiet_lacking, slow_loop_s
 from lmn_bench.errors import SubjectError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
-from lmn_bench.run.process import Reply
+from lmn_bench.run.reply import Reply
 from lmn_bench.schema import BACKSTOP_OUTCOMES, Case, Measuring, Outcome, Record
 from lmn_bench.units import format_cap, format_length
 

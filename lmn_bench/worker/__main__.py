@@ -1,6 +1,6 @@
 """The fork server: reads jobs as JSON lines, forks a child for each, answers in JSON lines.
 
-In:   {"measure": {...}}, {"probe": {...}}, {"cuda": {}} or {"ceilings": {...}}
+In:   {"measure": {...}}, {"profile": {...}}, {"probe": {...}}, {"cuda": {}} or {"ceilings": {...}}
 Out:  {"ready": true, "fields": …, versions} once, then for each job {"pid": n} and
       {"result": ..., "exit": code, "output": …, "cap": what limited its memory, or null}.
 With the argument --cgroup, memory is limited by cgroups where a job says so.
@@ -175,7 +175,7 @@ def _child(
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
 
-        from lmn_bench.errors import ComparisonError, LmnBenchError
+        from lmn_bench.errors import ComparisonError, LmnBenchError, ProfileError
         from lmn_bench.worker.caps import AppliedCap, Cap
         from lmn_bench.worker.contexts import ContextFile
         from lmn_bench.worker.measure import Job, probe, run_job
@@ -195,6 +195,10 @@ def _child(
                 from lmn_bench.worker.ceilings import measure_ceilings
 
                 result = {"ceilings": measure_ceilings(**job["ceilings"])}
+            elif "profile" in job:
+                from lmn_bench.worker.profiling.job import ProfileJob, run_profile
+
+                result = {"profile": run_profile(ProfileJob.from_dict(job["profile"]))}
             elif "probe" in job:
                 result = probe(**job["probe"])
             else:
@@ -202,6 +206,8 @@ def _child(
                 result = run_job(Job.from_dict(job["measure"]), kept, best_loop_s, cap)
         except ComparisonError as error:
             result = {"incomparable": {"message": error.message, "hint": error.hint}}
+        except ProfileError as error:
+            result = {"failed": {"message": error.message, "hint": error.hint}}
         except LmnBenchError as error:
             result = {"refused": {"message": error.message, "hint": error.hint}}
         _tell(writing, {"result": result})

@@ -156,7 +156,7 @@ def _measure(
     device = torch.device(case.device, 0) if case.device == "cuda" else torch.device("cpu")
     torch.set_num_threads(case.threads)
     if device.type == "cuda":
-        _start_cuda(device, metrics)
+        start_cuda(device, metrics)
     metrics["floor_bytes"] = memory.status_bytes("VmRSS")
     subject = build(case.subject, case.model, dtype=dtype, device=device, seed=job.seed)
     parameters = list(subject.parameters())
@@ -186,7 +186,7 @@ def _measure(
     if case.mode == "read" and "prefill" in modes:
         error = check_read(subject, case.model.width, dtype, device)
         metrics["check_error"] = max(error, metrics.get("check_error", 0.0))
-    _load_everything(case, subject, dtype, device)
+    load_everything(case, subject, dtype, device)
     clock = clock_for(device)
     if case.memory_cap_bytes is not None and device.type == "cpu":
         cap = cap.by(job.measuring.cap_mechanism)
@@ -245,7 +245,8 @@ def _look_closer(
             fields["memory_timeline"] = memory.timeline(lambda: work.call(prepared))
 
 
-def _start_cuda(device: torch.device, metrics: dict[str, Any]) -> None:
+def start_cuda(device: torch.device, metrics: dict[str, Any]) -> None:
+    """Make the CUDA context and note its size; float32 is float32 from here on."""
     # float32 means float32 for everyone: cuDNN's recurrent kernels would round to TF32.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -273,9 +274,7 @@ def _note_gpu(use: GpuUse | None, fields: dict[str, Any]) -> None:
         fields["warnings"].append(f"the GPU was held back while timing: {held_back}")
 
 
-def _load_everything(
-    case: Case, subject: Subject, dtype: torch.dtype, device: torch.device
-) -> None:
+def load_everything(case: Case, subject: Subject, dtype: torch.dtype, device: torch.device) -> None:
     """Start threads and load kernels at a tiny length, so that no cap or peak counts them."""
     torch.empty(_PARALLEL_ELEMENTS, device=device).fill_(0.0)
     with grad_mode(case.mode):

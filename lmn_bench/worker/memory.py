@@ -15,6 +15,8 @@ from torch.autograd.profiler import profile
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_HIGH_WATER_MARK = "5"
+_M_MMAP_THRESHOLD = -3  # of glibc
+_MAPPED_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,17 @@ def held_bytes(device: torch.device) -> int:
         return torch.cuda.memory_reserved(device)
     trim()
     return status_bytes("VmRSS")
+
+
+def map_large_blocks() -> None:
+    """Let malloc map every block of 64 KiB or more by itself, for as long as this process lives.
+
+    What is freed goes back to the kernel at once, so that the high-water mark counts what is held
+    and not the holes in a heap. It costs time: for processes, or passes, that nobody times.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
 
 
 def peak_of(call: Callable[[], object], device: torch.device) -> tuple[Peak, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from lmn_bench.run.process import Reply
+from lmn_bench.run.reply import Reply
 from lmn_bench.schema import (
     Case,
     Environment,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmn_bench.errors import SubjectError
-from lmn_bench.run.process import Reply
+from lmn_bench.run.reply import Reply
 from lmn_bench.run.schedule import Backstop, Finished, Started, order_tasks, run_tasks
 from lmn_bench.schema import Measuring, Outcome
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 from bench_helpers import ok
-from lmn_bench.devices import DeviceProfile
 from sizing_helpers import (
     FLOOR,
     LENGTHS,
@@ -20,6 +19,7 @@ from sizing_helpers import (
     true_need,
 )
 
+from lmn_bench.devices import DeviceProfile
 from lmn_bench.schema import Ceiling
 from lmn_bench.sizing.answer import answer, predictor
 from lmn_bench.sizing.evidence import evidence_of, is_exact, nearest

@@ -6,13 +6,15 @@ from typing import Any
 
 from lmn_bench.report.chart import Chart
 from lmn_bench.report.charts import theme
+from lmn_bench.report.charts.areas import area_specs
 from lmn_bench.report.charts.forest import forest_specs
 from lmn_bench.report.charts.lines import line_specs
 from lmn_bench.report.charts.stacks import stack_specs
 from lmn_bench.report.charts.strips import strip_specs
 
-_SPECS = {"lines": line_specs, "stack": stack_specs, "strip": strip_specs, "forest": forest_specs}
-_COLUMNS = {"lines": 2, "stack": 4, "strip": 2, "forest": 2}
+_SPECS = {"lines": line_specs, "stack": stack_specs, "strip": strip_specs, "forest": forest_specs,
+          "area": area_specs}  # fmt: skip
+_COLUMNS = {"lines": 2, "stack": 4, "strip": 2, "forest": 2, "area": 1}
 
 
 def panel_specs(chart: Chart) -> list[dict[str, Any]]:

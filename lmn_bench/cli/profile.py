@@ -1,0 +1,63 @@
+"""`lmn-bench profile MODEL`: where time and memory of one call go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lmn_bench.cli.options import json_option, results_option
+from lmn_bench.schema import DEVICES, DTYPES, MODES, ModelSpec
+
+_SIZES = ModelSpec()
+
+
+@click.command(name="profile", short_help="Show where time and memory go.")
+@click.argument("model", metavar="MODEL")
+@click.option("--mode", type=click.Choice([*MODES]), required=True, help="What it does.")
+@click.option("--length", required=True, metavar="N", help="Tokens, or the context of decode: "
+              '4096, "4K", "2^12".')  # fmt: skip
+@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+              help="CPU threads.")  # fmt: skip
+@click.option("--width", type=click.IntRange(1), default=_SIZES.width, show_default=True)
+@click.option("--heads", type=click.IntRange(1), default=_SIZES.heads, show_default=True)
+@click.option("--layers", type=click.IntRange(1), default=_SIZES.layers, show_default=True)
+@click.option("--banks", type=click.IntRange(1), default=_SIZES.banks, show_default=True)
+@click.option("--expansion", type=click.IntRange(0), default=_SIZES.expansion, show_default=True)
+@click.option("--lines", is_flag=True, help="Memory line by line too, by memory-profiler.")
+@click.option("--timeout", type=click.FloatRange(1), default=1800.0, show_default=True,
+              metavar="SECONDS", help="Give up after this long.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write it here too: .html, .md, .json, else as shown.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="No progress, and no word of the files.")
+@results_option
+@json_option
+def command(
+    model: str, mode: str, length: str, device: str, batch: int, dtype: str, threads: int,
+    width: int, heads: int, layers: int, banks: int, expansion: int, lines: bool, timeout: float,
+    output: Path | None, quiet: bool, results: Path, as_json: bool,
+) -> None:  # fmt: skip
+    """Show where the time and the memory of one call go, by part of the model and by operator.
+
+    MODEL is a builtin model (`lmn-bench list models`) or your own "package.module:factory", whose
+    parts are its top-level modules. Everything is kept in a folder of its own: the numbers, a page,
+    and a trace for https://ui.perfetto.dev.
+
+    \b
+    Examples:
+      lmn-bench profile lmn --mode decode --length 4096
+      lmn-bench profile transformer --mode prefill --length 8K --width 256 --threads 2
+      lmn-bench profile my_models:make --mode train --length 1K --lines -o profile.html
+    """  # noqa: D301  click wants the backspace itself
+    from lmn_bench.cli.profile_run import Request, run_profile
+    from lmn_bench.schema import Case
+    from lmn_bench.units import parse_length
+
+    case = Case(
+        subject=model, mode=mode, length=parse_length(length), device=device, batch=batch,
+        dtype=dtype, threads=threads, model=ModelSpec(width, heads, layers, banks, expansion),
+    )  # fmt: skip
+    run_profile(Request(case, lines, timeout), results, output, quiet=quiet, as_json=as_json)

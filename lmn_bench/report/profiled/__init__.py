@@ -1,0 +1,1 @@
+"""A profile in the terminal, as a page and as Markdown."""

@@ -1,0 +1,59 @@
+"""How a child ended, and what its end says."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from lmn_bench.errors import ProfileError
+from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.units import format_duration
+
+_SHORTER = "take a shorter --length or a smaller --batch"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a child ended.
+
+    Attributes:
+        result: what it measured; None when it died before it could say.
+        exit_code: its exit status, negative for a signal.
+        timed_out: whether we killed it.
+        output: the end of what it printed.
+        cap: what limited its memory: `mechanism`, `floor_bytes`; by cgroup also `peak_bytes` and
+            `killed`. None without a cap, or when it died before one was set.
+    """
+
+    result: dict[str, Any] | None
+    exit_code: int
+    timed_out: bool
+    output: str
+    cap: dict[str, Any] | None = None
+
+
+def profile_of(reply: Reply, timeout_s: float) -> dict[str, Any]:
+    """The profile in a reply.
+
+    Raises:
+        ProfileError: there is none: the child failed, died, or took too long.
+    """
+    if reply.result is not None and "failed" in reply.result:
+        raise ProfileError(**reply.result["failed"])
+    if reply.result is not None:
+        profile: dict[str, Any] = reply.result["profile"]
+        return profile
+    if reply.timed_out:
+        raise ProfileError(f"the profile took longer than {format_duration(timeout_s)}", _SHORTER)
+    if says_out_of_memory(reply.output):
+        reason = allocation_that_failed(reply.output)
+        raise ProfileError(f"the model ran out of memory: {reason}", _SHORTER)
+    if reply.exit_code == -signal.SIGKILL:
+        raise ProfileError(
+            "the profiled process was killed by signal 9: most likely the kernel, short of memory",
+            _SHORTER,
+        )
+    last = reply.output.strip().splitlines()[-1:] or ["no last words"]
+    end = f"signal {-reply.exit_code}" if reply.exit_code < 0 else f"exit code {reply.exit_code}"
+    raise ProfileError(f"the profiled process ended with {end}: {last[0]}")
