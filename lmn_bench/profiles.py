@@ -280,7 +280,7 @@ def _apart(time: Agreement, memory: Agreement) -> list[str]:
     found = []
     for what, agreement, whole in (
         ("time", time, "the latency measured without instruments"),
-        ("memory", memory, "the kernel's high-water mark (without holes in the heap)"),
+        ("memory", memory, "the kernel's high-water mark (large blocks mapped one by one)"),
     ):
         if agreement.within is False and agreement.difference is not None:
             found.append(

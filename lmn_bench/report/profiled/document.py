@@ -159,8 +159,8 @@ def _method(profile: Profile) -> Iterator[str]:
         "Memory: allocations and releases of torch's allocator, each charged to the part that "
         "allocated it until it is released; beside it the kernel's high-water mark, the median of "
         "several calls without instruments, free memory given back before each. It is held against "
-        "a mark of its own, with malloc told to map every block of 64 KiB or more by itself: what "
-        "an ordinary heap has in holes belongs to no part."
+        "a mark of its own, with malloc told to map every block of 64 KiB or more by itself. What "
+        "no tensor of torch's accounts for belongs to no part."
     )
     yield f"{profile.parameters:,} parameters; torch {profile.environment.torch}."
     if profile.command:
