@@ -82,11 +82,11 @@ def answer(question: Question, found: Sequence[Evidence], counted: str = "") -> 
             if subject in BUILTIN:
                 feedforward_width(subject, case.model)
         except SubjectError as error:
-            answers.append(_unknown(case, error.message))
+            answers.append(_unknown(case, question.limits, error.message))
             continue
         known = predictor(subject, question, found)
         if known is None:
-            answers.append(_unknown(case, "no run to foretell it from"))
+            answers.append(_unknown(case, question.limits, "no run to foretell it from"))
             continue
         answers.append(subject_answer(known, case))
         curves[subject] = tuple(_curve(known, case))
@@ -111,6 +111,7 @@ def subject_answer(known: Predictor, case: Case) -> SubjectAnswer:
     return SubjectAnswer(
         name=case.subject,
         case=case,
+        limits=limits,
         fits=fits,
         memory=memory,
         latency=latency,
@@ -233,8 +234,8 @@ def _curve(known: Predictor, case: Case) -> Iterator[CurvePoint]:
         yield CurvePoint(length, known.memory(there), known.latency(there), total, on_here)
 
 
-def _unknown(case: Case, reason: str) -> SubjectAnswer:
-    return SubjectAnswer(case.subject, case, None, None, None, None, None, (reason,), "")
+def _unknown(case: Case, limits: Limits, reason: str) -> SubjectAnswer:
+    return SubjectAnswer(case.subject, case, limits, None, None, None, None, None, (reason,), "")
 
 
 def _assumptions(question: Question, answers: Sequence[SubjectAnswer]) -> Iterator[str]:

@@ -114,6 +114,7 @@ class SubjectAnswer:
     Attributes:
         name: of the subject.
         case: what was asked of it.
+        limits: what was to be kept.
         fits: True or False if surely so, None if it cannot be told.
         memory, latency: None where nothing is promised, see `reasons`.
         longest_context, largest_batch: None where they can't be told.
@@ -123,6 +124,7 @@ class SubjectAnswer:
 
     name: str
     case: Case
+    limits: Limits
     fits: bool | None
     memory: MemoryNeed | None
     latency: Latency | None

@@ -9,6 +9,7 @@ from lmn_bench.report.sized.figures import latency_chart, memory_chart
 from lmn_bench.report.sized.words import (
     FITS,
     NOTHING,
+    device_words,
     interval_words,
     latency_words,
     margin_words,
@@ -96,8 +97,10 @@ def _sections(answer: Answer, extras: Extras) -> Iterator[Section]:
 def _grounds(answer: Answer) -> Iterator[str]:
     yield from answer.assumptions
     for one in answer.subjects:
-        if one.evidence:
-            yield f"{one.name} is foretold from {one.evidence}"
+        if one.memory is None:
+            continue
+        time = "" if one.latency is None else f"; time: {one.latency.basis}"
+        yield f"run for {one.name}: {one.evidence}; memory: {one.memory.basis}{time}"
 
 
 def _as_sentence(text: str) -> str:
@@ -113,14 +116,12 @@ def _memory_table(answer: Answer, told: Sequence[SubjectAnswer]) -> Table:
         parts = (need.floor, need.parameters, need.state, need.working, need.total)
         rows.append(
             (one.name, *(format_bytes(part) for part in parts),
-             interval_words(need.low, need.high, "B"), margin_words(need, limit), need.basis)
+             interval_words(need.low, need.high, "B"), margin_words(need, limit))
         )  # fmt: skip
     return Table(
         "Memory of the process",
-        ("model", "floor", "parameters", "state", "working", "total", "95 %", "left", "basis"),
+        ("model", "floor", "parameters", "state", "working", "total", "95 %", "left"),
         tuple(rows),
-        words=(8,),
-        whole=True,
     )
 
 
@@ -172,13 +173,14 @@ def _device_table(devices: Sequence[DeviceAnswer]) -> Table:
         rows.append(
             (one.profile.title, format_bytes(one.profile.memory_bytes),
              NOTHING if need is None else format_bytes(need.total),
-             NOTHING if latency is None else latency_words(latency), FITS[one.answer.fits])
+             NOTHING if latency is None else latency_words(latency), device_words(one))
         )  # fmt: skip
     return Table(
         "Devices by memory",
         ("device", "memory", "needed", "latency", "verdict"),
         tuple(rows),
-        note="Latencies are rooflines at the share of them that was reached here: estimates.",
+        note="Latencies are rooflines at the share of them that was reached here: estimates, by "
+        "which a limit is likely to be kept.",
         words=(4,),
     )
 

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from lmn_bench.schema import Case
-from lmn_bench.sizing.question import Basis, Latency, MemoryNeed, Most, Question, SubjectAnswer
+from lmn_bench.sizing.find import DeviceAnswer
+from lmn_bench.sizing.question import (
+    Basis,
+    Latency,
+    Limits,
+    MemoryNeed,
+    Most,
+    Question,
+    SubjectAnswer,
+)
 from lmn_bench.units import (
     format_bytes,
     format_count,
@@ -27,6 +36,22 @@ def question_sentence(question: Question) -> str:
         f"{case.subject} ({size}, {case.dtype}): {what} {format_length(case.length)} tokens"
         f"{batch}{place}{limits_words(question)}"
     )
+
+
+def device_words(one: DeviceAnswer) -> str:
+    """Whether a device is enough; "likely" where an estimate of its speed says so."""
+    answer, limits = one.answer, one.answer.limits
+    if answer.fits is not None or answer.memory is None or answer.latency is None:
+        return FITS[answer.fits]
+    if answer.latency.basis is not Basis.ROOFLINE or not _keeps(answer.memory.high, limits):
+        return FITS[None]
+    seconds, tokens = answer.latency.seconds.estimate, answer.tokens_per_s or 0.0
+    quick = limits.latency_s is None or seconds <= limits.latency_s
+    return "likely" if quick and tokens >= (limits.tokens_per_s or 0.0) else FITS[None]
+
+
+def _keeps(memory: float, limits: Limits) -> bool:
+    return limits.memory_bytes is None or memory <= limits.memory_bytes
 
 
 def limits_words(question: Question) -> str:
