@@ -184,7 +184,7 @@ def test_validate_tells_mistakes_as_json_too(cli, tmp_path):
     assert len(told["problems"]) == 3
 
 
-@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed", "ci"])
+@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed", "ci", "sizing"])
 def test_validate_finds_the_shipped_suites_sound(cli, name):
     code, out, _ = cli("validate", name)
     assert code == 0
@@ -285,7 +285,7 @@ def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("suites", {"smoke", "scaling", "memory", "paper", "speed", "ci"}),
+        ("suites", {"smoke", "scaling", "memory", "paper", "speed", "ci", "sizing"}),
         ("models", {*BUILTIN, "package.module:factory"}),
         ("modes", set(MODES)),
         ("metrics", set(METRICS)),

@@ -36,10 +36,10 @@ def with_options(*options, processes=None, settings=()):
 
 
 def test_all_suites_are_shipped():
-    assert set(builtin_suites()) == {"smoke", "scaling", "memory", "paper", "speed", "ci"}
+    assert set(builtin_suites()) == {"smoke", "scaling", "memory", "paper", "speed", "ci", "sizing"}
 
 
-@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed", "ci"])
+@pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed", "ci", "sizing"])
 def test_every_shipped_suite_loads_under_its_own_name(name):
     suite = load_suite(find_suite(name))
     assert suite.name == name
