@@ -68,7 +68,8 @@ _ALL = (
            "less what was held before it and pages of files read in meanwhile"),
     Metric("needed_reserved_bytes", "needed memory (reserved)", "B", "lower", False,
            "the same, counting what is asked for and never touched, as RLIMIT_DATA does",
-           "kernel's high-water mark of the address space, less the address space before"),
+           "kernel's high-water mark of the address space, less the address space before; only "
+           "where the case raised it above what building the model took"),
     Metric("floor_bytes", "process floor", "B", "lower", False,
            "interpreter and libraries before the model is built", "resident memory"),
     Metric("cap_floor_bytes", "held under the cap", "B", "lower", False,

@@ -16,12 +16,7 @@ from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.subjects.sizes import parameters
 from lmn_bench.units import format_length
 
-# What is counted: what a machine must have, what RLIMIT_DATA goes by, or the larger of the two.
-_NEEDED = {
-    "cgroup": ("needed_bytes",),
-    "rlimit": ("needed_reserved_bytes",),
-    "either": ("needed_bytes", "needed_reserved_bytes"),
-}
+_USED, _RESERVED = "needed_bytes", "needed_reserved_bytes"
 _WORK = ("flops", "bytes_moved")
 
 
@@ -95,7 +90,7 @@ def evidence_of(
     fitting = [record for record in records if _usable(record)]
     grouped: dict[Case, dict[int, Mapping[str, tuple[float, ...]]]] = {}
     for result in result_set(fitting).cases:
-        if result.outcome is Outcome.OK and result.values.get("needed_bytes"):
+        if result.outcome is Outcome.OK and result.values.get(_USED):
             grouped.setdefault(result.case.series, {})[result.case.length] = result.values
     at_home = info.environment.machine == here
     machine = f"{info.environment.hostname} ({info.environment.cpu_model})"
@@ -120,10 +115,11 @@ def _evidence(
     def middle(key: str) -> dict[int, float]:
         return {n: float(np.median(v[key])) for n, v in of_length.items() if v.get(key)}
 
-    # CUDA has one count.
-    needs = [middle(key) for key in _NEEDED[counted_by]] + [middle("needed_bytes")] * (
-        series.device == "cuda"
-    )
+    needed, reserved = middle(_USED), middle(_RESERVED)
+    if counted_by == "rlimit":
+        needed |= reserved
+    elif counted_by == "either":
+        needed |= {n: max(needed[n], value) for n, value in reserved.items()}
     every = [value for values in of_length.values() for value in values.get("loaded_bytes", ())]
     weights = middle("parameter_bytes")
     return Evidence(
@@ -131,7 +127,7 @@ def _evidence(
         here=here,
         machine=machine,
         series=series,
-        needed={n: max(need.get(n, 0.0) for need in needs) for n in sorted(of_length)},
+        needed=dict(sorted(needed.items())),
         latency={n: v["latency_s"] for n, v in of_length.items() if v.get("latency_s")},
         state=middle("state_bytes"),
         loaded_bytes=float(np.median(every)),

@@ -26,7 +26,7 @@ DECODE_STEPS = 4
 def measure_needs(
     case: Case, subject: Subject, dtype: torch.dtype, device: torch.device
 ) -> dict[str, float | int]:
-    """The metrics `loaded_bytes`, `needed_bytes` and, on the CPU, `needed_reserved_bytes`.
+    """The metrics `loaded_bytes`, `needed_bytes`, and `needed_reserved_bytes` where it can be told.
 
     Args:
         case: what is done.
@@ -43,16 +43,17 @@ def measure_needs(
         needed = torch.cuda.max_memory_reserved(device) - held
         return {"loaded_bytes": held, "needed_bytes": needed}
     files, space = memory.status_bytes("RssFile"), memory.status_bytes("VmSize")
+    highest = memory.status_bytes("VmPeak")
     peak, _ = memory.peak_of(whole, device)
     read_in = max(0, memory.status_bytes("RssFile") - files)
-    # Never reset, but at the fork: what building took and gave back may be in it.
-    reserved = memory.status_bytes("VmPeak") - space
+    reserved = memory.status_bytes("VmPeak")
     _forget_gradients(subject)
-    return {
-        "loaded_bytes": held + read_in,
-        "needed_bytes": max(0, peak.peak - held - read_in),
-        "needed_reserved_bytes": max(0, reserved),
-    }
+    used = max(0, peak.peak - held - read_in)
+    found: dict[str, float | int] = {"loaded_bytes": held + read_in, "needed_bytes": used}
+    # That mark is never reset: where building and warming up took more, it says nothing.
+    if reserved > highest:
+        found["needed_reserved_bytes"] = reserved - space
+    return found
 
 
 def _forget_gradients(subject: Subject) -> None:
