@@ -10,7 +10,7 @@ those of `results/reference-scaling`: every length between two others is left ou
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,9 +57,11 @@ class Cell:
         return self.foretold / self.found - 1
 
 
-def cells(evidence: list[Evidence], server: ForkServer, mechanism: str) -> Iterator[Cell]:
+def cells(
+    evidence: list[Evidence], server: ForkServer, mechanism: str, modes: Sequence[str]
+) -> Iterator[Cell]:
     """Every mode, subject, width and cap."""
-    for mode in ("prefill", "decode"):
+    for mode in modes:
         for subject in SUBJECTS:
             for width in WIDTHS:
                 for cap in CAPS:
@@ -187,15 +189,17 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cap-mechanism", default="rlimit", choices=("rlimit", "cgroup"))
+    parser.add_argument("--modes", nargs="+", default=["prefill", "decode"])
+    parser.add_argument("--run", type=Path, default=SIZING, help="foretell from this run")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     covered = list(coverages(read_run(SCALING)))
-    run = read_run(SIZING)
+    run = read_run(options.run)
     here = run.info.environment.machine
     evidence = evidence_of(run.info, run.records, here, options.cap_mechanism)
     found = []
     with ForkServer(cap_mechanism=options.cap_mechanism) as server:
-        for cell in cells(evidence, server, options.cap_mechanism):
+        for cell in cells(evidence, server, options.cap_mechanism, options.modes):
             print(cell, cell.error, flush=True)
             found.append(cell)
     options.output.write_text(table(found, covered, options.cap_mechanism))
