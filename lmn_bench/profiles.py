@@ -141,8 +141,8 @@ class Profile:
         latency_s: of a unit, without instruments: the mean of the faster half of all rounds.
         latency_spread: half the distance between the quartiles of the rounds, relative.
         working_bytes: what the call took at most beyond what was held before, by the kernel.
-        mapped_bytes: the same with every large block mapped by itself: without the holes that an
-            ordinary heap has. Sums of tensors are held against this.
+        lean_bytes: what it takes at most with malloc lean (`lmn_bench.malloc`), touched or not:
+            without the holes of an ordinary heap. Sums of tensors are held against this.
         parameters: of the model.
         resident_timeline: (seconds, bytes) of the whole process, sampled in a call of its own.
         lines: memory line by line, by function, if it was asked for.
@@ -153,7 +153,7 @@ class Profile:
     latency_s: float
     latency_spread: float
     working_bytes: int
-    mapped_bytes: int
+    lean_bytes: int
     parameters: int
     parts: tuple[Part, ...]
     operators: tuple[Operator, ...]
@@ -182,14 +182,14 @@ def profile_of(
     total_s = sum(part.seconds for part in parts)
     held = sum(part.bytes_at_peak for part in parts) - seen["freed_bytes"]
     time = _agreement(seen["latency_s"], total_s)
-    memory = _memory_agreement(seen["mapped_bytes"], held)
+    memory = _memory_agreement(seen["lean_bytes"], held)
     return Profile(
         case=case,
         per=seen["per"],
         latency_s=seen["latency_s"],
         latency_spread=seen["spread"],
         working_bytes=seen["working_bytes"],
-        mapped_bytes=seen["mapped_bytes"],
+        lean_bytes=seen["lean_bytes"],
         parameters=seen["parameters"],
         parts=parts,
         operators=_operators(seen),
@@ -280,7 +280,7 @@ def _apart(time: Agreement, memory: Agreement) -> list[str]:
     found = []
     for what, agreement, whole in (
         ("time", time, "the latency measured without instruments"),
-        ("memory", memory, "the kernel's high-water mark (large blocks mapped one by one)"),
+        ("memory", memory, "the kernel's high-water mark (malloc lean)"),
     ):
         if agreement.within is False and agreement.difference is not None:
             found.append(

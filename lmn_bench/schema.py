@@ -28,6 +28,8 @@ DEVICES = ("cpu", "cuda")
 # What enforces memory caps on the CPU; on CUDA they are emulated in one way.
 DEFAULT_CAP_MECHANISM = "rlimit"
 CAP_MECHANISMS = (DEFAULT_CAP_MECHANISM, "cgroup")
+DEFAULT_MALLOC, LEAN_MALLOC = "default", "lean"
+MALLOCS = (DEFAULT_MALLOC, LEAN_MALLOC)
 # The growth functions that data are held against, from the slowest to the fastest.
 LAWS = ("constant", "log n", "log^2 n", "sqrt n", "n", "n log n", "n log^2 n", "n^2")
 
@@ -159,6 +161,7 @@ class Measuring:
         ceilings: measure the machine's ceilings before the first case (see `Ceiling`).
         cap_mechanism: what enforces memory caps on the CPU: "rlimit" (what a process asks for) or
             "cgroup" (what it uses; needs a group of its own).
+        malloc: "default", or "lean": the least memory, at some cost of time (`lmn_bench.malloc`).
     """
 
     processes: int = 5
@@ -178,6 +181,7 @@ class Measuring:
     blank_context: bool = False
     ceilings: bool = False
     cap_mechanism: str = DEFAULT_CAP_MECHANISM
+    malloc: str = DEFAULT_MALLOC
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from lmn_bench.schema import (
     DEVICES,
     DTYPES,
     LAWS,
+    MALLOCS,
     MODES,
     Measuring,
     Sweep,
@@ -149,6 +150,7 @@ class _MeasuringTable(_Table):
     blank_context: bool | None = None
     ceilings: bool | None = None
     cap_mechanism: Annotated[str, _one_of("cap mechanism", CAP_MECHANISMS)] | None = None
+    malloc: Annotated[str, _one_of("malloc", MALLOCS)] | None = None
 
 
 class _ClaimTable(_Table):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,10 +24,11 @@ def find_evidence(
     """Series that bear on a question, the latest run first, and this machine in words.
 
     Runs that are not named are taken from `results`: those of this machine that measured what
-    sizes are foretold from, until every subject has its own series.
+    sizes are foretold from, and set malloc as the latest of them did, until every subject has its
+    own series.
 
     Raises:
-        UsageError: a run that is named was not measured for sizing.
+        UsageError: a run that is named was not measured for sizing, or set malloc otherwise.
     """
     environment = read_environment()
     machine = f"{environment.hostname} · {environment.cpu_model}"
@@ -40,11 +42,14 @@ def find_evidence(
                     f"a run for sizing: {making_command(question)}",
                 )
             found += evidence_of(run.info, run.records, environment.machine, counted_by)
+        _require_one_malloc(found)
         return found, machine
     read = 0
     for folder in reversed(list_runs(results)):
         info = read_info(folder)
         if not _bears_on(info, question) or info.environment.machine != environment.machine:
+            continue
+        if found and info.suite.measuring.malloc != found[0].malloc:
             continue
         run = read_run(folder)
         found += evidence_of(run.info, run.records, environment.machine, counted_by)
@@ -52,6 +57,16 @@ def find_evidence(
         if read == _MOST_RUNS or _is_enough(found, question):
             break
     return found, machine
+
+
+def _require_one_malloc(found: Sequence[Evidence]) -> None:
+    of_malloc = {one.malloc: one.run_id for one in found}
+    if len(of_malloc) > 1:
+        told = ", ".join(f"{run_id} {malloc}" for malloc, run_id in of_malloc.items())
+        raise UsageError(
+            f"runs with malloc set differently do not go together: {told}",
+            "name runs of one setting: memory and time depend on it",
+        )
 
 
 def _bears_on(info: RunInfo, question: Question) -> bool:

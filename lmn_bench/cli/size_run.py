@@ -27,7 +27,6 @@ from lmn_bench.units import format_bytes, parse_bytes, parse_length, parse_secon
 
 # How memory is counted, in words.
 COUNTED = {
-    "either": "memory is what is used, or what is reserved where that is more",
     "cgroup": "memory is what is used: pages that are touched",
     "rlimit": "memory is what is reserved, touched or not, as RLIMIT_DATA counts it",
 }
@@ -72,7 +71,7 @@ def run_size(asked: Asked, wanted: Wanted, results: Path) -> ExitCode:
     """Answer, and return whether it fits as an exit code."""
     question, profiles = read_question(asked)
     _check(question, wanted)
-    counted_by = "either" if wanted.verify is None else wanted.cap_mechanism
+    counted_by = "cgroup" if wanted.verify is None else wanted.cap_mechanism
     found, machine = find_evidence(question, wanted.runs, results, counted_by)
     if not any(one.series.subject == question.subjects[0] for one in found):
         case = question.case

@@ -71,7 +71,7 @@ class Trier:
         self._case = replace(case, threads=threads)
         self._measuring = Measuring(
             processes=1, timeout_s=timeout_s, timing=False, counters=False, needs=True,
-            cap_mechanism=mechanism,
+            cap_mechanism=mechanism, malloc=known.evidence.malloc,
         )  # fmt: skip
 
     def once(self) -> list[Trial]:

@@ -94,18 +94,22 @@ class ForkServer:
         return {"origins": {}, **reply.result}
 
     def profile(self, job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        """Profile one call in a process of its own; kill it after `timeout_s` seconds.
+        """Profile one call in two processes, for time and for memory, one after the other.
 
         Args:
-            job: as `lmn_bench.worker.profiling.job.ProfileJob` takes it.
-            timeout_s: wall-clock limit.
+            job: as `lmn_bench.worker.profiling.job.ProfileJob` takes it, but for `memory`.
+            timeout_s: wall-clock limit of each.
 
         Raises:
             SubjectError: the subject cannot be built, or lacks the mode.
             ProfileError: it failed, died, or ran out of memory or time.
             WorkerError: the server itself cannot be started.
         """
-        return profile_of(self._run({"profile": job}, timeout_s), timeout_s)
+        found: dict[str, Any] = {}
+        for memory in (False, True):
+            reply = self._run({"profile": {**job, "memory": memory}}, timeout_s)
+            found |= profile_of(reply, timeout_s)
+        return found
 
     @property
     def software(self) -> Mapping[str, str]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from lmn_bench.errors import SubjectError
-from lmn_bench.schema import Case
+from lmn_bench.malloc import LEAN_VARIABLES
+from lmn_bench.schema import DEFAULT_MALLOC, LEAN_MALLOC, Case
 from lmn_bench.sizing.evidence import Evidence, is_exact, nearest
 from lmn_bench.sizing.latency import LatencyModel, on_device
 from lmn_bench.sizing.memory import NeedModel, measured_total, memory_need, need_model
@@ -90,7 +91,8 @@ def answer(question: Question, found: Sequence[Evidence], counted: str = "") -> 
             continue
         answers.append(subject_answer(known, case))
         curves[subject] = tuple(_curve(known, case))
-    assumptions = (*([counted] if counted else []), *_assumptions(question, answers))
+    malloc = found[0].malloc if found else DEFAULT_MALLOC
+    assumptions = (*([counted] if counted else []), *_assumptions(question, answers, malloc))
     return Answer(question, tuple(answers), assumptions, curves)
 
 
@@ -238,7 +240,9 @@ def _unknown(case: Case, limits: Limits, reason: str) -> SubjectAnswer:
     return SubjectAnswer(case.subject, case, limits, None, None, None, None, None, (reason,), "")
 
 
-def _assumptions(question: Question, answers: Sequence[SubjectAnswer]) -> Iterator[str]:
+def _assumptions(
+    question: Question, answers: Sequence[SubjectAnswer], malloc: str
+) -> Iterator[str]:
     case = question.case
     if question.floor_bytes is not None:
         yield f"the process itself is taken to hold {format_bytes(question.floor_bytes)}"
@@ -255,5 +259,10 @@ def _assumptions(question: Question, answers: Sequence[SubjectAnswer]) -> Iterat
             "of it needs more, see --mode prefill"
         )
     yield "intervals are of 95 %; the longest context and the largest batch keep their upper ends"
+    if malloc == LEAN_MALLOC:
+        yield (
+            f"malloc is set lean, as {LEAN_VARIABLES} in the environment does; as glibc comes, it "
+            "is faster and takes more memory"
+        )
     if any(one.memory is not None and one.case.subject not in BUILTIN for one in answers):
         yield "models of your own have no formula: their memory is foretold by what was measured"

@@ -11,7 +11,7 @@ import numpy as np
 
 from lmn_bench.analysis.results import result_set
 from lmn_bench.analysis.sample import Sample, sample_of
-from lmn_bench.schema import Case, Ceiling, Outcome, Record, RunInfo
+from lmn_bench.schema import DEFAULT_MALLOC, Case, Ceiling, Outcome, Record, RunInfo
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.subjects.sizes import parameters
 from lmn_bench.units import format_length
@@ -36,6 +36,7 @@ class Evidence:
         parameter_bytes: of the weights.
         work: FLOPs and bytes moved of a call, by metric and length.
         ceiling: what its device can do, if that was measured.
+        malloc: how malloc was set, see `Measuring`.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class Evidence:
     parameter_bytes: float
     work: Mapping[str, Mapping[int, float]]
     ceiling: Ceiling | None
+    malloc: str = DEFAULT_MALLOC
 
     @property
     def longest(self) -> int:
@@ -77,7 +79,7 @@ class Evidence:
 
 
 def evidence_of(
-    info: RunInfo, records: Sequence[Record], here: tuple[object, ...], counted_by: str = "either"
+    info: RunInfo, records: Sequence[Record], here: tuple[object, ...], counted_by: str = "cgroup"
 ) -> list[Evidence]:
     """The series of a run that sizes can be foretold from.
 
@@ -85,7 +87,8 @@ def evidence_of(
         info: the run.
         records: its records.
         here: `Environment.machine` of this machine.
-        counted_by: "cgroup", memory that is used; "rlimit", that is reserved; "either", the larger.
+        counted_by: "cgroup", memory that is used; "rlimit", that is reserved, for which lengths
+            where only the first could be told are left out.
     """
     fitting = [record for record in records if _usable(record)]
     grouped: dict[Case, dict[int, Mapping[str, tuple[float, ...]]]] = {}
@@ -116,10 +119,8 @@ def _evidence(
         return {n: float(np.median(v[key])) for n, v in of_length.items() if v.get(key)}
 
     needed, reserved = middle(_USED), middle(_RESERVED)
-    if counted_by == "rlimit":
-        needed |= reserved
-    elif counted_by == "either":
-        needed |= {n: max(needed[n], value) for n, value in reserved.items()}
+    if counted_by == "rlimit" and reserved:
+        needed = reserved
     every = [value for values in of_length.values() for value in values.get("loaded_bytes", ())]
     weights = middle("parameter_bytes")
     return Evidence(
@@ -134,6 +135,7 @@ def _evidence(
         parameter_bytes=max(weights.values(), default=0.0),
         work={key: middle(key) for key in _WORK},
         ceiling=info.ceiling(series),
+        malloc=info.suite.measuring.malloc,
     )
 
 

@@ -1,13 +1,15 @@
 """How much memory a case takes: exact where it can be counted, the rest by what was measured.
 
-needed(n) = a + r · modelled(n), where `modelled` is what the sizes alone say (state, input and
-result exactly, what lies in between to first order: `lmn_bench.costs`), and a and r are fitted to
-the measured lengths: r by weighted least squares drawn towards 1 where the data don't say (a state
-that hardly grows), a freely. What is left over between measured lengths is interpolated.
+needed = a + r · modelled + left(n), where `modelled` is what the sizes alone say (state, input and
+result exactly, what lies in between to first order: `lmn_bench.costs`). a and r are fitted to the
+longest lengths measured, as it is their growth that goes on: r by weighted least squares drawn
+towards 1 where the data don't say (a state that hardly grows), a freely. `left` is what the
+measured lengths have beside that, interpolated along log n; longer ones have as much as the last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +24,9 @@ from lmn_bench.subjects.sizes import parameters
 
 # Pages that a first call touches in heap and libraries: measurements are no surer than this.
 _PAGE_NOISE = 2**18
-_RELATIVE_NOISE = 0.02
+_RELATIVE_NOISE = 0.01
+# The longest lengths are those within this factor of the last.
+_GROWTH_REACH = 4
 # How far the true ratio of needed to modelled memory is expected to be from 1.
 _PRIOR_SPREAD = 0.5
 _QUANTILE = 2.0
@@ -68,40 +72,54 @@ def held_state_bytes(case: Case) -> float:
 
 @dataclass(frozen=True)
 class NeedModel:
-    """needed = a + r · modelled, and what is left over at the measured lengths.
+    """needed = a + r · modelled + left.
 
     Attributes:
         a, r: see above.
-        lengths, left: measured lengths and measured / fitted there.
-        spread: standard deviation of a length that was left out of the fit (relative).
+        lengths, left: measured lengths and measured less fitted there.
+        spread: error of a length that was left out of the fit (relative, root mean square): of one
+            between others, and of the last, foretold from those before it.
     """
 
     a: float
     r: float
     lengths: tuple[int, ...]
     left: tuple[float, ...]
-    spread: float
+    spread: tuple[float, float]
 
     def needed(self, case: Case) -> float:
         """Bytes that a case needs on top of the loaded model."""
         left = np.interp(np.log(case.length), np.log(self.lengths), self.left)
-        return max(0.0, (self.a + self.r * modelled_bytes(case)) * float(left))
+        return max(0.0, self.a + self.r * modelled_bytes(case) + float(left))
 
 
 def need_model(evidence: Evidence) -> NeedModel:
     """The fit to one series."""
-    lengths = sorted(evidence.needed)
-    x = np.array([modelled_bytes(replace(evidence.series, length=n)) for n in lengths])
-    y = np.array([evidence.needed[n] for n in lengths])
-    a, r = _fitted(x, y)
-    errors = []
-    for at in range(1, len(lengths)):
-        others = np.arange(len(lengths)) != at
-        one, other = _fitted(x[others], y[others])
-        errors.append(np.log(max(one + other * x[at], 1.0) / y[at]))
-    spread = float(np.sqrt(np.mean(np.square(errors)))) if errors else _RELATIVE_NOISE
-    left = y / np.maximum(a + r * x, 1.0)
-    return NeedModel(a, r, tuple(lengths), tuple(map(float, left)), spread)
+    model = _need_model(evidence.series, evidence.needed)
+    lengths = list(model.lengths)
+    inner = [_left_out(evidence, n) for n in lengths[1:-1]]
+    last = _left_out(evidence, lengths[-1]) if len(lengths) > 1 else 0.0
+    between = float(np.sqrt(np.mean(np.square(inner)))) if inner else 0.0
+    return replace(model, spread=(max(between, _RELATIVE_NOISE), max(abs(last), _RELATIVE_NOISE)))
+
+
+def _left_out(evidence: Evidence, length: int) -> float:
+    """The relative error at a length if it had not been measured."""
+    others = {n: needed for n, needed in evidence.needed.items() if n != length}
+    model = _need_model(evidence.series, others)
+    measured = max(evidence.needed[length], 1.0)
+    error = model.needed(replace(evidence.series, length=length)) - measured
+    return max(0.0, abs(error) - _PAGE_NOISE) / measured
+
+
+def _need_model(series: Case, needed: Mapping[int, float]) -> NeedModel:
+    lengths = sorted(needed)
+    x = np.array([modelled_bytes(replace(series, length=n)) for n in lengths])
+    y = np.array([needed[n] for n in lengths])
+    longest = np.array(lengths) * _GROWTH_REACH >= lengths[-1]
+    a, r = _fitted(x[longest], y[longest])
+    left = y - a - r * x
+    return NeedModel(a, r, tuple(lengths), tuple(map(float, left)), (0.0, 0.0))
 
 
 def _fitted(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -136,7 +154,11 @@ def memory_need(
         needed, held_state_bytes(case) if case.subject in BUILTIN else _state(evidence, case)
     )
     inside = min(evidence.needed) <= case.length <= evidence.longest
-    spread = _RELATIVE_NOISE if inside and exact else max(_RELATIVE_NOISE, model.spread)
+    between, beyond = model.spread
+    # That of one octave; two are as far as anything is promised.
+    spread = between if inside else beyond * max(1.0, np.log2(case.length / evidence.longest))
+    if exact and case.length in evidence.needed:
+        spread = _RELATIVE_NOISE
     spread = spread if exact else max(spread, _SCALED_SPREAD)
     reach = max(_PAGE_NOISE, _QUANTILE * spread * needed)
     basis = Basis.SCALED if not exact else (Basis.BETWEEN if inside else Basis.LAW)

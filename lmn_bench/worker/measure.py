@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from lmn_bench.errors import ComparisonError, LmnBenchError
+from lmn_bench.malloc import make_lean
 from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.samples import low_latency_s
-from lmn_bench.schema import Case, Measuring, ModelSpec, Outcome
+from lmn_bench.schema import LEAN_MALLOC, Case, Measuring, ModelSpec, Outcome
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, supported_modes
 from lmn_bench.subjects.search import origins
@@ -154,6 +155,8 @@ def _measure(
     dtype = getattr(torch, case.dtype)
     # torch wants an index where it sets a memory fraction.
     device = torch.device(case.device, 0) if case.device == "cuda" else torch.device("cpu")
+    if job.measuring.malloc == LEAN_MALLOC and not make_lean():
+        fields["warnings"].append("malloc is not glibc's, and was left as it is")
     torch.set_num_threads(case.threads)
     if device.type == "cuda":
         start_cuda(device, metrics)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Callable
+import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,22 @@ from torch.autograd.profiler import profile
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_HIGH_WATER_MARK = "5"
-_M_MMAP_THRESHOLD = -3  # of glibc
-_MAPPED_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes held before a call and at its peak."""
+    """Memory of one call.
+
+    Attributes:
+        before: bytes held before it.
+        peak: bytes held at most.
+        reserved: address space that it took at most beyond what there was, touched or not; CUDA:
+            the same of the allocator's blocks.
+    """
 
     before: int
     peak: int
+    reserved: int
 
 
 def status_bytes(field: str) -> int:
@@ -56,17 +64,6 @@ def held_bytes(device: torch.device) -> int:
     return status_bytes("VmRSS")
 
 
-def map_large_blocks() -> None:
-    """Let malloc map every block of 64 KiB or more by itself, for as long as this process lives.
-
-    What is freed goes back to the kernel at once, so that the high-water mark counts what is held
-    and not the holes in a heap. It costs time: for processes, or passes, that nobody times.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
-
-
 def peak_of(call: Callable[[], object], device: torch.device) -> tuple[Peak, Any]:
     """Peak memory during one call, and the call's result.
 
@@ -77,15 +74,32 @@ def peak_of(call: Callable[[], object], device: torch.device) -> tuple[Peak, Any
         torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
+        before, blocks = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
         result = call()
         torch.cuda.synchronize(device)
-        return Peak(before, torch.cuda.max_memory_allocated(device)), result
+        reserved = torch.cuda.max_memory_reserved(device) - blocks
+        return Peak(before, torch.cuda.max_memory_allocated(device), reserved), result
     trim()
-    before = status_bytes("VmRSS")
-    _CLEAR_REFS.write_text(_RESET_HIGH_WATER_MARK)
-    result = call()
-    return Peak(before, status_bytes("VmHWM")), result
+    with _at_its_highest_address_space():
+        before, space = status_bytes("VmRSS"), status_bytes("VmSize")
+        _CLEAR_REFS.write_text(_RESET_HIGH_WATER_MARK)
+        result = call()
+        peak, highest = status_bytes("VmHWM"), status_bytes("VmPeak")
+    return Peak(before, peak, highest - space), result
+
+
+@contextmanager
+def _at_its_highest_address_space() -> Iterator[None]:
+    """Take as much address space as this process ever had, none of which can be touched.
+
+    The kernel's mark of it cannot be reset: from here on, whatever is asked for raises it.
+    """
+    gap = status_bytes("VmPeak") - status_bytes("VmSize")
+    if not gap:
+        yield
+        return
+    with mmap.mmap(-1, gap, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0):
+        yield
 
 
 def allocator_peak(call: Callable[[], object], device: torch.device) -> int:

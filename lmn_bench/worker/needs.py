@@ -26,7 +26,7 @@ DECODE_STEPS = 4
 def measure_needs(
     case: Case, subject: Subject, dtype: torch.dtype, device: torch.device
 ) -> dict[str, float | int]:
-    """The metrics `loaded_bytes`, `needed_bytes`, and `needed_reserved_bytes` where it can be told.
+    """The metrics `loaded_bytes`, `needed_bytes`, and on the CPU `needed_reserved_bytes`.
 
     Args:
         case: what is done.
@@ -37,23 +37,17 @@ def measure_needs(
     whole = _whole(case, subject, dtype, device)
     held = memory.held_bytes(device)
     if device.type == "cuda":
-        memory.peak_of(whole, device)
+        peak, _ = memory.peak_of(whole, device)
         _forget_gradients(subject)
         # The allocator hands memory out in blocks of its own: those are what a device must have.
-        needed = torch.cuda.max_memory_reserved(device) - held
-        return {"loaded_bytes": held, "needed_bytes": needed}
-    files, space = memory.status_bytes("RssFile"), memory.status_bytes("VmSize")
-    highest = memory.status_bytes("VmPeak")
+        return {"loaded_bytes": held, "needed_bytes": peak.reserved}
+    files = memory.status_bytes("RssFile")
     peak, _ = memory.peak_of(whole, device)
     read_in = max(0, memory.status_bytes("RssFile") - files)
-    reserved = memory.status_bytes("VmPeak")
     _forget_gradients(subject)
     used = max(0, peak.peak - held - read_in)
-    found: dict[str, float | int] = {"loaded_bytes": held + read_in, "needed_bytes": used}
-    # That mark is never reset: where building and warming up took more, it says nothing.
-    if reserved > highest:
-        found["needed_reserved_bytes"] = reserved - space
-    return found
+    return {"loaded_bytes": held + read_in, "needed_bytes": used,
+            "needed_reserved_bytes": peak.reserved}  # fmt: skip
 
 
 def _forget_gradients(subject: Subject) -> None:

@@ -21,7 +21,7 @@ def seen(**changes: Any) -> dict[str, Any]:
                  [3, "aten::addmm", 1, 1e-3], [0, "aten::empty", 2, 1e-6]],
         "flops": [[2, "aten::addmm", 2e6], [3, "aten::addmm", 1e6]],
         "working_bytes": 9 * MIB,
-        "mapped_bytes": 8 * MIB,
+        "lean_bytes": 8 * MIB,
         "peak_bytes": [0, 3 * MIB, 4 * MIB, MIB],
         "freed_bytes": 0,
         "timeline": {

@@ -48,7 +48,7 @@ def test_sums_near_the_whole_are_within_and_not_warned_of():
 
 
 def test_sums_far_from_the_whole_are_warned_of_and_not_mended():
-    found = profile(latency_s=12e-3, mapped_bytes=16 * 2**20)
+    found = profile(latency_s=12e-3, lean_bytes=16 * 2**20)
     assert found.time.sum == pytest.approx(9.8e-3)
     assert found.time.within is False
     assert found.memory.within is False
@@ -57,7 +57,7 @@ def test_sums_far_from_the_whole_are_warned_of_and_not_mended():
 
 
 def test_little_memory_is_not_compared():
-    found = profile(mapped_bytes=40_960, peak_bytes=[0, 0, 1024, 0])
+    found = profile(lean_bytes=40_960, peak_bytes=[0, 0, 1024, 0])
     assert (found.memory.difference, found.memory.within) == (None, None)
     assert "4 MiB" in found.memory.reason
 
@@ -84,7 +84,7 @@ def test_the_json_is_the_contract_of_the_readme():
     data = json.loads(json.dumps(profile_json(profile("decode"), {"json": "profile.json"})))
     assert {
         "schema", "subject", "mode", "length", "device", "batch", "dtype", "threads", "model",
-        "per", "latency_s", "latency_spread", "working_bytes", "mapped_bytes", "parameters",
+        "per", "latency_s", "latency_spread", "working_bytes", "lean_bytes", "parameters",
         "parts", "operators", "agreement", "instruments", "energy", "memory_timeline",
         "resident_timeline", "lines",
         "warnings", "environment", "created_at", "command", "files",

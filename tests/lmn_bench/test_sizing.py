@@ -63,7 +63,7 @@ def test_the_parts_of_memory_add_up_and_parameters_are_exact():
     assert need.total == need.floor + need.parameters + need.state + need.working
 
 
-@pytest.mark.parametrize(("counted_by", "more"), [("either", MIB), ("rlimit", MIB), ("cgroup", 0)])
+@pytest.mark.parametrize(("counted_by", "more"), [("rlimit", MIB), ("cgroup", 0)])
 def test_what_is_reserved_counts_where_it_is_asked_for(counted_by, more):
     def allocated(record):
         metrics = {**record.metrics, "needed_reserved_bytes": record.metrics["needed_bytes"] + MIB}

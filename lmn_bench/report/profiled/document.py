@@ -107,8 +107,8 @@ def _memory_table(profile: Profile) -> Table:
     return Table(
         "Held at the peak, by the part that allocated it",
         ("part", "function", "at the peak", "share"), tuple(rows), words=(1,),
-        note=f"All parts: {format_bytes(memory.sum)}; the kernel's high-water mark, with large "
-             f"blocks mapped one by one: {format_bytes(memory.measured)}; {apart}.",
+        note=f"All parts: {format_bytes(memory.sum)}; the kernel's high-water mark, with malloc "
+             f"lean: {format_bytes(memory.measured)}; {apart}.",
     )  # fmt: skip
 
 

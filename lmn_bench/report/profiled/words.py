@@ -91,8 +91,8 @@ def _memory_answer(profile: Profile) -> str:
     most = f" At that moment: {_shares(shares)}." if shares else ""
     return (
         f"Working memory peaks at {format_bytes(profile.working_bytes)} by the kernel's count, at "
-        f"{format_bytes(memory.measured)} with large blocks mapped one by one; tensors by part add "
-        f"up to {format_bytes(memory.sum)}: {apart}.{most}"
+        f"{format_bytes(memory.measured)} with malloc lean; tensors by part add up to "
+        f"{format_bytes(memory.sum)}: {apart}.{most}"
     )
 
 
