@@ -116,3 +116,19 @@ def test_gradients_of_the_needs_are_not_part_of_what_is_measured_after_it(server
     )  # fmt: skip
     # What is made once and kept, a plan of chunks, takes a few KiB; gradients would take 50.
     assert abs(plain - after) < 16 * 1024
+
+
+@pytest.mark.parametrize("subject", ["transformer", "lstm"])
+def test_with_malloc_lean_memory_is_a_straight_line_of_the_length(server, subject):
+    """As malloc comes, holes in its heaps make it rise and fall by a third."""
+    lean = replace(ALONE, malloc="lean")
+    lengths = (4096, 5120, 6144, 7168, 8192)
+    needed = []
+    for length in lengths:
+        of = case(subject, "prefill", length, model=ModelSpec(width=64, heads=4, layers=2))
+        record = list(run_tasks(order_tasks([of], 1, 0), lean, 0, server))[-1].record
+        assert record.outcome is Outcome.OK, record.reason
+        needed.append(record.metrics["needed_reserved_bytes"])
+    step = (needed[-1] - needed[0]) / 4
+    for at, value in enumerate(needed):
+        assert value == pytest.approx(needed[0] + at * step, rel=0.02)

@@ -29,12 +29,13 @@ def results(tmp_path, monkeypatch):
     return tmp_path
 
 
-def store(folder, name, *cases, **changes):
+def store(folder, name, *cases, malloc="default", **changes):
     sweeps = [
         replace(info().suite.sweeps[0], subjects=(case.subject,), modes=(case.mode,))
         for case in cases
     ]
-    suite = Suite("sizing", "", replace(info().suite.measuring, needs=True), tuple(sweeps))
+    suite = Suite("sizing", "", replace(info().suite.measuring, needs=True, malloc=malloc),
+                  tuple(sweeps))  # fmt: skip
     path = create_run(folder, info(run_id=name, suite=suite, **changes))
     with RecordWriter(path) as writer:
         for case in cases:
@@ -132,6 +133,16 @@ def test_a_run_that_was_not_for_sizing_is_refused(results, capsys):
         info().suite, measuring=replace(info().suite.measuring, needs=False)
     )))  # fmt: skip
     assert "did not measure" in error_of(capsys, results, "--from", str(path))
+
+
+def test_runs_with_malloc_set_differently_do_not_go_together(results, capsys):
+    store(results, "sizing-2", asked("lmn"), malloc="lean")
+    said = error_of(capsys, results, "--from", "sizing-1", "--from", "sizing-2")
+    assert "malloc set differently do not go together: sizing-1 default, sizing-2 lean" in said
+    # Unnamed, the latest decides: the others' runs are of another setting.
+    code, data = told(capsys, results, "--memory", "1GiB")
+    assert [one["memory_bytes"] is None for one in data["subjects"]] == [False, True, True]
+    assert any("MALLOC_ARENA_MAX=1" in one for one in data["assumptions"])
 
 
 def test_sizes_that_were_not_measured_are_estimates_with_a_hint(results, capsys):

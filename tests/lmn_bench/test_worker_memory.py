@@ -32,6 +32,15 @@ def test_a_peak_is_what_a_call_touched_and_a_second_call_reads_the_same():
         assert peak.peak - peak.before == pytest.approx(64 * MIB, abs=0.5 * MIB)
 
 
+def test_what_is_asked_for_and_never_touched_is_reserved_however_often():
+    # What was freed before must not hide it.
+    torch.empty(96 * MIB // 4).shape  # noqa: B018
+    for _ in range(2):
+        peak, _ = peak_of(lambda: torch.empty(64 * MIB // 4).shape, CPU)
+        assert peak.reserved == pytest.approx(64 * MIB, abs=0.5 * MIB)
+        assert peak.peak - peak.before < MIB
+
+
 def test_a_peak_hands_back_what_the_call_returned():
     assert peak_of(lambda: "result", CPU)[1] == "result"
 
