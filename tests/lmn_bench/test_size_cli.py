@@ -140,7 +140,7 @@ def test_runs_with_malloc_set_differently_do_not_go_together(results, capsys):
     said = error_of(capsys, results, "--from", "sizing-1", "--from", "sizing-2")
     assert "malloc set differently do not go together: sizing-1 default, sizing-2 lean" in said
     # Unnamed, the latest decides: the others' runs are of another setting.
-    code, data = told(capsys, results, "--memory", "1GiB")
+    _, data = told(capsys, results, "--memory", "1GiB")
     assert [one["memory_bytes"] is None for one in data["subjects"]] == [False, True, True]
     assert any("MALLOC_ARENA_MAX=1" in one for one in data["assumptions"])
 
