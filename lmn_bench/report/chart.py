@@ -110,12 +110,14 @@ class Panel:
         """Every length that something stands at."""
         measured = [float(point.length) for point in self.points]
         stopped = [float(stop.length) for stop in self.stops]
-        return measured + stopped + [bound.length for bound in self.bounds]
+        drawn = [law.length for law in (*self.laws, *self.bounds)]
+        return measured + stopped + drawn
 
     @property
     def values(self) -> list[float]:
-        """Every measured value and every bound."""
-        return [point.value for point in self.points] + [bound.value for bound in self.bounds]
+        """Every measured value, every law and every bound."""
+        drawn = [law.value for law in (*self.laws, *self.bounds)]
+        return [point.value for point in self.points] + drawn
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,12 @@ def main() -> None:
     # Imports that children need not repeat.
     import lmn_bench.subjects.lmn
     import lmn_bench.subjects.recurrent
-    import lmn_bench.subjects.transformer  # noqa: F401
+    import lmn_bench.subjects.transformer
+    import lmn_bench.worker.measure  # noqa: F401
     from lmn_bench.cgroups import own_group
     from lmn_bench.errors import CapError, UsageError
     from lmn_bench.worker.cgroup import CaseGroups
-    from lmn_bench.worker.measure import FIELDS
+    from lmn_bench.worker.job import FIELDS
     from lmn_bench.worker.plant import planted_share
     from lmn_bench.worker.reference import ReferenceLoop
 
@@ -178,7 +179,8 @@ def _child(
         from lmn_bench.errors import ComparisonError, LmnBenchError, ProfileError
         from lmn_bench.worker.caps import AppliedCap, Cap
         from lmn_bench.worker.contexts import ContextFile
-        from lmn_bench.worker.measure import Job, probe, run_job
+        from lmn_bench.worker.job import Job
+        from lmn_bench.worker.measure import probe, run_job
 
         def tell(applied: AppliedCap) -> None:
             # At once: a process that dies of its cap says nothing later.

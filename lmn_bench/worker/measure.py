@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 import os
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from dataclasses import fields as dataclass_fields
 from typing import Any
 
 import torch
 
-from lmn_bench.errors import ComparisonError, LmnBenchError
+from lmn_bench.errors import LmnBenchError
 from lmn_bench.malloc import make_lean
 from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.samples import low_latency_s
-from lmn_bench.schema import LEAN_MALLOC, Case, Measuring, ModelSpec, Outcome
+from lmn_bench.schema import LEAN_MALLOC, Case, Measuring, Outcome
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, supported_modes
 from lmn_bench.subjects.search import origins
@@ -28,78 +26,17 @@ from lmn_bench.worker.checks import (
     IncorrectSubjectError,
     check_read,
     check_subject,
-    require_finite,
 )
 from lmn_bench.worker.clock import clock_for
 from lmn_bench.worker.contexts import ContextFile
+from lmn_bench.worker.counting import look_closer
+from lmn_bench.worker.job import Job, spec_of
+from lmn_bench.worker.loading import load_everything, start_cuda
 from lmn_bench.worker.needs import measure_needs
 from lmn_bench.worker.plant import planted_share, slowed
 from lmn_bench.worker.reference import ReferenceLoop
 from lmn_bench.worker.timing import Timing, sample
-from lmn_bench.worker.workload import Workload, build_workload, counting_mode, grad_mode
-
-# Large enough for torch to start its threads: their stacks belong to the process, not to a case.
-_PARALLEL_ELEMENTS = 1 << 20
-# Tokens of the warm-up that loads kernels and libraries before a cap is set.
-_TINY_LENGTH = 4
-# Counting slows a call of many small operations about this much; where the count would take
-# longer than the limit it is left out, and the record says so.
-_COUNTING_SLOWDOWN = 12.0
-_COUNTING_LIMIT_S = 1.0
-# The kernel's and the allocator's peaks may differ by this before the record mentions it.
-_PEAK_AGREEMENT = 0.10
-_PEAK_AGREEMENT_FLOOR_BYTES = 4 * 2**20  # heap and library pages that a first call touches
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the parent asks for: one replicate of one case."""
-
-    case: Case
-    replicate: int
-    measuring: Measuring
-    seed: int
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Job:
-        """The job in `data`; fields that are left out have their defaults.
-
-        Raises:
-            ComparisonError: there is a field that we don't know.
-        """
-        return cls(
-            case=Case(**{**_known("case", data["case"]), "model": spec_of(data["case"]["model"])}),
-            replicate=data["replicate"],
-            measuring=Measuring(**_known("measuring", data["measuring"])),
-            seed=data["seed"],
-        )
-
-
-# What a job is made of, by field: the parent leaves out what a revision lacks.
-FIELDS = {
-    "case": [field.name for field in dataclass_fields(Case)],
-    "measuring": [field.name for field in dataclass_fields(Measuring)],
-    "model": [field.name for field in dataclass_fields(ModelSpec)],
-}
-
-
-def spec_of(data: Mapping[str, int]) -> ModelSpec:
-    """Sizes from plain data; those left out have their defaults.
-
-    Raises:
-        ComparisonError: there is one that we don't know.
-    """
-    return ModelSpec(**_known("model", data))
-
-
-def _known(part: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name in data:
-        if name not in FIELDS[part]:
-            raise ComparisonError(
-                f"this revision of lmn-bench knows no {part} field {name!r}",
-                "leave it at its default, or compare with another revision",
-            )
-    return data
+from lmn_bench.worker.workload import Workload, build_workload, grad_mode
 
 
 def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
@@ -226,39 +163,11 @@ def _measure(
         metrics["compiled_graphs"] = compiling.compiled_graphs()
         fields["warnings"] += compiling.warnings()
     try:
-        _look_closer(job, work, device, call_s, fields)
+        look_closer(job, work, device, call_s, fields)
     except Exception as error:
         # Times and memory are good, whatever a dispatch mode or a sampler does to the model.
         fields["warnings"].append(f"not counted: {type(error).__name__}: {error}")
     return Outcome.OK
-
-
-def _look_closer(
-    job: Job, work: Workload, device: torch.device, call_s: float, fields: dict[str, Any]
-) -> None:
-    """Counters and the memory time line: calls of their own, after the timing."""
-    if job.measuring.counters and job.replicate == 0:
-        # Compiled for inference mode, it would be compiled anew for another one.
-        mode = grad_mode if job.case.compile else counting_mode
-        with mode(job.case.mode):
-            _count(job.case, work, device, call_s, fields)
-    if job.measuring.memory_timeline and device.type == "cpu":
-        with grad_mode(job.case.mode):
-            prepared = work.prepare()
-            fields["memory_timeline"] = memory.timeline(lambda: work.call(prepared))
-
-
-def start_cuda(device: torch.device, metrics: dict[str, Any]) -> None:
-    """Make the CUDA context and note its size; float32 is float32 from here on."""
-    # float32 means float32 for everyone: cuDNN's recurrent kernels would round to TF32.
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.zeros(1, device=device)  # makes the context
-    free, total = torch.cuda.mem_get_info(device)
-    reserved = torch.cuda.memory_reserved(device)
-    # Nothing can be read before the context exists, so other processes' memory is in it too; the
-    # parent asks NVML whether there are any, and warns.
-    metrics["context_memory_bytes"] = max(0, total - free - reserved)
 
 
 def _watched(device: torch.device) -> AbstractContextManager[Callable[[], GpuUse | None]]:
@@ -275,30 +184,6 @@ def _note_gpu(use: GpuUse | None, fields: dict[str, Any]) -> None:
     if use.throttle_reasons:
         held_back = ", ".join(use.throttle_reasons)
         fields["warnings"].append(f"the GPU was held back while timing: {held_back}")
-
-
-def load_everything(case: Case, subject: Subject, dtype: torch.dtype, device: torch.device) -> None:
-    """Start threads and load kernels at a tiny length, so that no cap or peak counts them."""
-    torch.empty(_PARALLEL_ELEMENTS, device=device).fill_(0.0)
-    with grad_mode(case.mode):
-        tiny = torch.randn(case.batch, _TINY_LENGTH, case.model.width, dtype=dtype, device=device)
-        if case.mode == "train":
-            require_finite(subject.train_step(tiny))
-        elif case.mode == "prefill":
-            require_finite(subject.prefill(tiny)[0])
-        elif case.mode == "read":
-            subject.read(tiny)
-        elif case.mode == "decode":
-            half = _TINY_LENGTH // 2
-            _, state = subject.prefill(tiny[:, :half], capacity=_TINY_LENGTH)
-            for token in tiny[:, half:].unbind(1):
-                _, state = subject.decode(token, state)
-        else:
-            state = subject.initial_state(case.batch, capacity=_TINY_LENGTH)
-            for token in tiny.unbind(1):
-                _, state = subject.decode(token, state)
-    for parameter in subject.parameters():
-        parameter.grad = None
 
 
 def _memory_pass(
@@ -374,37 +259,3 @@ def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any
 def _rounded(seconds: float) -> float:
     """Four significant digits: finer than any clock's noise, a third of the bytes in the file."""
     return float(f"{seconds:.4g}")
-
-
-def _count(
-    case: Case, work: Workload, device: torch.device, call_s: float, fields: dict[str, Any]
-) -> None:
-    metrics = fields["metrics"]
-    estimate_s = call_s * _COUNTING_SLOWDOWN
-    if estimate_s > _COUNTING_LIMIT_S:
-        metrics.update(counters.known_flops(case, work.steps))
-        fields["warnings"].append(
-            f"not counted: operations and allocator peak would take about {estimate_s:.0f} s"
-        )
-        return
-    if case.compile or case.cuda_graph:
-        # Inside a dispatch mode nothing runs compiled, and a graph is no operation.
-        metrics.update(counters.known_flops(case, work.steps))
-    else:
-        prepared = work.prepare()
-        counted = counters.count(lambda: work.call(prepared))
-        metrics["operations"] = _per_step(counted.operations, work.steps)
-        metrics["flops"] = _per_step(counted.flops, work.steps)
-    prepared = work.prepare()
-    metrics["allocator_peak_bytes"] = memory.allocator_peak(lambda: work.call(prepared), device)
-    kernel, allocator = metrics["working_memory_bytes"], metrics["allocator_peak_bytes"]
-    apart = abs(kernel - allocator)
-    if apart > _PEAK_AGREEMENT_FLOOR_BYTES and apart > _PEAK_AGREEMENT * max(kernel, allocator):
-        fields["warnings"].append(
-            f"peaks differ: the kernel saw {kernel / 2**20:.1f} MiB, torch's allocator "
-            f"{allocator / 2**20:.1f} MiB"
-        )
-
-
-def _per_step(count: int, steps: int) -> float | int:
-    return count // steps if count % steps == 0 else count / steps

@@ -26,11 +26,11 @@ LENGTHS = {"decode": (16_384,), "prefill": (1_448, 5_793, 13_777)}
 
 
 def cases() -> Iterator[Case]:
-    """Two modes, three subjects, two widths."""
+    """Two modes and widths; a step of an LSTM needs nothing that could be compared."""
     for mode, lengths in LENGTHS.items():
         for subject in ("lmn", "transformer", "lstm"):
             for width in (64, 256):
-                for length in lengths:
+                for length in lengths if (subject, mode) != ("lstm", "decode") else ():
                     spec = ModelSpec(width=width, heads=4, layers=4)
                     yield Case(subject, mode, length, threads=1, model=spec)
 

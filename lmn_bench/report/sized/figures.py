@@ -69,7 +69,7 @@ def _chart(
         y_title=y_title,
         unit=unit,
         series=tuple(Series(name, place) for place, name in enumerate(answer.curves)),
-        panels=(Panel(title, points, tuple(laws), bounds),),
+        panels=(Panel("", points, tuple(laws), bounds),),
     )
 
 

@@ -24,7 +24,7 @@ from lmn_bench.subjects.protocol import Subject, supported_modes
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import IncorrectSubjectError, check_subject
 from lmn_bench.worker.clock import clock_for
-from lmn_bench.worker.measure import load_everything, start_cuda
+from lmn_bench.worker.loading import load_everything, start_cuda
 from lmn_bench.worker.profiling.instruments import Instruments
 from lmn_bench.worker.profiling.memory_passes import memory_passes
 from lmn_bench.worker.profiling.setting import Setting
