@@ -29,7 +29,7 @@ SUBJECTS = ("lmn", "lmn-published", "transformer", "lstm", "gru")
 MODES = ("decode", "prefill", "train")
 WIDTHS = (64, 256)
 LENGTH = 2048
-PROCESSES = 2
+PROCESSES = 3
 TIMEOUT_S = 600.0
 
 
