@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats as distributions
+from scipy import special
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -66,7 +66,7 @@ def _coverage(count: int, rank: int) -> float:
     """Probability that the true median lies between the rank-th smallest and largest of `count`."""
     if 2 * rank > count:
         return 0.0
-    return float(1 - 2 * distributions.binom.cdf(rank - 1, count, 0.5))
+    return float(1 - 2 * special.bdtr(rank - 1, count, 0.5))
 
 
 def resampled_medians(values: Sequence[float], salt: int) -> npt.NDArray[np.float64]:
