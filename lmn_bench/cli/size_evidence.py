@@ -16,6 +16,7 @@ from lmn_bench.store import find_run, list_runs, read_info, read_run
 # Reading more than the latest few would keep a person waiting.
 _MOST_RUNS = 8
 _SHORTEST, _LONGEST = 8, 14  # octaves that a run should span at least
+_SUITE_OF = {"train": "sizing-training", "read": "sizing-training"}
 
 
 def find_evidence(
@@ -91,7 +92,7 @@ def making_command(question: Question) -> str:
     case, usual = question.case, ModelSpec(layers=4)
     octaves = max(_LONGEST, (max(1, -(-case.length // REACH)) - 1).bit_length())
     parts = [
-        "lmn-bench run --suite sizing",
+        f"lmn-bench run --suite {_SUITE_OF.get(case.mode, 'sizing')}",
         f"--models {','.join(question.subjects)}",
         f"--modes {case.mode}",
         f'--lengths "2^{_SHORTEST}..2^{octaves}"',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,7 +80,8 @@ def run_size(asked: Asked, wanted: Wanted, results: Path) -> ExitCode:
             f"there is no run that {case.subject} in {case.mode} could be foretold from",
             f"make one: {making_command(question)}",
         )
-    _require_possible(question)
+    if wanted.find not in ("width", "layers"):
+        _require_possible(question)
     told = answer(question, found, COUNTED[counted_by])
     extras = _extras(question, profiles, told, found, wanted)
     _warn(question, told)
@@ -117,7 +119,7 @@ def read_question(asked: Asked) -> tuple[Question, list[DeviceProfile]]:
     if memory is None and profile is not None:
         memory = profile.memory_bytes
     latency = None if asked.latency is None else parse_seconds(asked.latency)
-    if asked.throughput is not None and asked.throughput <= 0:
+    if asked.throughput is not None and not 0 < asked.throughput < math.inf:
         raise UsageError(f"--throughput expects tokens a second above 0, got {asked.throughput:g}")
     floor = None
     if asked.floor is not None:
@@ -209,6 +211,13 @@ def _warn(question: Question, told: Answer) -> None:
     uncertain = first.memory is None or (
         question.profile is None and first.memory.basis.startswith("estimate")
     )
+    lacking = [one.name for one in told.subjects if not one.evidence]
+    if lacking and not uncertain:
+        stderr_console().print(
+            f"hint: no run tells of {', '.join(lacking)}: "
+            f"{making_command(replace(question, subjects=tuple(lacking)))}",
+            style="yellow", markup=False, soft_wrap=True,
+        )  # fmt: skip
     if uncertain:
         stderr_console().print(
             f"hint: measure these sizes for a surer answer: {making_command(question)}",

@@ -10,10 +10,10 @@ from lmn_bench.cli.console import stderr_console
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import Task, measure_task
 from lmn_bench.schema import Case, Measuring
-from lmn_bench.sizing.answer import Predictor, predictor
 from lmn_bench.sizing.evidence import Evidence
+from lmn_bench.sizing.predictor import Predictor, predictor
 from lmn_bench.sizing.question import Answer
-from lmn_bench.sizing.trial import Trial
+from lmn_bench.sizing.trial import BISECTION, Trial
 from lmn_bench.units import format_bytes, format_length
 
 # A bisection ends when it knows the longest to this share.
@@ -89,11 +89,11 @@ class Trier:
         """Ever closer to the longest that really fits; the last one that fitted is it."""
         start = self._first(lambda n: self._known.memory(self._at(n)).total > self._limit)
         if start is None:
-            return []
+            return [self.run(self._known.longest, "the end of the validated range")]
         low, high, at, step = 0, 0, max(1, start - 1), _FIRST_STEP
         trials: list[Trial] = []
         while len(trials) < _MOST_STEPS and (not low or not high or high > low * (1 + _PRECISION)):
-            trial = self.run(at, "bisection")
+            trial = self.run(at, BISECTION)
             trials.append(trial)
             if trial.fits is None:
                 break

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lmn_bench.errors import SubjectError
 from lmn_bench.malloc import LEAN_VARIABLES
 from lmn_bench.schema import DEFAULT_MALLOC, LEAN_MALLOC, Case
-from lmn_bench.sizing.evidence import Evidence, is_exact, nearest
-from lmn_bench.sizing.latency import LatencyModel, on_device
-from lmn_bench.sizing.memory import NeedModel, measured_total, memory_need, need_model
+from lmn_bench.sizing.evidence import Evidence, is_exact
+from lmn_bench.sizing.memory import measured_total
+from lmn_bench.sizing.predictor import CUDA_CONTEXT_BYTES, Predictor, predictor
 from lmn_bench.sizing.question import (
-    REACH,
     Answer,
     CurvePoint,
     Latency,
@@ -27,45 +26,6 @@ from lmn_bench.subjects.sizes import feedforward_width
 from lmn_bench.units import format_bytes, format_count, format_length, format_seconds
 
 LARGEST_BATCH = 2**16
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """Foretells memory and latency of one subject, from the evidence nearest to a case."""
-
-    evidence: Evidence
-    needs: NeedModel
-    latencies: LatencyModel
-    question: Question
-
-    def memory(self, case: Case) -> MemoryNeed:
-        """Memory of a process that runs `case`."""
-        floor = self.question.floor_bytes
-        profile = self.question.profile
-        if floor is None and profile is not None and not profile.runs_python:
-            floor = 0
-        return memory_need(self.evidence, self.needs, case, floor)
-
-    def latency(self, case: Case) -> Latency | None:
-        """Time of one call of `case`; None where nothing is promised."""
-        found = self.latencies.at(case)
-        profile = self.question.profile
-        if found is None or profile is None:
-            return found
-        return on_device(found, self.evidence, case, profile)
-
-    @property
-    def longest(self) -> int:
-        """The longest context that anything is promised for."""
-        return REACH * self.evidence.longest
-
-
-def predictor(subject: str, question: Question, found: Sequence[Evidence]) -> Predictor | None:
-    """What foretells a subject; None without any evidence."""
-    evidence = nearest(found, replace(question.case, subject=subject))
-    if evidence is None:
-        return None
-    return Predictor(evidence, need_model(evidence), LatencyModel(evidence), question)
 
 
 def answer(question: Question, found: Sequence[Evidence], counted: str = "") -> Answer:
@@ -122,6 +82,7 @@ def subject_answer(known: Predictor, case: Case) -> SubjectAnswer:
         reasons=tuple(reasons),
         evidence=known.evidence.words
         + ("" if known.evidence.here else f", measured on {known.evidence.machine}"),
+        elsewhere=None if known.evidence.here else known.evidence.machine,
     )
 
 
@@ -133,7 +94,17 @@ def _verdicts(
     known: Predictor,
 ) -> Iterator[tuple[bool | None, str]]:
     if memory is None:
-        yield None, known.latencies.why_not(case)
+        least = known.memory(replace(case, length=known.longest)).low
+        if limits.memory_bytes is not None and least > limits.memory_bytes:
+            yield (
+                False,
+                (
+                    f"{format_length(known.longest)} tokens need {format_bytes(least)} at least, "
+                    f"of {format_bytes(limits.memory_bytes)}"
+                ),
+            )
+            return
+        yield None, known.why_not(case)
         return
     if limits.memory_bytes is not None:
         words = (
@@ -145,7 +116,7 @@ def _verdicts(
     if limits.latency_s is None and limits.tokens_per_s is None:
         return
     if latency is None:
-        yield None, known.latencies.why_not(case)
+        yield None, known.why_not(case)
         return
     tokens = case.batch * (1 if case.mode == "decode" else case.length)
     wanted = []
@@ -175,14 +146,16 @@ def _within(low: float, high: float, limit: float, words: str) -> tuple[bool | N
 
 def longest_context(known: Predictor, case: Case) -> Most | None:
     """The longest context that keeps all limits; None without any evidence that bears on it."""
-    return _most(
+    most = _most(
         lambda n: stopped_by(known, replace(case, length=n)), known.longest, "validated range"
     )
+    return replace(most, scaled=not is_exact(known.evidence, case))
 
 
 def largest_batch(known: Predictor, case: Case) -> Most | None:
     """The largest batch likewise, at the context asked for."""
-    return _most(lambda n: stopped_by(known, replace(case, batch=n)), LARGEST_BATCH, "search")
+    most = _most(lambda n: stopped_by(known, replace(case, batch=n)), LARGEST_BATCH, "search")
+    return replace(most, scaled=not is_exact(known.evidence, replace(case, batch=most.value)))
 
 
 def stopped_by(known: Predictor, case: Case) -> str | None:
@@ -193,9 +166,13 @@ def stopped_by(known: Predictor, case: Case) -> str | None:
     if limits.latency_s is None and limits.tokens_per_s is None:
         return None
     latency = known.latency(case)
+    shortest = min(known.evidence.needed)
+    if latency is None and case.length < shortest:
+        # Quicker than the shortest that was measured, but nobody knows by how much.
+        case = replace(case, length=shortest)
+        latency = known.latency(case)
     if latency is None:
-        # Below the shortest length: quicker still.
-        return None if case.length < min(known.evidence.needed) else "validated range"
+        return "validated range"
     seconds = latency.seconds.high or latency.seconds.estimate
     if limits.latency_s is not None and seconds > limits.latency_s:
         return "latency"
@@ -246,6 +223,11 @@ def _assumptions(
     case = question.case
     if question.floor_bytes is not None:
         yield f"the process itself is taken to hold {format_bytes(question.floor_bytes)}"
+    elif question.profile is not None and question.profile.kind == "gpu":
+        yield (
+            f"a GPU's floor is taken to be {format_bytes(CUDA_CONTEXT_BYTES)}, its context, and "
+            "the model to need what it needs on a CPU"
+        )
     elif question.profile is not None and not question.profile.runs_python:
         yield (
             f"{question.profile.title} runs no Python: nothing is counted for the program itself, "

@@ -17,12 +17,12 @@ from lmn_bench.subjects.sizes import parameters
 from lmn_bench.units import format_length
 
 _USED, _RESERVED = "needed_bytes", "needed_reserved_bytes"
-_WORK = ("flops", "bytes_moved")
+_WORK = ("flops", "bytes_moved", "operations")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """One series of one run.
+    """One series of one run; equal to itself alone, so that what is fitted to it can be kept.
 
     Attributes:
         run_id: of the run.
@@ -34,7 +34,7 @@ class Evidence:
         state: bytes, by length.
         loaded_bytes: of the process with the model in it.
         parameter_bytes: of the weights.
-        work: FLOPs and bytes moved of a call, by metric and length.
+        work: FLOPs, bytes moved and operations of a call, by metric and length.
         ceiling: what its device can do, if that was measured.
         malloc: how malloc was set, see `Measuring`.
     """
@@ -142,9 +142,10 @@ def _evidence(
 def nearest(found: Iterable[Evidence], case: Case) -> Evidence | None:
     """What tells most about a case: its own series, else the most similar one of its subject.
 
-    This machine's comes before others', one with latencies before one without, the same dtype
-    before another, then the nearest in size and batch, then the faster (of several thread counts),
-    then the latest run.
+    Another dtype has other kernels, and a model of the user's no formula: nothing is scaled from
+    the one to the other. This machine's comes before others', one with latencies before one
+    without, then the nearest in size and batch, then the faster (of several thread counts), then
+    the latest run.
     """
     possible = [one for one in found if _same_kind(one.series, case)]
     if not possible:
@@ -156,7 +157,6 @@ def nearest(found: Iterable[Evidence], case: Case) -> Evidence | None:
         return (
             not one.here,
             not one.latency,
-            series.dtype != case.dtype,
             _apart(case, series),
             fastest,
         )
@@ -171,8 +171,10 @@ def is_exact(evidence: Evidence, case: Case) -> bool:
 
 
 def _same_kind(series: Case, case: Case) -> bool:
-    same = (series.subject, series.mode, series.device) == (case.subject, case.mode, case.device)
-    return same and (case.threads == 0 or series.threads == case.threads)
+    keys = [(one.subject, one.mode, one.device, one.dtype) for one in (series, case)]
+    if is_user_subject(case.subject) and (series.model, series.batch) != (case.model, case.batch):
+        return False
+    return keys[0] == keys[1] and (case.threads == 0 or series.threads == case.threads)
 
 
 def _apart(case: Case, series: Case) -> float:

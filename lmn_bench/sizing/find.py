@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from lmn_bench.devices import DeviceProfile
 from lmn_bench.errors import SubjectError
 from lmn_bench.schema import Case, ModelSpec
-from lmn_bench.sizing.answer import predictor, stopped_by, subject_answer
+from lmn_bench.sizing.answer import stopped_by, subject_answer
 from lmn_bench.sizing.evidence import Evidence
+from lmn_bench.sizing.predictor import predictor
 from lmn_bench.sizing.question import Latency, MemoryNeed, Most, Question, SubjectAnswer
 from lmn_bench.subjects.names import BUILTIN
 from lmn_bench.subjects.sizes import feedforward_width, parameters
@@ -71,7 +72,9 @@ def _largest(
 
     def stop(count: int) -> str | None:
         case = replace(question.case, subject=subject, model=sized(count))
-        return stopped_by(known, case) if is_possible(case) else "search"
+        # Of each size what foretells that size: the answer must be the one that it would get.
+        near = predictor(subject, question, found, case)
+        return stopped_by(near, case) if near is not None and is_possible(case) else "search"
 
     low, why = 0, "search"
     high = limit + 1
@@ -124,14 +127,12 @@ def _choices(question: Question, found: Sequence[Evidence]) -> Iterator[Choice]:
     for subject in question.subjects:
         if subject not in BUILTIN:
             continue
-        known = predictor(subject, question, found)
-        if known is None:
-            continue
         for width in sorted(widths):
             for layers in sorted(depths):
                 sized = replace(model, width=width, layers=layers)
                 case = replace(question.case, subject=subject, model=sized)
-                if case.length > known.longest or not is_possible(case):
+                known = predictor(subject, question, found, case)
+                if known is None or case.length > known.longest or not is_possible(case):
                     continue
                 latency = known.latency(case)
                 if latency is None or stopped_by(known, case) is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,24 +51,26 @@ def modelled_bytes(case: Case) -> float:
         return float(tokens)
     if case.mode == "decode":
         step = working_memory_bytes(case.subject, spec, "decode", case.length, case.batch, item)
-        return held_state_bytes(case) + step
+        return _held_bytes(case) + step
     working = working_memory_bytes(case.subject, spec, case.mode, case.length, case.batch, item)
     return float(tokens + working)
 
 
-def held_state_bytes(case: Case) -> float:
-    """Bytes of a builtin's state while it decodes: an LMN keeps keys and values, too, and a
-    Transformer the rotary positions of its context.
-    """
-    spec = case.model
+def kept_state_bytes(case: Case) -> float:
+    """Bytes of a builtin's state: decoding, an LMN keeps keys and values beside its nodes."""
     item = ITEMSIZE[case.dtype]
-    state = state_bytes(case.subject, spec, case.length, case.batch, item)
+    state = state_bytes(case.subject, case.model, case.length, case.batch, item)
     if case.mode == "decode" and case.subject in LMN_FAMILY and case.subject != "lmn-published":
         return float(DECODE_STATE_PARTS * state)
-    if case.mode == "decode" and case.subject == "transformer":
-        table = _ROTARY_BYTES_PER_FEATURE * spec.width // spec.heads
-        return float(state + spec.layers * case.length * table)
     return float(state)
+
+
+def _held_bytes(case: Case) -> float:
+    """State while decoding, and the rotary positions that a Transformer keeps of its context."""
+    table = 0
+    if case.subject == "transformer":
+        table = _ROTARY_BYTES_PER_FEATURE * case.model.width // case.model.heads
+    return kept_state_bytes(case) + case.model.layers * case.length * table
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class NeedModel:
         return max(0.0, self.a + self.r * modelled_bytes(case) + float(left))
 
 
+@lru_cache(maxsize=512)
 def need_model(evidence: Evidence) -> NeedModel:
     """The fit to one series."""
     model = _need_model(evidence.series, evidence.needed)
@@ -149,10 +153,8 @@ def memory_need(
     if not exact and case.mode == "decode" and case.subject not in UNPREPARED:
         # Made ready for single tokens, a model keeps its weights a second time, folded.
         floor += max(0.0, weights - evidence.parameter_bytes)
-    needed = model.needed(case)
-    state = min(
-        needed, held_state_bytes(case) if case.subject in BUILTIN else _state(evidence, case)
-    )
+    state = kept_state_bytes(case) if case.subject in BUILTIN else _state(evidence, case)
+    needed = max(model.needed(case), state)
     inside = min(evidence.needed) <= case.length <= evidence.longest
     between, beyond = model.spread
     # That of one octave; two are as far as anything is promised.

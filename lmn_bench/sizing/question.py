@@ -101,10 +101,12 @@ class Most:
     Attributes:
         value: 0 where not even 1 does.
         stopped_by: "memory", "latency", "throughput", "validated range" or "search".
+        scaled: whether that was foretold from another size or batch.
     """
 
     value: int
     stopped_by: str
+    scaled: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class SubjectAnswer:
         longest_context, largest_batch: None where they can't be told.
         reasons: why it doesn't fit, or why it can't be told.
         evidence: the run and the series that the numbers come from, in words.
+        elsewhere: the machine that they were measured on, if it isn't this one.
     """
 
     name: str
@@ -132,6 +135,7 @@ class SubjectAnswer:
     largest_batch: Most | None
     reasons: tuple[str, ...]
     evidence: str
+    elsewhere: str | None = None
 
     @property
     def tokens_per_s(self) -> float | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+BISECTION = "bisection"
 
 
 @dataclass(frozen=True)
@@ -47,3 +50,31 @@ class Trial:
         if self.expected is None or self.fits is None:
             return "–"
         return "yes" if self.expected is self.fits else "no"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The longest context that fitted, beside what was foretold.
+
+    Attributes:
+        subject: whose.
+        foretold: the longest within the limit by the estimate itself.
+        found: the longest that fitted; 0 if none that was tried did.
+    """
+
+    subject: str
+    foretold: int
+    found: int
+
+    @property
+    def error(self) -> float | None:
+        """Foretold by found, less 1."""
+        return self.foretold / self.found - 1 if self.found else None
+
+
+def found_by_bisection(trials: Sequence[Trial]) -> Iterator[Found]:
+    """What was found for each subject that was bisected, to the length foretold at first."""
+    for subject in dict.fromkeys(one.subject for one in trials if one.purpose == BISECTION):
+        tried = [one for one in trials if (one.subject, one.purpose) == (subject, BISECTION)]
+        longest = max((one.length for one in tried if one.fits), default=0)
+        yield Found(subject, tried[0].length, longest)

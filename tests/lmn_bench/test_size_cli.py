@@ -14,8 +14,8 @@ from lmn_bench.cli.size_evidence import making_command
 from lmn_bench.cli.size_verify import Trier
 from lmn_bench.errors import ExitCode
 from lmn_bench.schema import Suite
-from lmn_bench.sizing.answer import predictor
 from lmn_bench.sizing.memory import modelled_bytes
+from lmn_bench.sizing.predictor import predictor
 from lmn_bench.store import RecordWriter, create_run
 
 SIZES = ["--width", "64", "--layers", "2"]

@@ -11,6 +11,7 @@ from sizing_helpers import (
     FLOOR,
     LENGTHS,
     MIB,
+    SPEC,
     asked,
     evidence,
     info,
@@ -19,14 +20,16 @@ from sizing_helpers import (
     true_need,
 )
 
-from lmn_bench.devices import DeviceProfile
+from lmn_bench.devices import DeviceProfile, load_devices
 from lmn_bench.schema import Ceiling
-from lmn_bench.sizing.answer import answer, predictor
+from lmn_bench.sizing.answer import answer
 from lmn_bench.sizing.evidence import evidence_of, is_exact, nearest
 from lmn_bench.sizing.find import deepest, on_devices, pareto_front, widest
 from lmn_bench.sizing.latency import LatencyModel, roofline_s
 from lmn_bench.sizing.memory import memory_need, need_model
+from lmn_bench.sizing.predictor import CUDA_CONTEXT_BYTES, predictor
 from lmn_bench.sizing.question import REACH, Basis
+from lmn_bench.sizing.trial import BISECTION, Trial, found_by_bisection
 from lmn_bench.sizing.work import Work
 from lmn_bench.subjects.sizes import parameters
 
@@ -308,3 +311,91 @@ def test_answers_are_finite_numbers():
     for subject in SUBJECTS:
         found = one_answer(question(asked(subject)), evidence(asked(subject)))
         assert all(map(math.isfinite, (found.memory.low, found.memory.high, found.memory.total)))
+
+
+# ------------------------------------------------------------------ between and beyond measured
+
+
+def wide(width, **rest):
+    return replace(SPEC, width=width, **rest)
+
+
+def test_a_size_between_two_measured_ones_lies_between_them():
+    found = evidence(asked("lmn"), asked("lmn", model=wide(256)))
+    needed, seconds = [], []
+    for width in (64, 96, 128, 192, 256):
+        case = asked("lmn", model=wide(width))
+        known = predictor("lmn", question(case), found)
+        need = known.memory(case)
+        needed.append(need.state + need.working)
+        seconds.append(known.latency(case).seconds.estimate)
+    assert needed == sorted(needed)
+    assert seconds == sorted(seconds)
+    # At the ends it is what was measured.
+    assert needed[-1] == pytest.approx(true_need(asked("lmn", model=wide(256))))
+
+
+def test_the_largest_width_is_one_that_the_question_itself_would_promise():
+    found = evidence(asked("lmn"), asked("lmn", model=wide(128)), asked("lmn", model=wide(256)))
+    limit = 222 * MIB
+    of = question(asked("lmn"), memory_bytes=limit)
+    most = widest("lmn", of, found)
+    for width, fits in ((most.value, True), (most.value + 2 * SPEC.heads, False)):
+        case = asked("lmn", model=wide(width))
+        known = predictor("lmn", question(case), found)
+        assert (known.memory(case).high <= limit) is fits
+
+
+def test_another_dtype_is_not_foretold_from_float32():
+    assert predictor("lmn", question(asked(dtype="bfloat16")), evidence(asked())) is None
+
+
+def test_a_model_of_the_users_is_foretold_in_its_own_size_alone():
+    own = asked("mine:make")
+    found = evidence(own)
+    assert predictor("mine:make", question(own), found) is not None
+    assert predictor("mine:make", question(replace(own, model=wide(128))), found) is None
+    assert predictor("mine:make", question(replace(own, batch=4)), found) is None
+
+
+def test_beyond_the_range_a_limit_that_is_exceeded_within_it_surely_is_exceeded():
+    of = question(asked("transformer", length=10**8), memory_bytes=FLOOR + 8 * MIB)
+    (one,) = answer(of, evidence(asked("transformer"))).subjects
+    assert one.fits is False
+    assert "65,536 tokens need" in one.reasons[0]
+
+
+def test_the_state_of_a_transformer_is_its_cache_and_of_an_lstm_never_nothing():
+    need = need_of(asked("transformer"), evidence(asked("transformer")))
+    assert need.state == 2 * SPEC.layers * 4096 * SPEC.width * 4
+    other = asked("lstm", model=wide(128))
+    assert need_of(other, evidence(asked("lstm"))).state == 2 * SPEC.layers * 128 * 4
+
+
+def test_no_context_is_promised_where_the_shortest_measured_is_too_slow():
+    of = question(asked("lmn"), tokens_per_s=1e9)
+    (one,) = answer(of, evidence(asked("lmn"))).subjects
+    assert (one.longest_context.value, one.longest_context.stopped_by) == (0, "throughput")
+
+
+def test_a_gpu_takes_no_less_than_starting_its_operations():
+    found = evidence(asked("lmn"))
+    ceiling = Ceiling("cpu", 1, "float32", 1e11, 1e10)
+    counted = [
+        replace(one, ceiling=ceiling, work={**one.work, "operations": {4096: 50.0}})
+        for one in found
+    ]
+    of = replace(question(asked("lmn")), profile=load_devices()["nvidia-h200-141gb"])
+    known = predictor("lmn", of, counted)
+    assert known.latency(asked("lmn")).seconds.estimate == pytest.approx(50 * 4e-6)
+    assert known.memory(asked("lmn")).floor == CUDA_CONTEXT_BYTES
+
+
+def test_what_a_bisection_found_stands_beside_what_was_foretold():
+    def tried(length, outcome, purpose=BISECTION):
+        return Trial("lmn", length, 1, purpose, MIB, "rlimit", None, outcome)
+
+    trials = [tried(50, "out_of_memory", "beyond"), tried(1020, "out_of_memory"),
+              tried(960, "ok"), tried(1000, "ok")]  # fmt: skip
+    (found,) = found_by_bisection(trials)
+    assert (found.foretold, found.found, found.error) == (1020, 1000, pytest.approx(0.02))

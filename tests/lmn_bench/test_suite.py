@@ -36,7 +36,8 @@ def with_options(*options, processes=None, settings=()):
 
 
 def test_all_suites_are_shipped():
-    assert set(builtin_suites()) == {"smoke", "scaling", "memory", "paper", "speed", "ci", "sizing"}
+    assert set(builtin_suites()) == {"smoke", "scaling", "memory", "paper", "speed", "ci", "sizing",
+                                     "sizing-training"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed", "ci", "sizing"])

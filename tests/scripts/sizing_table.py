@@ -18,9 +18,10 @@ from lmn_bench.analysis.results import result_set
 from lmn_bench.cli.size_verify import Trier
 from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import Case, ModelSpec
-from lmn_bench.sizing.answer import Predictor, longest_context, predictor
+from lmn_bench.sizing.answer import longest_context
 from lmn_bench.sizing.evidence import Evidence, evidence_of
 from lmn_bench.sizing.latency import LatencyModel
+from lmn_bench.sizing.predictor import Predictor, predictor
 from lmn_bench.sizing.question import Limits, Question
 from lmn_bench.store import StoredRun, read_run
 from lmn_bench.units import format_cap, format_length, format_share

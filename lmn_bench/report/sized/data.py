@@ -9,6 +9,7 @@ from typing import Any
 from lmn_bench.report.html import Download, render_html
 from lmn_bench.report.sized.document import Extras, sizing_document
 from lmn_bench.sizing.question import Answer, Latency, MemoryNeed, Most, SubjectAnswer
+from lmn_bench.sizing.trial import found_by_bisection
 
 # Raised when a field changes its meaning or goes away; a new field needs no new number.
 SIZING_SCHEMA = 1
@@ -45,6 +46,9 @@ def sizing_json(answer: Answer, extras: Extras | None = None) -> dict[str, Any]:
         ]  # fmt: skip
     if extras.trials:
         found["trials"] = [asdict(one) for one in extras.trials]
+        found["found"] = [
+            {**asdict(one), "error": one.error} for one in found_by_bisection(extras.trials)
+        ]
     return found
 
 

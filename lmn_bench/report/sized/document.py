@@ -10,6 +10,7 @@ from lmn_bench.report.sized.words import (
     FITS,
     NOTHING,
     device_words,
+    found_sentence,
     interval_words,
     latency_words,
     margin_words,
@@ -20,7 +21,7 @@ from lmn_bench.report.sized.words import (
 )
 from lmn_bench.sizing.find import Choice, DeviceAnswer
 from lmn_bench.sizing.question import Answer, Most, SubjectAnswer
-from lmn_bench.sizing.trial import Trial
+from lmn_bench.sizing.trial import Trial, found_by_bisection
 from lmn_bench.units import format_bytes, format_count, format_length, format_ratio
 
 
@@ -90,7 +91,8 @@ def _sections(answer: Answer, extras: Extras) -> Iterator[Section]:
     if extras.front is not None:
         yield Section("Worth having", _front_sentences(extras.front), _front_tables(extras.front))
     if extras.trials:
-        yield Section("Tried out under the cap", tables=(_trial_table(extras.trials),))
+        found = tuple(map(found_sentence, found_by_bisection(extras.trials)))
+        yield Section("Tried out under the cap", found, tables=(_trial_table(extras.trials),))
     yield Section("Assumptions", tuple(_as_sentence(text) for text in _grounds(answer)))
 
 
@@ -161,7 +163,8 @@ def _most_table(answer: Answer, extras: Extras) -> Table:
         "The most that keeps all limits, and which of them stops it",
         tuple(titles),
         tuple(rows),
-        note="≥: nothing stops it within what the measured lengths can promise.",
+        note="≥: nothing stops it within what the measured lengths can promise. ~: an estimate, "
+        "scaled from another size or batch that was measured.",
         words=(1,),
     )
 
@@ -180,7 +183,9 @@ def _device_table(devices: Sequence[DeviceAnswer]) -> Table:
         ("device", "memory", "needed", "latency", "verdict"),
         tuple(rows),
         note="Latencies are rooflines at the share of them that was reached here: estimates, by "
-        "which a limit is likely to be kept.",
+        "which a limit is likely to be kept; where Python runs, no less than it takes to start a "
+        "call's operations. A GPU needs its context beside the model; where no Python runs, "
+        "nothing is counted for the program itself.",
         words=(4,),
     )
 

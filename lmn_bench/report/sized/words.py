@@ -13,6 +13,7 @@ from lmn_bench.sizing.question import (
     Question,
     SubjectAnswer,
 )
+from lmn_bench.sizing.trial import Found
 from lmn_bench.units import (
     format_bytes,
     format_count,
@@ -75,12 +76,14 @@ def verdict_sentence(one: SubjectAnswer) -> str:
     """Whether a subject fits, and what it takes."""
     name = one.name
     if one.memory is None:
-        return f"{name}: cannot tell: {'; '.join(one.reasons)}."
+        verdict = f"{name}: {FITS[None]}" if one.fits is None else f"{name} {FITS[one.fits]}"
+        return f"{verdict}: {'; '.join(one.reasons)}."
     took = f"{format_bytes(one.memory.total)}"
     if one.latency is not None:
         took += f", {latency_words(one.latency)} a {unit_of(one.case)}"
     because = f" ({'; '.join(one.reasons)})" if one.reasons else ""
-    return f"{name} {FITS[one.fits]}: {took}{because}."
+    where = f", as measured on {one.elsewhere}, not on this machine" if one.elsewhere else ""
+    return f"{name} {FITS[one.fits]}: {took}{because}{where}."
 
 
 def latency_words(latency: Latency) -> str:
@@ -101,13 +104,24 @@ def interval_words(low: float | None, high: float | None, unit: str) -> str:
     return f"[{write(low or 0.0)}, {write(high)}]"
 
 
+def found_sentence(one: Found) -> str:
+    """What a bisection found, beside what was foretold."""
+    if one.error is None:
+        return f"{one.subject}: nothing that was tried fitted, from {one.foretold:,} tokens down."
+    return (
+        f"{one.subject}: {one.found:,} tokens are the longest that fitted; {one.foretold:,} were "
+        f"foretold ({100 * one.error:+.1f} %)."
+    )
+
+
 def most_words(most: Most | None, case: Case) -> str:
     """The most of something, and what stops it."""
     if most is None:
         return NOTHING
     if most.stopped_by in ("validated range", "search"):
         return f"≥ {most.value:,}"
-    return f"{most.value:,} ({most.stopped_by})"
+    about = "~" if most.scaled and most.value else ""
+    return f"{about}{most.value:,} ({most.stopped_by})"
 
 
 def margin_words(need: MemoryNeed, limit: int | None) -> str:
