@@ -24,6 +24,7 @@ ALLOWED = {
     "metrics": GROUND,
     "devices": {*GROUND, "schema"},
     "disturbance": {*GROUND, "schema"},
+    "malloc": set(),
     "differences": {*GROUND, "schema"},
     "samples": {*GROUND, "schema"},
     "subjects.names": set(),
@@ -42,7 +43,7 @@ ALLOWED = {
     "profiles": VOCABULARY,
     "analysis": VOCABULARY,
     "sizing": {
-        *VOCABULARY, "analysis", "costs", "devices", "subjects.names", "subjects.sizes",
+        *VOCABULARY, "analysis", "costs", "devices", "malloc", "subjects.names", "subjects.sizes",
     },
     "run": {*VOCABULARY, "store", "cgroups"},
     "report": {
@@ -51,7 +52,8 @@ ALLOWED = {
     },
     "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes"},
     "worker": {
-        *VOCABULARY, "nvml", "cgroups", "costs", "subjects", "subjects.names", "subjects.sizes",
+        *VOCABULARY, "nvml", "cgroups", "costs", "malloc", "subjects", "subjects.names",
+        "subjects.sizes",
     },
     "cli": {
         *VOCABULARY, "costs", "subjects.names", "suite", "suite_file", "plan", "environment",
