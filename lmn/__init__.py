@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lmn.block import LMNBlock
     from lmn.checkpoint import load_public_block
-    from lmn.config import LMNConfig
+    from lmn.config import LMNConfig, LMNLanguageModelConfig
     from lmn.decode import Decoder
     from lmn.decode_state import DecodeState
+    from lmn.language_model import LMNLanguageModel
     from lmn.memory import LogarithmicMemory
     from lmn.published import PublishedBlock
-    from lmn.state import MemoryState
+    from lmn.state import LanguageModelState, MemoryState
 
 _HOMES = {
     "DecodeState": "lmn.decode_state",
     "Decoder": "lmn.decode",
     "LMNBlock": "lmn.block",
     "LMNConfig": "lmn.config",
+    "LMNLanguageModel": "lmn.language_model",
+    "LMNLanguageModelConfig": "lmn.config",
+    "LanguageModelState": "lmn.state",
     "LogarithmicMemory": "lmn.memory",
     "MemoryState": "lmn.state",
     "PublishedBlock": "lmn.published",
@@ -35,6 +39,9 @@ __all__ = [
     "Decoder",
     "LMNBlock",
     "LMNConfig",
+    "LMNLanguageModel",
+    "LMNLanguageModelConfig",
+    "LanguageModelState",
     "LogarithmicMemory",
     "MemoryState",
     "PublishedBlock",

@@ -8,7 +8,9 @@ import pytest
 import lmn
 
 
-@pytest.mark.parametrize("module", ["lmn", "lmn.config", "lmn.tree", "lmn.cost"])
+@pytest.mark.parametrize(
+    "module", ["lmn", "lmn.config", "lmn.tree", "lmn.cost", "lmn.language_model_cost"]
+)
 def test_planning_modules_do_not_load_torch_or_numpy(module):
     script = (
         f"import sys, {module}; loaded = {{'torch', 'numpy'}} & set(sys.modules);"
