@@ -23,10 +23,11 @@ INITS: Final[tuple[str, ...]] = (
     "published",
     "variance_preserving",
     "damped",
+    "faint",
+    "sharp",
     "rotation",
     "averaging",
     "recency",
-    "quiet",
 )
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # apart, a hundredth of the variance.
 CORRECTION: Final = 0.1
 DAMPED_GAIN: Final = 0.5
-QUIET_HEAD: Final = 0.1
+FAINT_GAIN: Final = 0.25
 PUBLISHED_GAIN: Final = 0.1
 
 
@@ -81,6 +81,22 @@ def damped(model: LMNLanguageModel) -> None:
     _draw_summarizers(model, mean_share=None, gain=DAMPED_GAIN)
 
 
+def faint(model: LMNLanguageModel) -> None:
+    """As `variance_preserving`, with a quarter of the gain: level i at 4^-i of a token's size."""
+    _draw_summarizers(model, mean_share=None, gain=FAINT_GAIN)
+
+
+def sharp(model: LMNLanguageModel) -> None:
+    """As `damped`, with queries, keys and values that keep variance: attention begins to choose.
+
+    Normal weights of variance 1 / width, 3 times what `nn.Linear` draws: scores have a standard
+    deviation of 1 instead of 1 / 3.
+    """
+    damped(model)
+    for block in model.layers:
+        nn.init.normal_(block.memory.query_key_value.weight, std=model.config.width**-0.5)
+
+
 def rotation(model: LMNLanguageModel) -> None:
     """Each child through an orthogonal matrix of its own, over sqrt(2): exact norms, no loss.
 
@@ -110,23 +126,9 @@ def recency(model: LMNLanguageModel) -> None:
     _draw_summarizers(model, mean_share=lambda bank: 2.0 ** -(bank + 1), gain=CORRECTION)
 
 
-def quiet(model: LMNLanguageModel) -> None:
-    """As `averaging`, with blocks that begin close to the identity and a head close to uniform.
-
-    Output projections of memory and feed-forward are scaled by 1 / sqrt(2 * layers), as GPT-2 does
-    (Radford et al. 2019), the head by 0.1; with tied weights the head stays.
-    """
-    averaging(model)
-    for block in model.layers:
-        for output in (block.memory.output, block.feedforward.down):
-            output.weight.mul_((2 * model.config.layers) ** -0.5)
-    if not model.config.tie_weights:
-        model.head.weight.mul_(QUIET_HEAD)
-
-
 def default(model: LMNLanguageModel) -> None:
-    """The scheme that results/evidence/init.md speaks for so far: `averaging`."""
-    averaging(model)
+    """The scheme that results/evidence/init.md speaks for so far: `damped`."""
+    damped(model)
 
 
 SCHEMES: Final[dict[str, Callable[[LMNLanguageModel], None]]] = {
@@ -136,10 +138,11 @@ SCHEMES: Final[dict[str, Callable[[LMNLanguageModel], None]]] = {
         published,
         variance_preserving,
         damped,
+        faint,
+        sharp,
         rotation,
         averaging,
         recency,
-        quiet,
     )
 }
 

@@ -49,9 +49,10 @@ def test_every_scheme_fits_every_summarizer_and_can_be_repeated(init, block):
         ("published", 0.0175),  # 0.1 * sqrt(2 / (2 * 64^2 + 2 * 64)) * sqrt(2 * 64)
         ("variance_preserving", 1.0),
         ("damped", 0.5),
+        ("faint", 0.25),
+        ("sharp", 0.5),
         ("rotation", 1.0),
         ("averaging", 0.71),
-        ("quiet", 0.71),
     ],
 )
 def test_a_merge_of_independent_tokens_has_the_gain_that_is_told(init, gain):

@@ -5,17 +5,19 @@
     python tests/scripts/init_table.py --corpus FILE --print  another text; writes nothing
 
 Every scheme sees the same batches in the same order. Nothing else is random but the weights.
+Finished trainings are kept in build/init_runs.jsonl, so that a run may be spread over several days.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -26,7 +28,9 @@ from lmn import LMNConfig, LMNLanguageModel, LMNLanguageModelConfig
 from lmn.config import INITS
 from lmn.init import SCHEMES
 
-OUTPUT = Path(__file__).resolve().parents[2] / "results" / "evidence" / "init.md"
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUT = ROOT / "results" / "evidence" / "init.md"
+KEPT = ROOT / "build" / "init_runs.jsonl"
 # the settings of the published notebook
 BLOCK = LMNConfig(width=32, heads=4, banks=2)
 LAYERS, BATCH, LENGTH, LEARNING_RATE = 4, 16, 512, 1e-3
@@ -95,6 +99,28 @@ def train(init: str, seed: int, corpus: Corpus, steps: int, told: Sequence[int])
     return Training(losses, spent / steps)
 
 
+def kept_runs(corpus: Corpus, steps: int) -> dict[tuple[str, int], Training]:
+    """Trainings of before on this corpus and of so many steps, by init and seed."""
+    if not KEPT.exists():
+        return {}
+    lines = [json.loads(line) for line in KEPT.read_text().splitlines()]
+    return {
+        (line["init"], line["seed"]): Training(
+            {int(step): loss for step, loss in line["losses"].items()}, line["step_s"]
+        )
+        for line in lines
+        if line["corpus"] == corpus.sha256 and line["steps"] == steps
+    }
+
+
+def keep(run: Training, init: str, seed: int, corpus: Corpus, steps: int) -> None:
+    """Add a finished training to those of before."""
+    line = {"init": init, "seed": seed, "corpus": corpus.sha256, "steps": steps, **asdict(run)}
+    KEPT.parent.mkdir(exist_ok=True)
+    with KEPT.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
 @torch.no_grad()
 def validation_loss(model: LMNLanguageModel, windows: Tensor) -> float:
     """Mean over the windows, nats per character."""
@@ -151,9 +177,13 @@ def main() -> None:
     corpus = read_corpus(chosen.corpus)
     told = sorted({chosen.steps * quarter // 4 for quarter in (1, 2, 3, 4)} - {0})
     found: dict[str, list[Training]] = {}
+    before = kept_runs(corpus, chosen.steps)
     for seed in range(chosen.seeds):
         for init in chosen.inits:
-            run = train(init, seed, corpus, chosen.steps, told)
+            run = before.get((init, seed))
+            if run is None:
+                run = train(init, seed, corpus, chosen.steps, told)
+                keep(run, init, seed, corpus, chosen.steps)
             found.setdefault(init, []).append(run)
             print(f"{init}, seed {seed}: {run.losses}", file=sys.stderr, flush=True)
     text = "\n".join(table(corpus, found, chosen.seeds, told)) + "\n"
