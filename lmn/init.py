@@ -127,8 +127,8 @@ def recency(model: LMNLanguageModel) -> None:
 
 
 def default(model: LMNLanguageModel) -> None:
-    """The scheme that results/evidence/init.md speaks for so far: `damped`."""
-    damped(model)
+    """The scheme that results/evidence/init.md speaks for so far: `sharp`."""
+    sharp(model)
 
 
 SCHEMES: Final[dict[str, Callable[[LMNLanguageModel], None]]] = {

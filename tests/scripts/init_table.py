@@ -15,7 +15,6 @@ import hashlib
 import json
 import statistics
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,10 +52,9 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Training:
-    """One model's validation loss in nats per character, by step, and what a step took."""
+    """One model's validation loss in nats per character, by step."""
 
     losses: dict[int, float]
-    step_s: float
 
 
 def read_corpus(path: Path | None) -> Corpus:
@@ -84,19 +82,16 @@ def train(init: str, seed: int, corpus: Corpus, steps: int, told: Sequence[int])
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
     order = torch.Generator().manual_seed(seed)
     losses: dict[int, float] = {}
-    spent = 0.0
     for step in range(1, steps + 1):
         starts = torch.randint(len(corpus.training) - LENGTH, (BATCH,), generator=order)
         windows = torch.stack([corpus.training[s : s + LENGTH + 1] for s in starts])
-        begun = time.perf_counter()
         loss = model.loss(windows[:, :-1], windows[:, 1:])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        spent += time.perf_counter() - begun
         if step in told:
             losses[step] = validation_loss(model, corpus.validation)
-    return Training(losses, spent / steps)
+    return Training(losses)
 
 
 def kept_runs(corpus: Corpus, steps: int) -> dict[tuple[str, int], Training]:
@@ -106,7 +101,7 @@ def kept_runs(corpus: Corpus, steps: int) -> dict[tuple[str, int], Training]:
     lines = [json.loads(line) for line in KEPT.read_text().splitlines()]
     return {
         (line["init"], line["seed"]): Training(
-            {int(step): loss for step, loss in line["losses"].items()}, line["step_s"]
+            {int(step): loss for step, loss in line["losses"].items()}
         )
         for line in lines
         if line["corpus"] == corpus.sha256 and line["steps"] == steps
@@ -139,15 +134,18 @@ def table(
     yield f"sha256 {corpus.sha256[:16]}), {VALIDATION_WINDOWS} windows of {LENGTH} from its last"
     yield f"tenth. Width 32, 4 heads, 4 layers, 2 banks, batch {BATCH}, length {LENGTH}, AdamW"
     yield f"{LEARNING_RATE:g}, float32, {torch.get_num_threads()} thread(s), torch"
-    yield f"{torch.__version__}. Mean over {seeds} seed(s), and from the least to the greatest."
+    yield f"{torch.__version__}."
+    if seeds == 1:
+        yield "One seed: how far another one would be off is not known."
+    else:
+        yield f"Mean over {seeds} seeds, and from the least to the greatest."
     yield ""
-    yield "| init | " + " | ".join(f"step {step:,}" for step in told) + " | ms per step |"
-    yield "| :-- |" + " --: |" * (len(told) + 1)
+    yield "| init | " + " | ".join(f"step {step:,}" for step in told) + " |"
+    yield "| :-- |" + " --: |" * len(told)
     last = told[-1]
     for init in sorted(found, key=lambda name: _mean(found[name], last)):
         cells = [_cell([run.losses[step] for run in found[init]]) for step in told]
-        speed = 1e3 * statistics.fmean(run.step_s for run in found[init])
-        yield f"| {init} | " + " | ".join(cells) + f" | {speed:.0f} |"
+        yield f"| {init} | " + " | ".join(cells) + " |"
     yield ""
     for init in sorted(found):
         summary, _, _ = (SCHEMES[init].__doc__ or "").partition("\n")
