@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,15 +29,21 @@ from lmn.checkpoint_file import (
     config_of,
     read_file,
     read_metadata,
+    require_config,
     write_file,
 )
 from lmn.config import LMNLanguageModelConfig
 from lmn.language_model import LMNLanguageModel, ModelImplementation
 from lmn.public_weights import load_public_block, load_public_language_model
-
-TRAINING: Final = "training."
-OPTIMIZER: Final = TRAINING + "optimizer."
-RANDOM: Final = TRAINING + "random."
+from lmn.training_state import (
+    TRAINING,
+    Generators,
+    check_random,
+    load_optimizer,
+    load_random,
+    optimizer_entries,
+    random_entries,
+)
 
 __all__ = [
     "CheckpointError",
@@ -115,7 +121,7 @@ def save_training(
     optimizer: torch.optim.Optimizer,
     *,
     step: int,
-    generators: Mapping[str, torch.Generator] | None = None,
+    generators: Generators | None = None,
     notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Save all that training goes on from: weights, optimizer, step, random numbers.
@@ -133,19 +139,11 @@ def save_training(
     Raises:
         OSError: the file cannot be written.
         TypeError: notes or settings of the optimizer are no plain data.
+        ValueError: a generator is called as torch's own.
     """
-    saved = optimizer.state_dict()
-    entries = _weights(model)
-    plain: dict[str, dict[str, Any]] = {}
-    for number, kept in saved["state"].items():
-        for name, value in kept.items():
-            if isinstance(value, Tensor):
-                entries[f"{OPTIMIZER}{number}.{name}"] = value
-            else:
-                plain.setdefault(str(number), {})[name] = value
-    for name, state in _random_states(model.device, generators or {}).items():
-        entries[RANDOM + name] = state
-    training = {"step": step, "groups": saved["param_groups"], "plain": plain}
+    kept, settings = optimizer_entries(optimizer)
+    entries = _weights(model) | kept | random_entries(model.device, generators or {})
+    training = {"step": step, "optimizer": settings}
     write_file(path, entries, model.config, {"notes": dict(notes or {}), "training": training})
 
 
@@ -154,7 +152,7 @@ def resume_training(
     model: LMNLanguageModel,
     optimizer: torch.optim.Optimizer,
     *,
-    generators: Mapping[str, torch.Generator] | None = None,
+    generators: Generators | None = None,
 ) -> int:
     """Put weights, optimizer and random numbers back; on the same machine training goes on exactly.
 
@@ -178,24 +176,14 @@ def resume_training(
             f"{path} holds a model without its training; start from it with load_model, or resume "
             "from a file of save_training"
         )
-    _require_config(path, config_of(path, metadata), model.config)
+    require_config(path, config_of(path, metadata), model.config)
     weights = _without_training(entries)
     _check_weights(path, weights, model)
     training = json.loads(metadata["training"])
-    states = {
-        name.removeprefix(RANDOM): entry
-        for name, entry in entries.items()
-        if name.startswith(RANDOM)
-    }
-    wanted = _random_states(model.device, generators or {})
-    if set(states) != set(wanted):
-        raise CheckpointError(
-            f"{path} holds the random numbers {sorted(states)}, this training has "
-            f"{sorted(wanted)}; resume with the same generators and devices"
-        )
-    _load_optimizer(path, optimizer, training, entries)
+    check_random(path, entries, random_entries(model.device, generators or {}))
+    load_optimizer(path, optimizer, training["optimizer"], entries)
     _load_weights(model, weights)
-    _set_random_states(states, generators or {})
+    load_random(entries, generators or {})
     return int(training["step"])
 
 
@@ -230,77 +218,3 @@ def _check_weights(path: PathLike, weights: Mapping[str, Tensor], model: LMNLang
         raise CheckpointError(
             f"{path} does not hold the weights of {model.config}: " + "; ".join(problems)
         )
-
-
-def _load_optimizer(
-    path: PathLike,
-    optimizer: torch.optim.Optimizer,
-    training: Mapping[str, Any],
-    entries: Mapping[str, Tensor],
-) -> None:
-    state = {int(number): dict(kept) for number, kept in training["plain"].items()}
-    for name, entry in entries.items():
-        if name.startswith(OPTIMIZER):
-            number, _, kept = name.removeprefix(OPTIMIZER).partition(".")
-            state.setdefault(int(number), {})[kept] = entry
-    # JSON has no tuples, and betas are one
-    groups = [
-        {
-            name: tuple(value) if isinstance(value, list) and name != "params" else value
-            for name, value in group.items()
-        }
-        for group in training["groups"]
-    ]
-    try:
-        optimizer.load_state_dict({"state": state, "param_groups": groups})
-    except (ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"the optimizer in {path} does not fit this one: {error}; make it as it was made then"
-        ) from error
-
-
-def _random_states(
-    device: torch.device, generators: Mapping[str, torch.Generator]
-) -> dict[str, Tensor]:
-    states = {"torch": torch.get_rng_state()}
-    if device.type == "cuda":
-        for number, state in enumerate(torch.cuda.get_rng_state_all()):
-            states[f"cuda.{number}"] = state
-    return states | {name: generator.get_state() for name, generator in generators.items()}
-
-
-def _set_random_states(
-    states: Mapping[str, Tensor], generators: Mapping[str, torch.Generator]
-) -> None:
-    for name, state in states.items():
-        if name == "torch":
-            torch.set_rng_state(state)
-        elif name.startswith("cuda."):
-            torch.cuda.set_rng_state(state, int(name.removeprefix("cuda.")))
-        else:
-            generators[name].set_state(state)
-
-
-def _require_config(
-    path: PathLike, stored: LMNLanguageModelConfig, wanted: LMNLanguageModelConfig
-) -> None:
-    if stored == wanted:
-        return
-    here, there = _flat(wanted.to_dict()), _flat(stored.to_dict())
-    differing = [
-        f"{name} is {there[name]!r} there and {here[name]!r} here"
-        for name in here
-        if here[name] != there[name]
-    ]
-    raise CheckpointError(
-        f"{path} is of another config: " + "; ".join(differing) + "; make the model from "
-        "read_config(path), or resume from another file"
-    )
-
-
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in plain.items():
-        nested = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
-    return flat

@@ -96,6 +96,32 @@ def config_of(path: PathLike, metadata: Mapping[str, str]) -> LMNLanguageModelCo
         raise CheckpointError(f"the config in {path} cannot be read: {error}") from error
 
 
+def require_config(
+    path: PathLike, stored: LMNLanguageModelConfig, wanted: LMNLanguageModelConfig
+) -> None:
+    """Raise a CheckpointError that names every difference, if there is one."""
+    if stored == wanted:
+        return
+    here, there = _flat(wanted.to_dict()), _flat(stored.to_dict())
+    differing = [
+        f"{name} is {there[name]!r} there and {here[name]!r} here"
+        for name in here
+        if here[name] != there[name]
+    ]
+    raise CheckpointError(
+        f"{path} is of another config: " + "; ".join(differing) + "; make the model from "
+        "read_config(path), or resume from another file"
+    )
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in plain.items():
+        nested = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return flat
+
+
 def _checked(path: PathLike, metadata: Mapping[str, str] | None) -> dict[str, str]:
     found = dict(metadata or {})
     if found.get("format") != FORMAT:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lmn.language_decoder import LanguageModelDecoder
-from lmn.language_model import LMNLanguageModel, check_tokens
+from lmn.language_model import LMNLanguageModel
 from lmn.sampling import Sampling, draw
 from lmn.state import LanguageModelState
-
-Prompt = Tensor | Sequence[int] | Sequence[Sequence[int]]
+from lmn.tokens import Tokens, token_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class Generation:
 
 def generate(
     model: LMNLanguageModel,
-    prompt: Prompt,
+    prompt: Tokens,
     *,
     max_tokens: int,
     temperature: float = 1.0,
@@ -106,7 +105,7 @@ def generate(
 
 def stream_tokens(
     model: LMNLanguageModel,
-    prompt: Prompt,
+    prompt: Tokens,
     *,
     max_tokens: int,
     temperature: float = 1.0,
@@ -146,9 +145,13 @@ def stream_tokens(
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
     if max_tokens < 1:
         raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
-    tokens = _tokens(model, prompt, "prompt")
-    stops = _tokens(model, [list(stop_tokens)], "stop_tokens")[0] if stop_tokens else None
-    first = None if forced is None else _tokens(model, forced, "forced")
+    vocabulary = model.config.vocabulary
+    tokens = token_rows(prompt, vocabulary, "prompt").to(model.device)
+    stops = first = None
+    if stop_tokens:
+        stops = token_rows([*stop_tokens], vocabulary, "stop_tokens").to(model.device)
+    if forced is not None:
+        first = token_rows(forced, vocabulary, "forced").to(model.device)
     if first is not None and len(first) != len(tokens):
         raise ValueError(
             f"forced tokens are (batch, tokens), got {tuple(first.shape)} for "
@@ -275,32 +278,3 @@ class _Reader:
             return self._decoder.step(tokens, self._decode_state)
         logits, self._state = self._model.decode_one_token(tokens, self._state)
         return logits
-
-
-def _tokens(model: LMNLanguageModel, given: Prompt, name: str) -> Tensor:
-    """As (batch, tokens) int64 on the model's device.
-
-    Raises:
-        ValueError: rows of different lengths, none, or tokens outside the vocabulary.
-        TypeError: they are no integers.
-    """
-    try:
-        tokens = torch.as_tensor(given)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{name} must be integers in rows of the same length, and torch says: {error}; run "
-            "prompts of different lengths one by one"
-        ) from None
-    if tokens.dim() == 1:
-        tokens = tokens[None]
-    if not tokens.numel():
-        raise ValueError(f"{name} must have at least one token, got none; give a start token")
-    check_tokens(tokens, ("batch", "tokens"))
-    lowest, highest = tokens.min().item(), tokens.max().item()
-    if lowest < 0 or highest >= model.config.vocabulary:
-        raise ValueError(
-            f"{name} must lie between 0 and {model.config.vocabulary - 1}, got numbers from "
-            f"{lowest} to {highest}; encode the text with the vocabulary that the model was made "
-            "for"
-        )
-    return tokens.to(model.device, torch.int64)

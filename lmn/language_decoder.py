@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from lmn.decode import DEFAULT_MAX_TOKENS, Decoder, Execution
 from lmn.decode_state import DecodeState
 from lmn.decode_weights import stored
-from lmn.language_model import LMNLanguageModel, check_tokens
+from lmn.language_model import LMNLanguageModel
 from lmn.state import LanguageModelState
+from lmn.tokens import check_tokens, embed
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,12 +147,7 @@ class LanguageModelDecoder:
         """
         check_tokens(token, ("batch",))
         self._check_layers(len(state.layers))
-        try:
-            x = F.embedding(token, self._embedding)
-        except IndexError:
-            raise ValueError(
-                f"tokens must lie between 0 and {self.config.vocabulary - 1}, got {token.tolist()}"
-            ) from None
+        x = embed(token, self._embedding)
         for block, part in zip(self._blocks, state.layers, strict=True):
             x = block.step(x, part)
         x = F.layer_norm(x, x.shape[1:], eps=self._epsilon)

@@ -13,8 +13,9 @@ from lmn import tree
 from lmn.block import LMNBlock
 from lmn.config import LMNLanguageModelConfig
 from lmn.init import initialize
-from lmn.published import PublishedBlock, PublishedState
-from lmn.state import LanguageModelState, MemoryState
+from lmn.published import PublishedLayer
+from lmn.state import LanguageModelState
+from lmn.tokens import check_tokens, embed
 
 ModelImplementation = Literal["chunked", "triton", "published"]
 MODEL_IMPLEMENTATIONS: Final[tuple[str, ...]] = ("chunked", "triton", "published")
@@ -188,7 +189,7 @@ class LMNLanguageModel(nn.Module):
             ValueError, TypeError: as `forward`.
         """
         self._check(token, ("batch",), state)
-        x, after = self._embed(token), []
+        x, after = embed(token, self.embedding.weight), []
         for block, before in zip(self.layers, state.layers, strict=True):
             x, new = block.step(x, before)
             after.append(new)
@@ -198,7 +199,7 @@ class LMNLanguageModel(nn.Module):
         self, tokens: Tensor, state: LanguageModelState | None
     ) -> tuple[Tensor, LanguageModelState]:
         """Output of the last block (batch, tokens, width), and the state."""
-        x, after = self._embed(tokens), []
+        x, after = embed(tokens, self.embedding.weight), []
         before = [None] * len(self.blocks) if state is None else state.layers
         for block, old in zip(self.layers, before, strict=True):
             if self.checkpointing and torch.is_grad_enabled():
@@ -208,16 +209,6 @@ class LMNLanguageModel(nn.Module):
                 x, new = block(x, old)
             after.append(new)
         return x, LanguageModelState(tuple(after))
-
-    def _embed(self, tokens: Tensor) -> Tensor:
-        try:
-            return F.embedding(tokens, self.embedding.weight)
-        except IndexError:
-            raise ValueError(
-                f"tokens must lie between 0 and {self.config.vocabulary - 1}, got numbers from "
-                f"{tokens.min().item()} to {tokens.max().item()}; encode the text with the "
-                "vocabulary that the model was made for"
-            ) from None
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.norm(x))
@@ -241,61 +232,7 @@ class LMNLanguageModel(nn.Module):
             )
 
 
-def check_tokens(tokens: Tensor, axes: tuple[str, ...]) -> None:
-    """Raise unless `tokens` are integers with the named axes, none of them empty.
-
-    Raises:
-        ValueError: the shape is another.
-        TypeError: they are no int32 or int64.
-    """
-    if tokens.dim() != len(axes) or 0 in tokens.shape:
-        raise ValueError(
-            f"expected tokens ({', '.join(axes)}), at least one along each axis, got shape "
-            f"{tuple(tokens.shape)}"
-        )
-    if tokens.dtype not in (torch.int32, torch.int64):
-        raise TypeError(f"tokens must be int64 or int32, got {tokens.dtype}; try tokens.long()")
-
-
-class _PublishedLayer(PublishedBlock):
-    """`PublishedBlock` with the state of an `LMNBlock`: the same nodes in the same order."""
-
-    def initial_state(  # type: ignore[override]
-        self,
-        batch: int,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-    ) -> MemoryState:
-        weight, config = self.norm1.weight, self.config
-        return MemoryState.empty(
-            batch,
-            config.width,
-            banks=config.banks,
-            expansion=config.expansion,
-            dtype=dtype or weight.dtype,
-            device=device or weight.device,
-        )
-
-    def forward(  # type: ignore[override]
-        self, x: Tensor, state: MemoryState | None = None
-    ) -> tuple[Tensor, MemoryState]:
-        y, after = super().forward(x, None if state is None else self._published(state))
-        return y, self._memory(after)
-
-    def step(self, x: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:  # type: ignore[override]
-        y, after = super().step(x, self._published(state))
-        return y, self._memory(after)
-
-    def _published(self, state: MemoryState) -> PublishedState:
-        levels = tree.level_count(state.tokens_seen) + 1 if state.tokens_seen else 0
-        return PublishedState(tuple(map(state.level, range(levels))), state.tokens_seen)
-
-    def _memory(self, state: PublishedState) -> MemoryState:
-        config = self.config
-        return MemoryState(state.nodes, state.tokens_seen, config.banks, config.expansion)
-
-
 def _new_block(config: LMNLanguageModelConfig, implementation: ModelImplementation) -> nn.Module:
     if implementation == "published":
-        return _PublishedLayer(config.block)
+        return PublishedLayer(config.block)
     return LMNBlock(config.block, implementation=implementation)

@@ -197,6 +197,10 @@ def test_a_training_of_another_kind_is_told_and_changes_nothing(tmp_path):
             torch.optim.AdamW(list(fresh.model.parameters())[:3]),
             generators={"order": fresh.order},
         )
+    with pytest.raises(CheckpointError, match="with the optimizer AdamW, and this one is SGD"):
+        Training(optimizer=torch.optim.SGD).resume(path)
+    with pytest.raises(ValueError, match=r"cannot be called \['torch'\]"):
+        save_training(path, saved.model, saved.optimizer, step=1, generators={"torch": saved.order})
     for name, weight in other.model.state_dict().items():
         assert torch.equal(weight, before[name])
 

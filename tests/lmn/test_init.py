@@ -85,6 +85,15 @@ def test_rotation_keeps_every_norm():
             torch.testing.assert_close(bank.norm(dim=1) * 2**0.5, token.norm(dim=1))
 
 
+def test_published_training_begins_where_the_notebook_begins():
+    losses = []
+    for seed in range(8):
+        model = model_of("published", LMNConfig(width=32, heads=4, banks=2), seed)
+        tokens = random_tokens(4, 129, vocabulary=65)
+        losses.append(model.loss(tokens[:, :-1], tokens[:, 1:]).item())
+    assert sum(losses) / 8 == pytest.approx(4.3431, abs=0.05)  # its loss at step 0
+
+
 def test_published_biases_are_drawn_and_others_are_zero():
     bias = model_of("published").layers[0].memory.summarizer.bias
     assert bias.std().item() == pytest.approx(0.1 * (2 / (3 * 64)) ** 0.5, rel=0.3)
