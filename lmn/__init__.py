@@ -11,34 +11,57 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmn.block import LMNBlock
-    from lmn.checkpoint import load_public_block
-    from lmn.config import LMNConfig
+    from lmn.config import LMNConfig, LMNLanguageModelConfig
     from lmn.decode import Decoder
     from lmn.decode_state import DecodeState
+    from lmn.generation import Generation, TokenStream, generate, stream_tokens
+    from lmn.language_decoder import LanguageModelDecoder, LanguageModelDecodeState
+    from lmn.language_model import LMNLanguageModel
     from lmn.memory import LogarithmicMemory
+    from lmn.public_weights import load_public_block, load_public_language_model
     from lmn.published import PublishedBlock
-    from lmn.state import MemoryState
+    from lmn.state import LanguageModelState, MemoryState
 
 _HOMES = {
     "DecodeState": "lmn.decode_state",
     "Decoder": "lmn.decode",
+    "Generation": "lmn.generation",
     "LMNBlock": "lmn.block",
     "LMNConfig": "lmn.config",
+    "LMNLanguageModel": "lmn.language_model",
+    "LMNLanguageModelConfig": "lmn.config",
+    "LanguageModelDecodeState": "lmn.language_decoder",
+    "LanguageModelDecoder": "lmn.language_decoder",
+    "LanguageModelState": "lmn.state",
     "LogarithmicMemory": "lmn.memory",
     "MemoryState": "lmn.state",
     "PublishedBlock": "lmn.published",
-    "load_public_block": "lmn.checkpoint",
+    "TokenStream": "lmn.generation",
+    "generate": "lmn.generation",
+    "load_public_block": "lmn.public_weights",
+    "load_public_language_model": "lmn.public_weights",
+    "stream_tokens": "lmn.generation",
 }
 
 __all__ = [
     "DecodeState",
     "Decoder",
+    "Generation",
     "LMNBlock",
     "LMNConfig",
+    "LMNLanguageModel",
+    "LMNLanguageModelConfig",
+    "LanguageModelDecodeState",
+    "LanguageModelDecoder",
+    "LanguageModelState",
     "LogarithmicMemory",
     "MemoryState",
     "PublishedBlock",
+    "TokenStream",
+    "generate",
     "load_public_block",
+    "load_public_language_model",
+    "stream_tokens",
 ]
 
 

@@ -1,159 +1,220 @@
-"""Public weights: the layout of the published repository, read into an `LMNBlock`.
+"""Checkpoints: a model, and the training of one, in a single safetensors file.
 
-| public entry | here |
+A file holds the model's weights under their own names (tied weights once), and as metadata what
+kind of file it is, the model's config and the caller's notes, all JSON. A training adds
+
+| entry | is |
 |---|---|
-| `norm1.weight`, `norm2.weight` | the same |
-| `sva.k` (projects the current token) | `memory.query_key_value`, first third |
-| `sva.q` (projects the slots) | `memory.query_key_value`, second third |
-| `sva.v` | `memory.query_key_value`, last third |
-| `sva.out_proj` | `memory.output` |
-| `summarizer.weight`, `.bias` | `memory.summarizer`, or `memory.summarizer.merge` of an expander |
-| `summarizer.conv.weight`, `.bias` | `memory.summarizer`, as matrices |
-| `expander.conv_transpose` | `memory.summarizer.widen` |
-| `feedforward.fc1`, `.fc2` | `feedforward.up`, `.down` |
+| `training.optimizer.<number>.<name>` | what the optimizer keeps for its parameter of that number |
+| `training.random.torch`, `training.random.cuda.<device>` | torch's global random numbers |
+| `training.random.<name>` | a generator of the caller |
+
+and as metadata the step and the optimizer's settings. Files are written beside their place and then
+moved there, so a crash leaves the old file or the new one, never half of one. Public weights are
+read by `lmn.public_weights`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lmn.block import LMNBlock
-from lmn.config import ConvGroups, LMNConfig, SummarizerName
+from lmn.checkpoint_file import (
+    CheckpointError,
+    PathLike,
+    config_of,
+    read_file,
+    read_metadata,
+    require_config,
+    write_file,
+)
+from lmn.config import LMNLanguageModelConfig
+from lmn.language_model import LMNLanguageModel, ModelImplementation
+from lmn.public_weights import load_public_block, load_public_language_model
+from lmn.training_state import (
+    TRAINING,
+    Generators,
+    check_random,
+    load_optimizer,
+    load_random,
+    optimizer_entries,
+    random_entries,
+)
+
+__all__ = [
+    "CheckpointError",
+    "load_model",
+    "load_public_block",
+    "load_public_language_model",
+    "read_config",
+    "read_notes",
+    "resume_training",
+    "save_model",
+    "save_training",
+]
 
 
-def load_public_block(mapping: Mapping[str, Any], heads: int = 1) -> LMNBlock:
-    """Make a block from the published repository's weights.
-
-    Width, banks, summarizer, expansion and groups follow from the entries; the number of heads
-    leaves no trace in the weights and has to be told.
+def save_model(
+    path: PathLike,
+    model: LMNLanguageModel,
+    *,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Save weights and config.
 
     Args:
-        mapping: public names to tensors or numpy arrays.
-        heads: attention heads that the weights were trained with.
-
-    Returns:
-        A block with weights of the mapping's type, on its device.
+        path: of the file; replaced if there is one.
+        model: any implementation; all have the same weights.
+        notes: whatever should lie with them, for instance the vocabulary's symbols; plain data that
+            JSON can hold.
 
     Raises:
-        ValueError: an entry is missing, unexpected or of the wrong shape, or `heads` does not
-            divide the width.
+        OSError: the file cannot be written.
+        TypeError: the notes are no plain data.
     """
-    weights = {name: torch.as_tensor(value) for name, value in mapping.items()}
-    config = _config_of(weights, heads)
-    _check_entries(weights, config)
-    reference = weights["norm1.weight"]
-    block = LMNBlock(config).to(reference.device, reference.dtype)
-    block.load_state_dict(translate_block(weights, config))
-    return block
+    write_file(path, _weights(model), model.config, {"notes": dict(notes or {})})
 
 
-def _config_of(weights: Mapping[str, Tensor], heads: int) -> LMNConfig:
-    """Sizes that the shapes imply."""
-    width = _sizes(weights, "norm1.weight", 1)[0]
-    hidden = _sizes(weights, "feedforward.fc1.weight", 2)[0]
-    summarizer: SummarizerName = "linear"
-    groups: ConvGroups = "bank"
-    expansion = 0
-    if "summarizer.conv.weight" in weights:
-        summarizer = "conv"
-        outputs, inputs, _ = _sizes(weights, "summarizer.conv.weight", 3)
-        banks = outputs // width
-        # with one bank the two groupings are the same
-        groups = "mix" if banks > 1 and inputs == outputs else "bank"
-    else:
-        banks = _sizes(weights, "summarizer.weight", 3)[0]
-    if "expander.conv_transpose.weight" in weights:
-        summarizer = "expander"
-        expansion = _sizes(weights, "expander.conv_transpose.weight", 3)[2] - 1
-    return LMNConfig(
-        width=width,
-        heads=heads,
-        banks=banks,
-        summarizer=summarizer,
-        expansion=expansion,
-        conv_groups=groups,
-        feedforward_width=None if hidden == 4 * width else hidden,
-    )
+def load_model(
+    path: PathLike,
+    *,
+    device: torch.device | str = "cpu",
+    implementation: ModelImplementation = "chunked",
+) -> LMNLanguageModel:
+    """The model of a checkpoint, or of a training's, with weights of the type they were saved in.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is damaged, of another kind or a newer version, or lacks entries.
+    """
+    entries, metadata = read_file(path)
+    config = config_of(path, metadata)
+    weights = _without_training(entries)
+    random = torch.get_rng_state()
+    # the weights drawn here are not kept, so nobody's random numbers should go on for them
+    model = LMNLanguageModel(config, implementation=implementation)
+    torch.set_rng_state(random)
+    _check_weights(path, weights, model)
+    model.to(device, weights["embedding.weight"].dtype)
+    _load_weights(model, weights)
+    return model
 
 
-def _sizes(weights: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:
-    if name not in weights:
-        raise ValueError(
-            f"the weights lack {name!r}; expected a block in the published repository's layout, "
-            f"got the entries {sorted(weights)}"
+def read_config(path: PathLike) -> LMNLanguageModelConfig:
+    """The config of a checkpoint's model; raises as `load_model`."""
+    return config_of(path, read_metadata(path))
+
+
+def read_notes(path: PathLike) -> dict[str, Any]:
+    """The notes that were saved with a checkpoint; raises as `load_model`."""
+    notes: dict[str, Any] = json.loads(read_metadata(path)["notes"])
+    return notes
+
+
+def save_training(
+    path: PathLike,
+    model: LMNLanguageModel,
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
+    generators: Generators | None = None,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Save all that training goes on from: weights, optimizer, step, random numbers.
+
+    Args:
+        path: of the file; replaced if there is one.
+        model: in training.
+        optimizer: of the model's parameters.
+        step: how many steps have been done.
+        generators: the caller's own random numbers by name, such as those that choose batches.
+            torch's global ones, and those of all GPUs where the model is on one, are saved in any
+            case; Python's and numpy's are not.
+        notes: plain data that JSON can hold.
+
+    Raises:
+        OSError: the file cannot be written.
+        TypeError: notes or settings of the optimizer are no plain data.
+        ValueError: a generator is called as torch's own.
+    """
+    kept, settings = optimizer_entries(optimizer)
+    entries = _weights(model) | kept | random_entries(model.device, generators or {})
+    training = {"step": step, "optimizer": settings}
+    write_file(path, entries, model.config, {"notes": dict(notes or {}), "training": training})
+
+
+def resume_training(
+    path: PathLike,
+    model: LMNLanguageModel,
+    optimizer: torch.optim.Optimizer,
+    *,
+    generators: Generators | None = None,
+) -> int:
+    """Put weights, optimizer and random numbers back; on the same machine training goes on exactly.
+
+    Args:
+        path: from `save_training`.
+        model: of the same config; changed.
+        optimizer: of this model, made as before; changed.
+        generators: the same names as then; changed.
+
+    Returns:
+        How many steps have been done.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is damaged, holds no training, is of another config, or lacks entries.
+            Nothing has been changed then.
+    """
+    entries, metadata = read_file(path)
+    if "training" not in metadata:
+        raise CheckpointError(
+            f"{path} holds a model without its training; start from it with load_model, or resume "
+            "from a file of save_training"
         )
-    shape = tuple(weights[name].shape)
-    if len(shape) != dimensions or 0 in shape:
-        raise ValueError(f"{name!r} must have {dimensions} non-empty axes, got shape {shape}")
-    return shape
+    require_config(path, config_of(path, metadata), model.config)
+    weights = _without_training(entries)
+    _check_weights(path, weights, model)
+    training = json.loads(metadata["training"])
+    check_random(path, entries, random_entries(model.device, generators or {}))
+    load_optimizer(path, optimizer, training["optimizer"], entries)
+    _load_weights(model, weights)
+    load_random(entries, generators or {})
+    return int(training["step"])
 
 
-def public_shapes(config: LMNConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the published repository's entries for a block of these sizes."""
-    width, banks, hidden = config.width, config.banks, config.hidden_width
-    shapes: dict[str, tuple[int, ...]] = {"norm1.weight": (width,), "norm2.weight": (width,)}
-    for name in ("q", "k", "v", "out_proj"):
-        shapes[f"sva.{name}.weight"] = (width, width)
-        shapes[f"sva.{name}.bias"] = (width,)
-    shapes["feedforward.fc1.weight"] = (hidden, width)
-    shapes["feedforward.fc1.bias"] = (hidden,)
-    shapes["feedforward.fc2.weight"] = (width, hidden)
-    shapes["feedforward.fc2.bias"] = (width,)
-    if config.summarizer == "conv":
-        inputs = banks * width if config.conv_groups == "mix" else width
-        shapes["summarizer.conv.weight"] = (banks * width, inputs, 2)
-        shapes["summarizer.conv.bias"] = (banks * width,)
-    else:
-        shapes["summarizer.weight"] = (banks, 2 * width, width)
-        shapes["summarizer.bias"] = (banks, 1, width)
-    if config.summarizer == "expander":
-        shapes["expander.conv_transpose.weight"] = (width, width, 1 + config.expansion)
-        shapes["expander.conv_transpose.bias"] = (width,)
-    return shapes
+def _without_training(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: entry for name, entry in entries.items() if not name.startswith(TRAINING)}
 
 
-def _check_entries(weights: Mapping[str, Tensor], config: LMNConfig) -> None:
-    """Tell all that is wrong with the entries at once."""
-    expected = public_shapes(config)
-    problems = [f"missing {name!r} {expected[name]}" for name in expected if name not in weights]
+def _weights(model: LMNLanguageModel) -> dict[str, Tensor]:
+    weights = model.state_dict()
+    if model.config.tie_weights:
+        del weights["head.weight"]
+    return dict(weights)
+
+
+def _load_weights(model: LMNLanguageModel, weights: Mapping[str, Tensor]) -> None:
+    if model.config.tie_weights:
+        weights = {**weights, "head.weight": weights["embedding.weight"]}
+    model.load_state_dict(weights)
+
+
+def _check_weights(path: PathLike, weights: Mapping[str, Tensor], model: LMNLanguageModel) -> None:
+    """Tell all that is wrong with the weights at once."""
+    expected = _weights(model)
+    problems = [f"missing {name!r}" for name in expected if name not in weights]
     problems += [f"unexpected {name!r}" for name in weights if name not in expected]
     problems += [
-        f"{name!r} has shape {tuple(weights[name].shape)}, expected {shape}"
-        for name, shape in expected.items()
-        if name in weights and tuple(weights[name].shape) != shape
+        f"{name!r} has shape {tuple(weights[name].shape)}, expected {tuple(weight.shape)}"
+        for name, weight in expected.items()
+        if name in weights and weights[name].shape != weight.shape
     ]
     if problems:
-        raise ValueError(f"these weights do not make a block of {config}: " + "; ".join(problems))
-
-
-def translate_block(weights: Mapping[str, Tensor], config: LMNConfig) -> dict[str, Tensor]:
-    """Entries under the names and in the shapes of `LMNBlock`."""
-    block = {name: weights[name] for name in ("norm1.weight", "norm2.weight")}
-    for kind in ("weight", "bias"):
-        parts = [weights[f"sva.{name}.{kind}"] for name in ("k", "q", "v")]
-        block[f"memory.query_key_value.{kind}"] = torch.cat(parts)
-        block[f"memory.output.{kind}"] = weights[f"sva.out_proj.{kind}"]
-        block[f"feedforward.up.{kind}"] = weights[f"feedforward.fc1.{kind}"]
-        block[f"feedforward.down.{kind}"] = weights[f"feedforward.fc2.{kind}"]
-        if config.summarizer == "linear":
-            block[f"memory.summarizer.{kind}"] = weights[f"summarizer.{kind}"]
-        elif config.summarizer == "expander":
-            block[f"memory.summarizer.merge.{kind}"] = weights[f"summarizer.{kind}"]
-            block[f"memory.summarizer.widen.{kind}"] = weights[f"expander.conv_transpose.{kind}"]
-    if config.summarizer == "conv":
-        weight, bias = weights["summarizer.conv.weight"], weights["summarizer.conv.bias"]
-        if config.conv_groups == "mix":
-            # (outputs, inputs, child) -> (child and input, output)
-            block["memory.summarizer.weight"] = weight.permute(2, 1, 0).flatten(0, 1)
-            block["memory.summarizer.bias"] = bias
-        else:
-            per_bank = torch.unflatten(weight, 0, (config.banks, config.width))
-            block["memory.summarizer.weight"] = per_bank.permute(0, 3, 2, 1).flatten(1, 2)
-            block["memory.summarizer.bias"] = torch.unflatten(
-                bias, 0, (config.banks, 1, config.width)
-            )
-    return block
+        raise CheckpointError(
+            f"{path} does not hold the weights of {model.config}: " + "; ".join(problems)
+        )

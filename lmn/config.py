@@ -1,4 +1,4 @@
-"""The sizes of a Logarithmic Memory Network block, checked once and then never changed.
+"""The sizes of a block and of a language model made of blocks, checked once and never changed.
 
 This module imports nothing heavy, so that tools can plan with a configuration without loading
 torch.
@@ -8,14 +8,27 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Literal
 
 SummarizerName = Literal["linear", "conv", "expander"]
 ConvGroups = Literal["bank", "mix"]
 
 SUMMARIZERS: Final[tuple[str, ...]] = ("linear", "conv", "expander")
 CONV_GROUPS: Final[tuple[str, ...]] = ("bank", "mix")
+# What they mean is told in `lmn.init`, which has one function for each.
+INITS: Final[tuple[str, ...]] = (
+    "default",
+    "published",
+    "variance_preserving",
+    "damped",
+    "faint",
+    "sharp",
+    "rotation",
+    "averaging",
+    "recency",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +101,74 @@ class LMNConfig:
     def hidden_width(self) -> int:
         """Features inside the feed-forward part, 4E unless set."""
         return 4 * self.width if self.feedforward_width is None else self.feedforward_width
+
+
+@dataclass(frozen=True, kw_only=True)
+class LMNLanguageModelConfig:
+    """Sizes of a language model: embedding, blocks, final norm, linear head; no position table.
+
+    `LMNLanguageModelConfig(vocabulary=65, layers=4, block=LMNConfig(width=32, heads=4, banks=2))`
+    is the published one, of 71,489 parameters.
+
+    Attributes:
+        vocabulary: different tokens; they are numbered from 0.
+        layers: blocks on top of each other.
+        block: sizes of each block.
+        tie_weights: whether the head multiplies by the embedding's weights instead of its own.
+        init: how weights are drawn, one of `INITS`; see `lmn.init`.
+
+    Raises:
+        TypeError: a size is not an integer, `block` is no `LMNConfig`, or `tie_weights` no bool.
+        ValueError: a size is below 1, or `init` is unknown.
+    """
+
+    vocabulary: int
+    layers: int
+    block: LMNConfig
+    tie_weights: bool = False
+    init: str = "default"
+
+    def __post_init__(self) -> None:
+        for name in ("vocabulary", "layers"):
+            _require_integer(name, getattr(self, name), minimum=1)
+        if not isinstance(self.block, LMNConfig):
+            raise TypeError(
+                f"block must be an LMNConfig, got {self.block!r} of type "
+                f"{type(self.block).__name__}; write block=LMNConfig(width=...)"
+            )
+        if not isinstance(self.tie_weights, bool):
+            raise TypeError(f"tie_weights must be True or False, got {self.tie_weights!r}")
+        _require_choice("init", self.init, INITS)
+
+    @property
+    def width(self) -> int:
+        """Features per token, E."""
+        return self.block.width
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings and one nested dictionary, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> LMNLanguageModelConfig:
+        """Read back what `to_dict` gave.
+
+        Raises:
+            TypeError, ValueError: as the constructor; or an entry is missing or unknown.
+        """
+        _require_entries(cls, plain)
+        _require_entries(LMNConfig, plain["block"])
+        return cls(**{**plain, "block": LMNConfig(**plain["block"])})
+
+
+def _require_entries(kind: type, plain: object) -> None:
+    known = {field.name for field in fields(kind)}
+    if not isinstance(plain, Mapping) or set(plain) != known:
+        came = sorted(plain) if isinstance(plain, Mapping) else repr(plain)
+        raise ValueError(
+            f"expected the entries {sorted(known)} of {kind.__name__}, got {came}; pass what "
+            "to_dict() returned"
+        )
 
 
 def _require_integer(name: str, value: object, *, minimum: int) -> None:

@@ -19,6 +19,7 @@ from lmn import tree
 from lmn.block import FeedForward
 from lmn.config import LMNConfig
 from lmn.memory import check_input
+from lmn.state import MemoryState
 from lmn.summarizers import Summarizer, make_summarizer
 
 
@@ -180,3 +181,44 @@ class PublishedBlock(nn.Module):
         remembered, state = self.memory.step(self.norm1(x), state)
         x = x + remembered
         return x + self.feedforward(self.norm2(x)), state
+
+
+class PublishedLayer(PublishedBlock):
+    """`PublishedBlock` with the state of an `LMNBlock`: the same nodes in the same order."""
+
+    def initial_state(  # type: ignore[override]
+        self,
+        batch: int,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> MemoryState:
+        """State before the first token, as of `LMNBlock`."""
+        weight, config = self.norm1.weight, self.config
+        return MemoryState.empty(
+            batch,
+            config.width,
+            banks=config.banks,
+            expansion=config.expansion,
+            dtype=dtype or weight.dtype,
+            device=device or weight.device,
+        )
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, state: MemoryState | None = None
+    ) -> tuple[Tensor, MemoryState]:
+        """As `PublishedBlock.forward`."""
+        y, after = super().forward(x, None if state is None else self._published(state))
+        return y, self._memory(after)
+
+    def step(self, x: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:  # type: ignore[override]
+        """As `PublishedBlock.step`."""
+        y, after = super().step(x, self._published(state))
+        return y, self._memory(after)
+
+    def _published(self, state: MemoryState) -> PublishedState:
+        levels = tree.level_count(state.tokens_seen) + 1 if state.tokens_seen else 0
+        return PublishedState(tuple(map(state.level, range(levels))), state.tokens_seen)
+
+    def _memory(self, state: PublishedState) -> MemoryState:
+        config = self.config
+        return MemoryState(state.nodes, state.tokens_seen, config.banks, config.expansion)

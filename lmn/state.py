@@ -1,4 +1,4 @@
-"""The state of one logarithmic memory: an explicit value, passed in and handed back."""
+"""The state of a logarithmic memory and of a stack of them: values, passed in and handed back."""
 
 from __future__ import annotations
 
@@ -141,3 +141,82 @@ class MemoryState:
 
 
 _COUNTS = ("tokens_seen", "banks", "expansion")
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModelState:
+    """What a language model keeps of its tokens: the state of every layer, first layer first.
+
+    A value, as its parts are: nothing changes it, so several streams may go on from one state.
+    Index it along the batch (`state[2:4]`, `state[[0, 0, 1]]`) to pick or repeat sequences.
+
+    Attributes:
+        layers: one `MemoryState` per block, all after the same tokens.
+    """
+
+    layers: tuple[MemoryState, ...]
+
+    def __post_init__(self) -> None:
+        seen = {(layer.tokens_seen, layer.batch) for layer in self.layers}
+        if len(seen) != 1:
+            raise ValueError(
+                "the layers of a state have read the same tokens of the same batch, got "
+                f"(tokens_seen, batch) = {sorted(seen)}; pass the states of one model together"
+            )
+
+    @property
+    def tokens_seen(self) -> int:
+        """Tokens read so far, the same for every layer and sequence."""
+        return self.layers[0].tokens_seen
+
+    @property
+    def batch(self) -> int:
+        """Sequences held side by side."""
+        return self.layers[0].batch
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all layers together."""
+        return sum(layer.nbytes for layer in self.layers)
+
+    def __getitem__(self, index: slice | Tensor | list[int]) -> LanguageModelState:
+        return LanguageModelState(tuple(layer[index] for layer in self.layers))
+
+    def detach(self) -> LanguageModelState:
+        """The same numbers, cut off from the autograd graph."""
+        return LanguageModelState(tuple(layer.detach() for layer in self.layers))
+
+    def clone(self) -> LanguageModelState:
+        """A copy with memory of its own."""
+        return LanguageModelState(tuple(layer.clone() for layer in self.layers))
+
+    def to(self, *args: Any, **kwargs: Any) -> LanguageModelState:
+        """Change type or device; takes what `Tensor.to` takes."""
+        return LanguageModelState(tuple(layer.to(*args, **kwargs) for layer in self.layers))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Plain tensors named `layer.entry`; `from_state_dict` reads them back."""
+        return {
+            f"{number}.{name}": entry
+            for number, layer in enumerate(self.layers)
+            for name, entry in layer.state_dict().items()
+        }
+
+    @classmethod
+    def from_state_dict(cls, saved: Mapping[str, Tensor]) -> LanguageModelState:
+        """Read back what `state_dict` gave.
+
+        Raises:
+            ValueError: an entry is missing or unexpected, or the shapes do not fit together.
+        """
+        layers: dict[str, dict[str, Tensor]] = {}
+        for name, entry in saved.items():
+            number, _, rest = name.partition(".")
+            layers.setdefault(number, {})[rest] = entry
+        numbers = [str(number) for number in range(len(layers))]
+        if not layers or set(layers) != set(numbers):
+            raise ValueError(
+                "a saved state names its entries 0.nodes, 0.tokens_seen, ..., got "
+                f"{sorted(saved)}; pass what state_dict() returned"
+            )
+        return cls(tuple(MemoryState.from_state_dict(layers[number]) for number in numbers))

@@ -72,7 +72,7 @@ PLAIN_SUBJECTS = {
     "subjects.traffic": "subjects.sizes",
 }
 # Parts of lmn that know no torch.
-PLAIN_LMN = {"lmn.config", "lmn.tree", "lmn.cost"}
+PLAIN_LMN = {"lmn.config", "lmn.tree", "lmn.cost", "lmn.language_model_cost"}
 
 
 def imports_of(module):

@@ -10,7 +10,13 @@ import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from lmn import LMNBlock, LMNConfig, PublishedBlock
+from lmn import (
+    LMNBlock,
+    LMNConfig,
+    LMNLanguageModel,
+    LMNLanguageModelConfig,
+    PublishedBlock,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 BLOCK_FILES = sorted(GOLDEN.glob("[cel]*.npz"))  # conv, expander, linear: blocks, not whole models
@@ -69,6 +75,23 @@ def make_block(config, dtype=torch.float64, seed=0, kind=LMNBlock):
             if parameter.dim() == 1 or name.endswith("bias"):
                 parameter += 0.1 * torch.randn_like(parameter)
     return block
+
+
+def make_language_model(block, dtype=torch.float64, *, vocabulary=7, layers=2, seed=0, **settings):
+    """A model whose biases and norms are random too, so that no term can go missing unnoticed."""
+    torch.manual_seed(seed)
+    config = LMNLanguageModelConfig(vocabulary=vocabulary, layers=layers, block=block, **settings)
+    model = LMNLanguageModel(config).to(dtype)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 1 or name.endswith("bias"):
+                parameter += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+def random_tokens(batch, tokens, vocabulary=7, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(vocabulary, (batch, tokens), generator=generator)
 
 
 def published_twin(block):

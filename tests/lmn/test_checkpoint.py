@@ -1,74 +1,221 @@
-"""Public weights load as tensors or arrays, and wrong ones are told apart entry by entry."""
+"""A checkpoint gives the model back, training goes on exactly, and broken files are told."""
+
+import json
 
 import pytest
 import torch
-from lmn_helpers import BLOCK_FILES, load_golden, with_prefix
+from lmn_helpers import ONE_OF_EACH, make_language_model, name_of, random_tokens
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from lmn import load_public_block
+from lmn import LMNConfig, LMNLanguageModel, LMNLanguageModelConfig
+from lmn.checkpoint import (
+    CheckpointError,
+    load_model,
+    read_config,
+    read_notes,
+    resume_training,
+    save_model,
+    save_training,
+)
 
-
-def weights_of(stem):
-    (path,) = (path for path in BLOCK_FILES if path.stem == stem)
-    return with_prefix(load_golden(path)[1], "param.")
-
-
-@pytest.mark.parametrize("path", BLOCK_FILES, ids=lambda path: path.stem)
-def test_sizes_follow_from_the_shapes(path):
-    stored, entries = load_golden(path)
-    config = load_public_block(with_prefix(entries, "param."), heads=stored["heads"]).config
-    assert config.width == stored["embedding"]
-    assert config.banks == stored["banks"]
-    assert config.summarizer == stored["summarizer"]
-    assert config.expansion == (stored["expand"] or 0)
-    assert config.heads == stored["heads"]
-    assert config.conv_groups == ("mix" if stored["depth_wise"] is False else "bank")
-    assert config.feedforward_width is None
+CORPUS = random_tokens(1, 2000)[0]
 
 
-def test_tensors_and_types_are_kept():
-    weights = {name: torch.tensor(w).float() for name, w in weights_of("linear_1bank").items()}
-    block = load_public_block(weights)
-    assert all(parameter.dtype == torch.float32 for parameter in block.parameters())
-    with torch.no_grad():
-        block.norm1.weight.zero_()
-    assert weights["norm1.weight"].abs().sum() > 0
+class Training:
+    """A small training: model, optimizer, and the random order of its batches."""
+
+    def __init__(self, *, seed=0, optimizer=torch.optim.AdamW, **settings):
+        self.model = make_language_model(
+            LMNConfig(width=8, heads=2, banks=2), torch.float32, seed=seed, **settings
+        )
+        self.optimizer = optimizer(self.model.parameters(), lr=1e-2)
+        self.order = torch.Generator().manual_seed(seed)
+
+    def run(self, steps):
+        losses = []
+        for _ in range(steps):
+            starts = torch.randint(1900, (4,), generator=self.order)
+            # noise from the global random numbers, as dropout would draw it
+            noise = 1 + 0.1 * torch.rand(())
+            windows = torch.stack([CORPUS[start : start + 41] for start in starts])
+            loss = self.model.loss(windows[:, :-1], windows[:, 1:]) * noise
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    def save(self, path, step):
+        generators = {"order": self.order}
+        save_training(path, self.model, self.optimizer, step=step, generators=generators)
+
+    def resume(self, path):
+        return resume_training(path, self.model, self.optimizer, generators={"order": self.order})
 
 
-def test_all_wrong_entries_are_told_at_once():
-    weights = weights_of("linear_2banks")
-    del weights["sva.q.bias"]
-    weights["sva.k.weight"] = weights["sva.k.weight"][:, :-1]
-    weights["surprise"] = weights["sva.v.bias"]
-    with pytest.raises(ValueError) as caught:
-        load_public_block(weights, heads=4)
-    message = str(caught.value)
-    assert "missing 'sva.q.bias' (32,)" in message
-    assert "unexpected 'surprise'" in message
-    assert "'sva.k.weight' has shape (32, 31), expected (32, 32)" in message
+def assert_equal_models(one, other):
+    assert one.config == other.config
+    for (name, mine), (_, theirs) in zip(
+        one.state_dict().items(), other.state_dict().items(), strict=True
+    ):
+        assert torch.equal(mine, theirs), name
+        assert mine.dtype == theirs.dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("block", ONE_OF_EACH, ids=name_of)
+def test_a_model_comes_back_as_it_was(tmp_path, block, tied, dtype):
+    model = make_language_model(block, dtype, tie_weights=tied, init="published")
+    path = tmp_path / "model.safetensors"
+    save_model(path, model, notes={"symbols": ["é", "\n"]})
+    before = torch.get_rng_state()
+    loaded = load_model(path)
+    assert torch.equal(before, torch.get_rng_state())
+    assert_equal_models(loaded, model)
+    assert (loaded.head.weight is loaded.embedding.weight) == tied
+    assert read_config(path) == model.config
+    assert read_notes(path) == {"symbols": ["é", "\n"]}
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        torch.optim.AdamW,
+        torch.optim.Adagrad,
+        lambda p, lr: torch.optim.SGD(p, lr=lr, momentum=0.9),
+    ],
+    ids=["AdamW", "Adagrad", "SGD"],
+)
+def test_interrupted_training_goes_on_with_the_same_numbers(tmp_path, optimizer, tied):
+    whole = Training(optimizer=optimizer, tie_weights=tied)
+    expected = whole.run(9)
+    first = Training(optimizer=optimizer, tie_weights=tied)
+    losses = first.run(4)
+    first.save(tmp_path / "training", step=4)
+    second = Training(seed=7, optimizer=optimizer, tie_weights=tied)
+    torch.rand(5)
+    assert second.resume(tmp_path / "training") == 4
+    assert losses + second.run(5) == expected
+    assert_equal_models(second.model, whole.model)
+
+
+def test_a_training_file_is_a_model_file_too(tmp_path):
+    training = Training()
+    training.run(2)
+    training.save(tmp_path / "training", step=2)
+    assert_equal_models(load_model(tmp_path / "training"), training.model)
+    published = load_model(tmp_path / "training", implementation="published")
+    assert published.implementation == "published"
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    save_model(path, make_language_model(ONE_OF_EACH[0]), notes={"step": 1})
+
+    def full_disk(_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        save_model(path, make_language_model(ONE_OF_EACH[0], seed=1), notes={"step": 2})
+    assert read_notes(path) == {"step": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("kept", [0, 7, 100, 0.5, 0.999])
+def test_a_truncated_file_is_told(tmp_path, kept):
+    path = tmp_path / "model"
+    save_model(path, make_language_model(ONE_OF_EACH[0]))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept if kept >= 1 else kept * len(content))])
+    for read in (load_model, read_config):
+        with pytest.raises(CheckpointError, match="truncated or no safetensors file"):
+            read(path)
+
+
+def rewritten(path, change):
+    """The same file with other entries or metadata."""
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+        entries = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(entries, metadata)
+    save_file(entries, path, metadata)
 
 
 @pytest.mark.parametrize(
-    ("entry", "words"),
+    ("change", "words"),
     [
-        ("norm1.weight", "lack 'norm1.weight'"),
-        ("summarizer.weight", "lack 'summarizer.weight'"),
-        ("feedforward.fc1.weight", "lack 'feedforward.fc1.weight'"),
+        (lambda entries, _: entries.pop("norm.bias"), "missing 'norm.bias'"),
+        (lambda entries, _: entries.update(x=torch.zeros(1)), "unexpected 'x'"),
+        (
+            lambda entries, _: entries.update({"norm.bias": torch.zeros(3)}),
+            r"'norm.bias' has shape \(3,\), expected \(8,\)",
+        ),
+        (lambda _, metadata: metadata.pop("format"), "do not say format='lmn-language-model'"),
+        (lambda _, metadata: metadata.update(version="2"), "has version 2 of the format"),
+        (lambda _, metadata: metadata.update(config="{}"), "config in .* cannot be read: expected"),
+        (lambda _, metadata: metadata.pop("config"), "config in .* cannot be read"),
     ],
 )
-def test_an_entry_that_sizes_depend_on_is_asked_for(entry, words):
-    weights = weights_of("linear_1bank")
-    del weights[entry]
-    with pytest.raises(ValueError, match=words):
-        load_public_block(weights)
+def test_files_that_hold_something_else_are_told(tmp_path, change, words):
+    path = tmp_path / "model"
+    save_model(path, make_language_model(ONE_OF_EACH[0]))
+    rewritten(path, change)
+    with pytest.raises(CheckpointError, match=words):
+        load_model(path)
 
 
-def test_a_size_entry_of_wrong_rank_is_told():
-    weights = weights_of("linear_1bank")
-    weights["summarizer.weight"] = weights["summarizer.weight"][0]
-    with pytest.raises(ValueError, match=r"'summarizer.weight' must have 3 .*\(32, 16\)"):
-        load_public_block(weights)
+def test_a_missing_file_is_the_systems_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_model(tmp_path / "nothing")
 
 
-def test_heads_have_to_divide_the_width():
-    with pytest.raises(ValueError, match="heads must divide width, but 3"):
-        load_public_block(weights_of("linear_1bank"), heads=3)
+def test_a_training_of_another_kind_is_told_and_changes_nothing(tmp_path):
+    path, model_only = tmp_path / "training", tmp_path / "model"
+    saved = Training()
+    saved.run(1)
+    saved.save(path, step=1)
+    save_model(model_only, saved.model)
+
+    other = Training(seed=3, vocabulary=9)
+    before = {name: weight.clone() for name, weight in other.model.state_dict().items()}
+    with pytest.raises(CheckpointError, match="vocabulary is 7 there and 9 here"):
+        other.resume(path)
+    fresh = Training(seed=3)
+    with pytest.raises(CheckpointError, match="without its training"):
+        fresh.resume(model_only)
+    with pytest.raises(CheckpointError, match=r"random numbers \['order', 'torch'\]"):
+        resume_training(path, fresh.model, fresh.optimizer)
+    with pytest.raises(CheckpointError, match=r"optimizer in .* does not fit"):
+        resume_training(
+            path,
+            fresh.model,
+            torch.optim.AdamW(list(fresh.model.parameters())[:3]),
+            generators={"order": fresh.order},
+        )
+    with pytest.raises(CheckpointError, match="with the optimizer AdamW, and this one is SGD"):
+        Training(optimizer=torch.optim.SGD).resume(path)
+    with pytest.raises(ValueError, match=r"cannot be called \['torch'\]"):
+        save_training(path, saved.model, saved.optimizer, step=1, generators={"torch": saved.order})
+    for name, weight in other.model.state_dict().items():
+        assert torch.equal(weight, before[name])
+
+
+def test_a_nested_difference_of_configs_is_named(tmp_path):
+    training = Training()
+    training.save(tmp_path / "training", step=0)
+    block = LMNConfig(width=8, heads=4, banks=2)
+    model = LMNLanguageModel(LMNLanguageModelConfig(vocabulary=7, layers=2, block=block))
+    with pytest.raises(CheckpointError, match=r"block.heads is 2 there and 4 here; make"):
+        resume_training(tmp_path / "training", model, torch.optim.AdamW(model.parameters()))
+
+
+def test_the_config_lies_in_the_file_as_plain_json(tmp_path):
+    model = make_language_model(ONE_OF_EACH[1])
+    save_model(tmp_path / "model", model)
+    with safe_open(tmp_path / "model", framework="pt") as file:
+        assert json.loads(file.metadata()["config"]) == model.config.to_dict()

@@ -13,7 +13,7 @@ from lmn_helpers import (
 )
 
 from lmn import load_public_block
-from lmn.checkpoint import translate_block
+from lmn.public_weights import translate_block
 
 WAYS = {
     "parallel": lambda block, x: block(x),

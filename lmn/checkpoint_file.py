@@ -1,0 +1,146 @@
+"""The file under `lmn.checkpoint`: safetensors with the model's config in its metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from lmn.config import LMNLanguageModelConfig
+
+FORMAT: Final = "lmn-language-model"
+VERSION: Final = 1
+
+PathLike = str | os.PathLike[str]
+
+
+class CheckpointError(ValueError):
+    """A file that is no checkpoint, is damaged, or does not fit what it is loaded into."""
+
+
+def write_file(
+    path: PathLike,
+    entries: Mapping[str, Tensor],
+    config: LMNLanguageModelConfig,
+    more: Mapping[str, Any],
+) -> None:
+    """Write the whole file, or leave the old one as it was.
+
+    Args:
+        path: of the file.
+        entries: tensors on any device.
+        config: of the model.
+        more: further metadata by name, plain data.
+
+    Raises:
+        OSError: the file cannot be written.
+        TypeError: the metadata are no plain data.
+    """
+    metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config.to_dict())}
+    metadata |= {name: json.dumps(plain) for name, plain in more.items()}
+    plain_entries = {name: entry.detach().cpu().contiguous() for name, entry in entries.items()}
+    content = save(plain_entries, metadata)
+    target = Path(path)
+    # in the same folder, hence on the same disk, or moving would be copying
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_file(path: PathLike) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Entries, in memory of their own, and metadata.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: it is damaged, of another kind or of a newer version.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = _checked(path, file.metadata())
+            # copies: the file itself may be replaced while they are in use
+            return {name: file.get_tensor(name).clone() for name in file.keys()}, metadata  # noqa: SIM118
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
+def read_metadata(path: PathLike) -> dict[str, str]:
+    """The metadata alone; raises as `read_file`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _checked(path, file.metadata())
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
+
+
+def config_of(path: PathLike, metadata: Mapping[str, str]) -> LMNLanguageModelConfig:
+    """The config that metadata tell.
+
+    Raises:
+        CheckpointError: it is missing or not one that this version knows.
+    """
+    try:
+        return LMNLanguageModelConfig.from_dict(json.loads(metadata["config"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(f"the config in {path} cannot be read: {error}") from error
+
+
+def require_config(
+    path: PathLike, stored: LMNLanguageModelConfig, wanted: LMNLanguageModelConfig
+) -> None:
+    """Raise a CheckpointError that names every difference, if there is one."""
+    if stored == wanted:
+        return
+    here, there = _flat(wanted.to_dict()), _flat(stored.to_dict())
+    differing = [
+        f"{name} is {there[name]!r} there and {here[name]!r} here"
+        for name in here
+        if here[name] != there[name]
+    ]
+    raise CheckpointError(
+        f"{path} is of another config: " + "; ".join(differing) + "; make the model from "
+        "read_config(path), or resume from another file"
+    )
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in plain.items():
+        nested = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return flat
+
+
+def _checked(path: PathLike, metadata: Mapping[str, str] | None) -> dict[str, str]:
+    found = dict(metadata or {})
+    if found.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is a safetensors file, but its metadata do not say format={FORMAT!r}; "
+            "expected a file of save_model or save_training (public weights are read by "
+            "lmn.public_weights)"
+        )
+    if found.get("version") != str(VERSION):
+        raise CheckpointError(
+            f"{path} has version {found.get('version')} of the format and this is version "
+            f"{VERSION}; read it with the release of lmn that wrote it"
+        )
+    return found
+
+
+def _damaged(path: PathLike, error: SafetensorError) -> CheckpointError:
+    size = Path(path).stat().st_size
+    return CheckpointError(
+        f"{path} is truncated or no safetensors file: its {size:,} bytes do not make one "
+        f"({error}); copy it again, or take an earlier checkpoint"
+    )
