@@ -41,6 +41,8 @@ ALLOWED = {
     "pooling": {*VOCABULARY, "store"},
     "baselines": {*VOCABULARY, "store", "pooling"},
     "profiles": VOCABULARY,
+    "learning.names": set(),
+    "learning": {"errors", "learning.names"},
     "analysis": VOCABULARY,
     "sizing": {
         *VOCABULARY, "analysis", "costs", "devices", "malloc", "subjects.names", "subjects.sizes",
@@ -64,8 +66,9 @@ ALLOWED = {
     "": set(),
 }  # fmt: skip
 WITH_TORCH = {"worker", "subjects"}
-# What the rest may know of subjects: names and sizes, which need no torch.
-PLAIN_SUBJECTS = {
+# What the rest may know of subjects and of what they learn: names and sizes, which need no torch.
+PLAIN = {
+    "learning.names": "learning.names",
     "subjects": "subjects.names",
     "subjects.names": "subjects.names",
     "subjects.sizes": "subjects.sizes",
@@ -91,9 +94,9 @@ def imports_of(module):
 
 
 def room_of(module):
-    """The room that a module of lmn_bench lies in: its first part, but for plain subjects."""
+    """The room that a module of lmn_bench lies in: its first part, but for plain modules."""
     inside = module.removeprefix("lmn_bench").lstrip(".")
-    return PLAIN_SUBJECTS.get(inside, inside.partition(".")[0])
+    return PLAIN.get(inside, inside.partition(".")[0])
 
 
 def top_of(name):
