@@ -26,6 +26,9 @@ from lmn_bench.subjects.names import BUILTIN, LACKING, is_user_subject
 JSON_FILE, PAGE_FILE, TRACE_FILE, LINES_FILE = (
     "profile.json", "report.html", "trace.json.gz", "lines.txt",
 )  # fmt: skip
+PAGE_FORMS, MARKDOWN_FORMS, JSON_FORMS = (".html", ".htm"), (".md", ".markdown"), (".json",)
+# As shown in the terminal; a name that ends in nothing promises nothing else.
+TEXT_FORMS = (".txt", "")
 # Any other seed gives other weights, and the same times.
 SEED = 0
 
@@ -44,9 +47,9 @@ def run_profile(
 ) -> None:
     """Profile one case, save everything, and tell it."""
     case, console = request.case, stderr_console()
+    _check_output(output)
     environment = read_environment()
     _check(case, environment)
-    _check_output(output)
     moment = datetime.now(UTC)
     with ForkServer() as server:
         if case.device == "cuda" and not server.has_cuda():
@@ -90,7 +93,15 @@ def _check(case: Case, environment: Environment) -> None:
 
 
 def _check_output(output: Path | None) -> None:
-    if output is not None and not output.parent.is_dir():
+    if output is None:
+        return
+    known = (*PAGE_FORMS, *MARKDOWN_FORMS, *JSON_FORMS, *TEXT_FORMS)
+    if output.suffix.lower() not in known:
+        raise UsageError(
+            f"-o {output}: a profile cannot be written as {output.suffix}",
+            "take .html, .md, .json, or .txt for what is shown",
+        )
+    if not output.parent.is_dir():
         raise UsageError(f"-o {output}: there is no folder {output.parent}", "make it first")
 
 
@@ -155,11 +166,11 @@ def _tell(
     if output is None:
         return
     form = output.suffix.lower()
-    if form in {".html", ".htm"}:
+    if form in PAGE_FORMS:
         text = profile_page(profile, files)
-    elif form in {".md", ".markdown"}:
+    elif form in MARKDOWN_FORMS:
         text = profile_markdown(profile)
-    elif form == ".json":
+    elif form in JSON_FORMS:
         text = profile_text(profile, files)
     else:
         with console.capture() as captured:

@@ -82,6 +82,7 @@ def test_a_users_model_is_told_by_its_modules_and_lines(folder, capsys, tmp_path
     (["lmn", "--mode", "decode", "--length", "8", "--device", "cuda"], ["GPU", "--device cpu"]),
     (["lmn", "--mode", "decode", "--length", "8", "--threads", "5000"], ["cores here"]),
     (["lmn", "--mode", "decode", "--length", "8", "-o", "no/such.html"], ["no folder"]),
+    (["lmn", "--mode", "decode", "--length", "8", "-o", "x.pdf"], ["as .pdf", ".html, .md, .json"]),
 ])  # fmt: skip
 def test_mistakes_are_told_before_anything_starts(folder, capsys, monkeypatch, arguments, words):
     monkeypatch.setattr("lmn_bench.cli.profile_run.ForkServer", None, raising=False)
