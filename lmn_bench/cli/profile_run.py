@@ -18,10 +18,12 @@ from lmn_bench.profiles import Profile, profile_json, profile_of
 from lmn_bench.report.facts import warning_lines
 from lmn_bench.report.profiled.page import profile_markdown, profile_page, profile_text
 from lmn_bench.report.profiled.tree import render_profile
+from lmn_bench.report.profiled.words import case_title
 from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import Case, Environment
 from lmn_bench.store import new_run_id, save
 from lmn_bench.subjects.names import BUILTIN, LACKING, is_user_subject
+from lmn_bench.subjects.sizes import feedforward_width
 
 JSON_FILE, PAGE_FILE, TRACE_FILE, LINES_FILE = (
     "profile.json", "report.html", "trace.json.gz", "lines.txt",
@@ -61,7 +63,8 @@ def run_profile(
             for line in () if quiet else warning_lines(environment):
                 console.print(line, style="yellow", markup=False)
             if not quiet:
-                console.print(f"profile {folder}", markup=False, soft_wrap=True)
+                # The folder is told when something is in it: a model may still be refused.
+                console.print(f"profiling {case_title(case)}", markup=False, soft_wrap=True)
             job = {"case": asdict(case), "seed": SEED, "lines": request.lines,
                    "trace": str((folder / TRACE_FILE).resolve())}  # fmt: skip
             seen = server.profile(job, request.timeout_s)
@@ -76,7 +79,18 @@ def run_profile(
 
 def _check(case: Case, environment: Environment) -> None:
     """What can be told without starting anything."""
-    if not is_user_subject(case.subject) and case.subject not in BUILTIN:
+    if not is_user_subject(case.subject):
+        _check_builtin(case)
+    if case.device == "cuda" and not environment.gpus:
+        raise DeviceError("no NVIDIA GPU on this machine", "take --device cpu")
+    if case.threads > environment.logical_cores:
+        raise UsageError(
+            f"--threads {case.threads}: there are {environment.logical_cores} cores here"
+        )
+
+
+def _check_builtin(case: Case) -> None:
+    if case.subject not in BUILTIN:
         extra = '; your own model is "package.module:factory"'
         raise UnknownNameError("model", case.subject, BUILTIN, extra)
     lacking = LACKING.get((case.subject, case.mode))
@@ -84,12 +98,8 @@ def _check(case: Case, environment: Environment) -> None:
         raise UsageError(
             f"{case.subject} has no {case.mode}: {lacking}", "see `lmn-bench list modes`"
         )
-    if case.device == "cuda" and not environment.gpus:
-        raise DeviceError("no NVIDIA GPU on this machine", "take --device cpu")
-    if case.threads > environment.logical_cores:
-        raise UsageError(
-            f"--threads {case.threads}: there are {environment.logical_cores} cores here"
-        )
+    # Raises where the sizes don't fit together.
+    feedforward_width(case.subject, case.model)
 
 
 def _check_output(output: Path | None) -> None:
