@@ -31,7 +31,7 @@ _SIZES = ModelSpec()
 @click.option("--timeout", type=click.FloatRange(1), default=1800.0, show_default=True,
               metavar="SECONDS", help="Give up after this long.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write it here too: .html, .md, .json, else as shown.")  # fmt: skip
+              help="Write it here too: .html, .md, .json, or .txt as shown.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No progress, and no word of the files.")
 @results_option
 @json_option

@@ -18,14 +18,19 @@ from lmn_bench.profiles import Profile, profile_json, profile_of
 from lmn_bench.report.facts import warning_lines
 from lmn_bench.report.profiled.page import profile_markdown, profile_page, profile_text
 from lmn_bench.report.profiled.tree import render_profile
+from lmn_bench.report.profiled.words import case_title
 from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import Case, Environment
 from lmn_bench.store import new_run_id, save
 from lmn_bench.subjects.names import BUILTIN, LACKING, is_user_subject
+from lmn_bench.subjects.sizes import feedforward_width
 
 JSON_FILE, PAGE_FILE, TRACE_FILE, LINES_FILE = (
     "profile.json", "report.html", "trace.json.gz", "lines.txt",
 )  # fmt: skip
+PAGE_FORMS, MARKDOWN_FORMS, JSON_FORMS = (".html", ".htm"), (".md", ".markdown"), (".json",)
+# As shown in the terminal; a name that ends in nothing promises nothing else.
+TEXT_FORMS = (".txt", "")
 # Any other seed gives other weights, and the same times.
 SEED = 0
 
@@ -44,9 +49,9 @@ def run_profile(
 ) -> None:
     """Profile one case, save everything, and tell it."""
     case, console = request.case, stderr_console()
+    _check_output(output)
     environment = read_environment()
     _check(case, environment)
-    _check_output(output)
     moment = datetime.now(UTC)
     with ForkServer() as server:
         if case.device == "cuda" and not server.has_cuda():
@@ -58,7 +63,8 @@ def run_profile(
             for line in () if quiet else warning_lines(environment):
                 console.print(line, style="yellow", markup=False)
             if not quiet:
-                console.print(f"profile {folder}", markup=False, soft_wrap=True)
+                # The folder is told when something is in it: a model may still be refused.
+                console.print(f"profiling {case_title(case)}", markup=False, soft_wrap=True)
             job = {"case": asdict(case), "seed": SEED, "lines": request.lines,
                    "trace": str((folder / TRACE_FILE).resolve())}  # fmt: skip
             seen = server.profile(job, request.timeout_s)
@@ -73,14 +79,8 @@ def run_profile(
 
 def _check(case: Case, environment: Environment) -> None:
     """What can be told without starting anything."""
-    if not is_user_subject(case.subject) and case.subject not in BUILTIN:
-        extra = '; your own model is "package.module:factory"'
-        raise UnknownNameError("model", case.subject, BUILTIN, extra)
-    lacking = LACKING.get((case.subject, case.mode))
-    if lacking is not None:
-        raise UsageError(
-            f"{case.subject} has no {case.mode}: {lacking}", "see `lmn-bench list modes`"
-        )
+    if not is_user_subject(case.subject):
+        _check_builtin(case)
     if case.device == "cuda" and not environment.gpus:
         raise DeviceError("no NVIDIA GPU on this machine", "take --device cpu")
     if case.threads > environment.logical_cores:
@@ -89,8 +89,29 @@ def _check(case: Case, environment: Environment) -> None:
         )
 
 
+def _check_builtin(case: Case) -> None:
+    if case.subject not in BUILTIN:
+        extra = '; your own model is "package.module:factory"'
+        raise UnknownNameError("model", case.subject, BUILTIN, extra)
+    lacking = LACKING.get((case.subject, case.mode))
+    if lacking is not None:
+        raise UsageError(
+            f"{case.subject} has no {case.mode}: {lacking}", "see `lmn-bench list modes`"
+        )
+    # Raises where the sizes don't fit together.
+    feedforward_width(case.subject, case.model)
+
+
 def _check_output(output: Path | None) -> None:
-    if output is not None and not output.parent.is_dir():
+    if output is None:
+        return
+    known = (*PAGE_FORMS, *MARKDOWN_FORMS, *JSON_FORMS, *TEXT_FORMS)
+    if output.suffix.lower() not in known:
+        raise UsageError(
+            f"-o {output}: a profile cannot be written as {output.suffix}",
+            "take .html, .md, .json, or .txt for what is shown",
+        )
+    if not output.parent.is_dir():
         raise UsageError(f"-o {output}: there is no folder {output.parent}", "make it first")
 
 
@@ -155,11 +176,11 @@ def _tell(
     if output is None:
         return
     form = output.suffix.lower()
-    if form in {".html", ".htm"}:
+    if form in PAGE_FORMS:
         text = profile_page(profile, files)
-    elif form in {".md", ".markdown"}:
+    elif form in MARKDOWN_FORMS:
         text = profile_markdown(profile)
-    elif form == ".json":
+    elif form in JSON_FORMS:
         text = profile_text(profile, files)
     else:
         with console.capture() as captured:

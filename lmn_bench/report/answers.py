@@ -9,11 +9,13 @@ from lmn_bench.analysis.results import UNUSABLE, CaseResult, ResultSet
 from lmn_bench.report.courses import course
 from lmn_bench.report.findings import Findings
 from lmn_bench.report.words import (
+    MAX_NAMES,
     cap_label,
     cap_mechanisms,
     crossing_words,
     free_settings,
     own_subject,
+    span,
     where,
 )
 from lmn_bench.schema import Case, Outcome
@@ -22,6 +24,8 @@ from lmn_bench.units import format_length, format_ratio
 # The rival that every mode is answered against first; the others share a sentence.
 RIVAL = "transformer"
 _STANDING_WORD = {"ahead": "ahead of", "behind": "behind", "even": "level with"}
+# How a case ends that needs more than its memory cap; which of them depends on the mechanism.
+_END_AT_A_CAP = {Outcome.OUT_OF_MEMORY: "ran out of memory", Outcome.KILLED: "was killed"}
 _MODE_WORD = {
     "decode": "Decode",
     "prefill": "Prefill",
@@ -38,7 +42,7 @@ def answers(findings: Findings, *, timed: bool = True) -> Iterator[str]:
     """
     results = findings.results
     if not any(result.values for result in results.cases):
-        yield "Nothing was measured: no case of this run finished (see Not measured, below)."
+        yield _nothing_finished(results)
         return
     if not timed:
         yield "Nothing was timed, as asked: cases were checked, called for memory, and counted."
@@ -49,6 +53,29 @@ def answers(findings: Findings, *, timed: bool = True) -> Iterator[str]:
         yield from _standing_answers(results, setting, own)
     yield from _limit_answers(results)
     yield from _lacking(results, timed)
+
+
+def _nothing_finished(results: ResultSet) -> str:
+    """For example: No case finished: lmn prefill at 4,096 tokens ran out of memory under 16MiB."""
+    ends: dict[tuple[str, str, str, str], list[int]] = {}
+    others = 0
+    for result in results.cases:
+        case, end = result.case, _END_AT_A_CAP.get(result.outcome)
+        if case.memory_cap_bytes is not None and end is not None:
+            cap = cap_label(case.memory_cap_bytes, cap_mechanisms([result]))
+            ends.setdefault((case.subject, case.mode, end, cap), []).append(case.length)
+        else:
+            others += result.outcome is not Outcome.SKIPPED
+    # Only at a cap is an end without a number what was asked for.
+    if not ends:
+        return "Nothing was measured: no case of this run finished (see Not measured, below)."
+    said = [
+        f"{subject} {mode} at {span(sorted(set(lengths)))} tokens {end} under {cap}"
+        for (subject, mode, end, cap), lengths in ends.items()
+    ]
+    unsaid = sum(map(len, list(ends.values())[MAX_NAMES:])) + others
+    more = [f"{unsaid} more: see Not measured, below"] if unsaid else []
+    return f"No case finished: {'; '.join(said[:MAX_NAMES] + more)}."
 
 
 def _lacking(results: ResultSet, timed: bool) -> Iterator[str]:

@@ -82,6 +82,8 @@ def test_a_users_model_is_told_by_its_modules_and_lines(folder, capsys, tmp_path
     (["lmn", "--mode", "decode", "--length", "8", "--device", "cuda"], ["GPU", "--device cpu"]),
     (["lmn", "--mode", "decode", "--length", "8", "--threads", "5000"], ["cores here"]),
     (["lmn", "--mode", "decode", "--length", "8", "-o", "no/such.html"], ["no folder"]),
+    (["transformer", "--mode", "decode", "--length", "8", "--heads", "3"], ["3 does not divide"]),
+    (["lmn", "--mode", "decode", "--length", "8", "-o", "x.pdf"], ["as .pdf", ".html, .md, .json"]),
 ])  # fmt: skip
 def test_mistakes_are_told_before_anything_starts(folder, capsys, monkeypatch, arguments, words):
     monkeypatch.setattr("lmn_bench.cli.profile_run.ForkServer", None, raising=False)
@@ -98,15 +100,15 @@ def test_mistakes_are_told_before_anything_starts(folder, capsys, monkeypatch, a
     ([f"{ROGUES}:nothing", "--mode", "decode"], ExitCode.USAGE, ["no 'nothing'"]),
     ([f"{ROGUES}:raises", "--mode", "prefill"], ExitCode.CASES_FAILED, ["ValueError: boom"]),
     ([f"{ROGUES}:exits", "--mode", "prefill"], ExitCode.CASES_FAILED, ["exit code 7"]),
-    (["lmn", "--mode", "prefill", "--heads", "5"], ExitCode.USAGE, ["heads"]),
     ([f"{ROGUES}:hangs", "--mode", "prefill", "--timeout", "1"], ExitCode.CASES_FAILED,
      ["longer than 1 s"]),
 ])  # fmt: skip
 def test_a_model_that_fails_is_told_of_and_leaves_no_folder(folder, capsys, arguments, code, words):
-    assert profile(*arguments, "--length", "64", "-q") == code
+    assert profile(*arguments, "--length", "64") == code
     err = " ".join(capsys.readouterr().err.split())
     for word in words:
         assert word in err
+    assert folder.name not in err  # nor is one announced
     assert "Traceback" not in err
     assert not list(folder.iterdir())
 

@@ -38,6 +38,25 @@ def test_the_tree_fits_its_terminal_and_names_parts_and_operators(width):
     assert ("FLOP/s" in text) == (width == 140)
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 140])
+def test_names_give_way_in_a_narrow_terminal_and_numbers_never(width):
+    uses = [[1, f"aten::{'long_' * 20}name", 12_345, 993e-6], [2, "aten::mm", 1, 2.84e-3]]
+    changes = {"uses": uses, "site_s": [151e-6, 284e-6, 8.88e-3, 1e-3],
+               "peak_bytes": [0, 14 * 2**20, 4 * 2**20, 0]}  # fmt: skip
+    text = rendered(profile(**changes), width)
+    assert max(map(len, text.splitlines())) <= width
+    _, _, table = text.partition(" part, and its")
+    lines = table.splitlines()
+    (name,) = [line for line in lines if "long_" in line]
+    assert "…" in name
+    assert "993 µs" in name
+    for whole in ("time", "profiled", "284 µs", "151 µs", "9.88 ms"):
+        assert whole in table
+    for title, least, cell in (("share", 48, "95.8 %"), ("calls", 66, "12,345"),
+                               ("at peak", 66, "14.0 MiB"), ("rate", 100, "FLOP/s")):  # fmt: skip
+        assert (title in lines[0]) == (cell in table) == (width >= least)
+
+
 def test_the_tree_says_how_far_parts_are_from_the_whole():
     text = " ".join(rendered(profile(), 80).split())
     assert "takes 10.0 ms" in text

@@ -22,6 +22,7 @@ from lmn_bench.report.tabular import render_csv, render_json
 from lmn_bench.report.text import render_document
 from lmn_bench.schema import Claim, ModelSpec, NoiseWarning, Outcome, Record
 from lmn_bench.store import BadLine
+from lmn_bench.units import format_cap
 
 CAP = 64 * 2**20
 LONG_NAME = "my_package.my_subpackage.my_very_long_module_name:make_the_model_that_is_measured"
@@ -210,6 +211,31 @@ def test_a_run_where_nothing_finished_says_so_and_why():
     document = document_of(RUNS["only failures"])
     assert "Nothing was measured" in document.answers[0]
     assert "boom" in words_of(document)
+
+
+def test_a_run_that_ended_at_its_caps_says_where_for_that_is_its_result():
+    ends = [(4096, Outcome.OUT_OF_MEMORY), (8192, Outcome.OUT_OF_MEMORY), (64, Outcome.SKIPPED)]
+    records = [failed(case("lmn", length=n, memory_cap_bytes=CAP), end) for n, end in ends]
+    records += [failed(case("gru", "decode", 64, memory_cap_bytes=CAP), Outcome.KILLED)]
+    (said,) = document_of(records).answers
+    cap = format_cap(CAP)
+    assert said == (
+        f"No case finished: lmn prefill at 4,096, 8,192 tokens ran out of memory under {cap}; "
+        f"gru decode at 64 tokens was killed under {cap}."
+    )
+
+
+@pytest.mark.parametrize("end", [Outcome.OUT_OF_MEMORY, Outcome.KILLED])
+def test_running_out_of_memory_without_a_cap_is_no_result(end):
+    assert "Nothing was measured" in document_of([failed(case(), end)]).answers[0]
+
+
+def test_ends_that_find_no_room_in_the_sentence_are_counted():
+    records = [failed(case(subject, memory_cap_bytes=CAP), Outcome.OUT_OF_MEMORY)
+               for subject in ("lmn", "gru", "rnn", "lstm", "transformer", "lmn-conv")]  # fmt: skip
+    records += [failed(case("gru", "decode"), Outcome.ERROR)]
+    (said,) = document_of(records).answers
+    assert said.endswith("; 3 more: see Not measured, below.")
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,10 @@ from lmn_bench.units import format_seconds, format_share
 
 # Operators below a part; those with the least time are counted.
 MOST_OPERATORS = 5
-# Narrower terminals have no room for FLOPs beside the rest.
-_WIDE = 100
-_COLUMNS = ("part, and its operators", "time", "share", "profiled", "calls", "at peak")
-_WIDE_COLUMNS = (*_COLUMNS[:-1], "FLOPs", "rate", _COLUMNS[-1])
+_COLUMNS = ("part, and its operators", "time", "share", "profiled", "calls", "FLOPs", "rate",
+            "at peak")  # fmt: skip
+# Terminals narrower than this have no room for these beside a name that can still be told.
+_LEAST_WIDTHS = {"FLOPs": 100, "rate": 100, "calls": 66, "at peak": 66, "share": 48}
 _NOTE = (
     "time: by a clock between parts, its own cost taken off. profiled: operators' own time under "
     "torch's profiler, which slows them down. Both of {per}. at peak: tensors of the part at the "
@@ -42,39 +42,36 @@ _NOTE = (
 
 def render_profile(profile: Profile, console: Console) -> Group:
     """The whole profile as rich renderables."""
-    wide = console.width >= _WIDE
     parts: list[RenderableType] = [
         Text(title_of(profile), style="bold"),
         Text(f"{where_short(profile.case)}; {machine_line(profile.environment)}"),
         *render_answers(answers(profile)),
         Text(""),
-        Padding(_table(profile, wide=wide), (0, 0, 0, 1)),
+        Padding(_table(profile, console.width), (0, 0, 0, 1)),
         Padding(Text(_NOTE.format(per=f"one {profile.per}"), style="dim"), (0, 0, 0, 1)),
     ]
     return Group(*parts)
 
 
-def _table(profile: Profile, *, wide: bool) -> Table:
-    columns = _WIDE_COLUMNS if wide else _COLUMNS
+def _table(profile: Profile, width: int) -> Table:
+    shown = [place for place, title in enumerate(_COLUMNS) if width >= _LEAST_WIDTHS.get(title, 0)]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.padding = (0, 1, 0, 0)
-    for place, title in enumerate(columns):
-        table.add_column(
-            title, justify="left" if place == 0 else "right", no_wrap=True,
-            overflow="ellipsis" if place == 0 else "fold",
-        )  # fmt: skip
+    for place in shown:
+        # Only columns that may wrap give way in a narrow table, so none with numbers may.
+        table.add_column(_COLUMNS[place], justify="right" if place else "left", no_wrap=place > 0)
     for part in profile.parts:
-        table.add_row(*_cells(_part_row(part, profile), wide=wide), style="bold")
+        table.add_row(*_cells(_part_row(part, profile), shown), style="bold")
         rows = list(_operator_rows(part, profile))
         for place, row in enumerate(rows):
             branch = "└ " if place == len(rows) - 1 else "├ "
-            table.add_row(*_cells((branch + row[0], *row[1:]), wide=wide))
+            table.add_row(*_cells((branch + row[0], *row[1:]), shown))
     return table
 
 
-def _cells(row: Sequence[str], *, wide: bool) -> list[Text]:
-    kept = row if wide else (*row[:5], row[7])
-    return [Text(cell) for cell in kept]
+def _cells(row: Sequence[str], shown: Sequence[int]) -> list[Text]:
+    # A name gives way, but by its end: it never goes on in a second line.
+    return [Text(row[place], no_wrap=True, overflow="ellipsis") for place in shown]
 
 
 def _part_row(part: Part, profile: Profile) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lmn_bench.profiles import Agreement, Energy, Operator, Part, Profile
+from lmn_bench.schema import Case
 from lmn_bench.units import (
     format_bytes,
     format_change,
@@ -64,7 +65,11 @@ def unit_words(profile: Profile) -> str:
 
 def title_of(profile: Profile) -> str:
     """The heading."""
-    case = profile.case
+    return case_title(profile.case)
+
+
+def case_title(case: Case) -> str:
+    """What is profiled: "lmn: prefill at 4,096 tokens"."""
     return f"{case.subject}: {case.mode} at {format_length(case.length)} tokens"
 
 
