@@ -285,7 +285,10 @@ def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("suites", {"smoke", "scaling", "memory", "paper", "speed", "ci", "sizing"}),
+        (
+            "suites",
+            {"smoke", "scaling", "memory", "paper", "speed", "ci", "sizing", "sizing-training"},
+        ),
         ("models", {*BUILTIN, "package.module:factory"}),
         ("modes", set(MODES)),
         ("metrics", set(METRICS)),
