@@ -16,6 +16,7 @@ from lmn_bench.report.sized.words import (
     margin_words,
     most_words,
     question_sentence,
+    time_left_words,
     unit_of,
     verdict_sentence,
 )
@@ -129,21 +130,23 @@ def _memory_table(answer: Answer, told: Sequence[SubjectAnswer]) -> Table:
 
 def _time_table(answer: Answer, told: Sequence[SubjectAnswer]) -> Table:
     rows = []
+    limit = answer.question.limits.latency_s
     for one in told:
         if one.latency is None:
-            rows.append((one.name, NOTHING, NOTHING, NOTHING, "; ".join(one.reasons) or NOTHING))
+            why = "; ".join(one.reasons) or NOTHING
+            rows.append((one.name, NOTHING, NOTHING, NOTHING, NOTHING, why))
             continue
         seconds = one.latency.seconds
         rate = format_count(one.tokens_per_s or 0.0)
         rows.append(
             (one.name, latency_words(one.latency), interval_words(seconds.low, seconds.high, "s"),
-             f"{rate} token/s", one.latency.basis)
+             time_left_words(one.latency, limit), f"{rate} token/s", one.latency.basis)
         )  # fmt: skip
     return Table(
         f"Time of one {unit_of(answer.question.case)}",
-        ("model", "latency", "95 %", "throughput", "basis"),
+        ("model", "latency", "95 %", "left", "throughput", "basis"),
         tuple(rows),
-        words=(4,),
+        words=(5,),
         whole=True,
     )
 

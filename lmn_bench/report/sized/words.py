@@ -124,6 +124,14 @@ def most_words(most: Most | None, case: Case) -> str:
     return f"{about}{most.value:,} ({most.stopped_by})"
 
 
+def time_left_words(latency: Latency, limit_s: float | None) -> str:
+    """What is left of the time."""
+    if limit_s is None:
+        return NOTHING
+    left = limit_s - latency.seconds.estimate
+    return format_seconds(left) if left >= 0 else f"-{format_seconds(-left)}"
+
+
 def margin_words(need: MemoryNeed, limit: int | None) -> str:
     """What is left of the memory."""
     if limit is None:
