@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from lmn_bench.report.chart import Chart, LawPoint, Panel, Point, Series
 from lmn_bench.report.sized.words import unit_of
 from lmn_bench.sizing.question import Answer, CurvePoint
-from lmn_bench.units import format_bytes, format_seconds
+from lmn_bench.units import format_bytes, format_length, format_seconds
 
-_READING = (
-    "Marks were measured; dashed lines are foretold, with their 95 % bands; grey is the limit."
-)
+_READING = "Marks were measured; dashed lines are foretold, with their 95 % bands"
+_LEVEL = "; grey across is the limit"
 
 
 def memory_chart(answer: Answer) -> Chart:
@@ -56,21 +55,36 @@ def _chart(
     measured: Callable[[CurvePoint], float | None], limit: float | None, named: str,
 ) -> Chart:  # fmt: skip
     points = tuple(_points(answer, measured))
-    ends = sorted({law.length for law in laws})
-    bounds = () if limit is None else tuple(
-        LawPoint(named, length, float(limit), None, None, named) for length in (ends[0], ends[-1])
-    )  # fmt: skip
+    level = tuple(_level(laws, limit, named))
+    upright = tuple(_upright(answer.question.case.length, Panel("", points, tuple(laws)).values))
+    context = "context" if answer.question.case.mode == "decode" else "length"
+    across = _LEVEL if level else ""
     return Chart(
         key=f"sizing-{key}",
         title=title,
-        reading=_READING,
+        reading=f"{_READING}; grey upright is the {context} asked about{across}.",
         kind="lines",
-        x_title="context (tokens)" if answer.question.case.mode == "decode" else "length (tokens)",
+        x_title=f"{context} (tokens)",
         y_title=y_title,
         unit=unit,
         series=tuple(Series(name, place) for place, name in enumerate(answer.curves)),
-        panels=(Panel("", points, tuple(laws), bounds),),
+        panels=(Panel("", points, tuple(laws), (*level, *upright)),),
     )
+
+
+def _level(laws: Sequence[LawPoint], limit: float | None, named: str) -> Iterator[LawPoint]:
+    """A level line as long as the laws; nothing where there is no limit."""
+    if limit is not None:
+        lengths = [law.length for law in laws]
+        for length in (min(lengths), max(lengths)):
+            yield LawPoint(named, length, float(limit), None, None, named)
+
+
+def _upright(length: int, values: Sequence[float]) -> Iterator[LawPoint]:
+    """A line at one length along these values, which leaves room for the name of a limit above."""
+    named = f"asked: {format_length(length)}"
+    for value in (min(values), max(values)):
+        yield LawPoint(named, length, value, None, None, named)
 
 
 def _points(answer: Answer, measured: Callable[[CurvePoint], float | None]) -> Iterator[Point]:
