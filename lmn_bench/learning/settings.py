@@ -43,8 +43,8 @@ class TrainingSettings:
     weight_decay: float = 0.01
     gradient_clip: float = 0.0
     seed: int = 0
-    # With two on a busy machine of two cores the quick preset took ten times as long: threads wait
-    # for one another after every small operation.
+    # With two on a busy machine of two cores the quick preset ran at a fifth of the speed:
+    # threads wait for one another after every small operation.
     threads: int = 1
     device: str = "cpu"
     width: int = 32
