@@ -7,7 +7,8 @@ LmnBenchError (message, hint, exit_code)
 │   └── UnitError              a quantity that cannot be read ("64 Mb", "2^7.15")
 ├── FileError (2)              a file with one or more mistakes, all told at once
 │   ├── SuiteError             a suite file
-│   └── DeviceFileError        a file of device profiles
+│   ├── DeviceFileError        a file of device profiles
+│   └── TrainingFileError      the config of a training
 ├── SubjectError (2)           a user's own model that cannot be imported or built
 ├── DeviceError (2)            a device asked for by name that this machine lacks
 ├── CapError (2)               a memory cap that this machine or session cannot enforce
@@ -15,6 +16,7 @@ LmnBenchError (message, hint, exit_code)
 │   └── NewerSchemaError       a run folder written by a newer lmn-bench
 ├── ReportError (2)            a report whose packages for charts are missing or broken
 ├── ProfileError (1)           a profiled model that fails, or runs out of memory or time
+├── TrainingError (1)          a training that fails: its loss is no number, or memory runs out
 ├── ComparisonError (5)        two versions, or two runs, that cannot be set side by side
 └── WorkerError (3)            the measuring process broke its protocol: our mistake
 
@@ -103,6 +105,10 @@ class DeviceFileError(FileError):
     """Device profiles with mistakes."""
 
 
+class TrainingFileError(FileError):
+    """The config of a training, with mistakes."""
+
+
 class SubjectError(LmnBenchError):
     """A user's own model that cannot be imported, built or run."""
 
@@ -129,6 +135,12 @@ class ReportError(LmnBenchError):
 
 class ProfileError(LmnBenchError):
     """A model that failed while it was profiled, or ran out of memory or time."""
+
+    exit_code = ExitCode.CASES_FAILED
+
+
+class TrainingError(LmnBenchError):
+    """A training that cannot go on: its loss is no number, or its process died."""
 
     exit_code = ExitCode.CASES_FAILED
 

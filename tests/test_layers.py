@@ -55,12 +55,12 @@ ALLOWED = {
     "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes"},
     "worker": {
         *VOCABULARY, "nvml", "cgroups", "costs", "malloc", "subjects", "subjects.names",
-        "subjects.sizes",
+        "subjects.sizes", "learning",
     },
     "cli": {
         *VOCABULARY, "costs", "subjects.names", "suite", "suite_file", "plan", "environment",
         "store", "pooling", "baselines", "gates", "analysis", "run", "report", "sizing", "devices",
-        "profiles", "subjects.sizes",
+        "profiles", "subjects.sizes", "learning", "learning.names",
     },
     "__main__": {"cli"},
     "": set(),

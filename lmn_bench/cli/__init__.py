@@ -23,6 +23,8 @@ _COMMANDS = {
     "list": "list",
     "fit": "fit",
     "profile": "profile",
+    "train": "train",
+    "generate": "generate",
     "show": "show",
     "baseline": "baseline",
     "validate": "validate",
@@ -31,9 +33,9 @@ _COMMANDS = {
 
 _EPILOG = """\
 \b
-Exit codes: 0 ok; 1 some cases failed unexpectedly, or a comparison found
-something worse; 2 wrong usage or suite; 3 internal error; 4 a comparison
-cannot tell; 5 nothing to compare; 130 interrupted.
+Exit codes: 0 ok; 1 some cases or a training failed unexpectedly, or a
+comparison found something worse; 2 wrong usage or suite; 3 internal error;
+4 a comparison cannot tell; 5 nothing to compare; 130 interrupted.
 Results go to stdout, talk to stderr.
 """
 

@@ -9,23 +9,21 @@ The parent kills a child that overstays; the server only ever waits, blocked.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
 import resource
-import signal
 import sys
 import traceback
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from lmn_bench.cgroups import WITH_GROUPS
+from lmn_bench.worker.lifetime import die_with_parent
 
 if TYPE_CHECKING:
     from lmn_bench.worker.cgroup import CaseGroup, CaseGroups
 
-_PR_SET_PDEATHSIG = 1
 _STDERR_TAIL_BYTES = 4000
 # Jobs that limit nothing, whatever they measure.
 _NEVER_CAPPED = frozenset({"cuda", "ceilings", "probe"})
@@ -33,7 +31,7 @@ _NEVER_CAPPED = frozenset({"cuda", "ceilings", "probe"})
 
 def main() -> None:
     """Serve jobs until the parent closes our standard input."""
-    _die_with_parent()
+    die_with_parent()
     # Whatever a model prints must not end up between our answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -170,7 +168,7 @@ def _child(
     try:
         # A group of its own, so that a kill takes whatever a model started.
         os.setpgid(0, 0)
-        _die_with_parent()
+        die_with_parent()
         os.dup2(log, 1)
         os.dup2(log, 2)
         null = os.open(os.devnull, os.O_RDONLY)
@@ -232,11 +230,6 @@ def _tell(writing: int, message: dict[str, Any]) -> None:
 def _send(answers: TextIO, message: dict[str, Any]) -> None:
     answers.write(json.dumps(message) + "\n")
     answers.flush()
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies, however it dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ from lmn_bench.subjects.names import BUILTIN
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-COMMANDS = ("run", "report", "list", "fit", "show", "baseline", "validate", "env")
+COMMANDS = (
+    "run", "report", "list", "fit", "show", "baseline", "train", "generate", "validate", "env",
+)  # fmt: skip
 TINY = (
     "--device", "cpu", "--lengths", "16", "--processes", "1", "--set", "time_goal_s=0.001",
     "--set", "counters=false",

@@ -1,0 +1,112 @@
+"""What `generate` does: a process that writes, its text as it comes, and what it took."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from lmn_bench.cli.console import print_json, stderr_console
+from lmn_bench.errors import UsageError
+from lmn_bench.run.learning import LearningProcess
+from lmn_bench.units import format_bytes, format_count, format_seconds
+
+# A model of bytes may write anything: on a terminal, control characters are shown as signs
+# (U+2400 and on) in place of being obeyed.
+_SIGNS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
+# The second row of control characters, which some terminals obey too.
+_SIGNS |= dict.fromkeys(range(128, 160), 0xFFFD)
+
+
+def read_prompt(prompt: str | None, file: IO[bytes] | None) -> str:
+    """The prompt, from one of two places.
+
+    Raises:
+        UsageError: none or both are given, it is empty, or the file isn't UTF-8.
+    """
+    if (prompt is None) == (file is None):
+        came = "neither" if prompt is None else "both"
+        raise UsageError(
+            f"expected --prompt or --prompt-file, got {came}", 'for example --prompt "The "'
+        )
+    if file is not None:
+        try:
+            prompt = file.read().decode()
+        except UnicodeDecodeError as error:
+            raise UsageError(
+                f"the prompt in {file.name} is not UTF-8: byte 0x{error.object[error.start]:02x} "
+                f"at {error.start}",
+                "save it as UTF-8 first, with an editor or `iconv -t UTF-8`",
+            ) from None
+    if not prompt:
+        raise UsageError("the prompt is empty", "give at least one character")
+    return prompt
+
+
+def run_generation(job: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
+    """Generate, and show it as it comes; as JSON, all at the end."""
+    path = Path(job["checkpoint"])
+    if not path.is_file():
+        raise UsageError(
+            f"there is no checkpoint {path}", "make one: `lmn-bench train -o CHECKPOINT`"
+        )
+    told: dict[str, Any] = {}
+    text: list[str] = []
+    with LearningProcess({"generate": dict(job)}) as process:
+        try:
+            for name, content in process.events():
+                told[name] = content
+                if name == "text":
+                    text.append(content)
+                    if not as_json:
+                        _show(content)
+        finally:
+            if text and not as_json:
+                _show("\n")
+    summary = _summary(job, told, "".join(text))
+    if as_json:
+        print_json(summary)
+    elif not quiet:
+        stderr_console().print(_words(summary), markup=False, soft_wrap=True)
+
+
+def _show(text: str) -> None:
+    shown = text.translate(_SIGNS) if sys.stdout.isatty() else text
+    # As it is: a rich console would widen tabs.
+    sys.stdout.write(shown)
+    sys.stdout.flush()
+
+
+def _summary(job: Mapping[str, Any], told: Mapping[str, Any], text: str) -> dict[str, Any]:
+    """What `--json` prints."""
+    started, ended = told["started"], told["ended"]
+    seconds = ended["decode_s"]
+    return {
+        "checkpoint": job["checkpoint"],
+        "step": ended["step"],
+        "corpus": ended["corpus"],
+        "prompt": job["prompt"],
+        "text": text,
+        "ended": "stop" if ended["stopped"] else "length",
+        "seed": started["seed"],
+        "temperature": job["temperature"],
+        "top_k": job["top_k"],
+        "top_p": job["top_p"],
+        "prompt_tokens": started["prompt_tokens"],
+        "prefill_s": started["prefill_s"],
+        "tokens": ended["tokens"],
+        "decode_s": seconds,
+        "tokens_per_s": ended["tokens"] / seconds if seconds else None,
+        "state_bytes": ended["state_bytes"],
+    }
+
+
+def _words(summary: Mapping[str, Any]) -> str:
+    count = summary["prompt_tokens"]
+    return (
+        f"prompt: {count:,} token{'s' if count > 1 else ''}, read in "
+        f"{format_seconds(summary['prefill_s'])}; {summary['tokens']:,} tokens in "
+        f"{format_seconds(summary['decode_s'])}, {format_count(summary['tokens_per_s'] or 0)} "
+        f"token/s; state {format_bytes(summary['state_bytes'])}; seed {summary['seed']}"
+    )

@@ -1,0 +1,93 @@
+"""Progress of a training on stderr: what it is, a line per validation, a status line between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from lmn_bench.units import format_count, format_duration, format_number
+
+# A loss moves by thousandths at the end.
+_LOSS_DIGITS = 4
+
+
+class TrainProgress:
+    """Draws what the learning process tells. Use it as a context manager.
+
+    The status line is drawn only on a terminal and only when something is told: no thread of ours
+    runs beside the training. Not `enabled`, it is silent.
+    """
+
+    def __init__(self, console: Console, *, enabled: bool = True) -> None:
+        self._console, self._enabled = console, enabled
+        live = enabled and console.is_terminal
+        self._live = Live(console=console, auto_refresh=False, transient=True) if live else None
+        self._steps, self._first = 0, 0
+        self._validation = ""
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        if self._enabled:
+            self._console.print(line, markup=False, soft_wrap=True)
+
+    def heard(self, name: str, content: Any) -> None:
+        """Draw what was told under this name."""
+        if name == "started":
+            self._started(content)
+        elif name == "step":
+            self._draw(content)
+        elif name == "validation":
+            loss = format_number(content["validation_loss"], _LOSS_DIGITS)
+            self.say(f"step {content['step']:,}: loss "
+                     f"{format_number(content['loss'], _LOSS_DIGITS)}, validation loss {loss}, "
+                     f"{_rate(content)}")  # fmt: skip
+            self._validation = f" · validation {loss}"
+            self._draw(content)
+
+    def _started(self, content: Mapping[str, Any]) -> None:
+        settings, corpus = content["settings"], content["corpus"]
+        self._steps, self._first = settings["steps"], content["done"]
+        threads = content["threads"]
+        where = settings["device"] if settings["device"] != "cpu" else (
+            f"{threads} thread" + ("s" if threads > 1 else ""))  # fmt: skip
+        self.say(f"{content['parameters']:,} parameters, {content['vocabulary']:,} tokens in the "
+                 f"vocabulary, {where}")  # fmt: skip
+        self.say(f"corpus {corpus['name']}, sha256 {corpus['sha256'][:16]}…: "
+                 f"{content['training_tokens']:,} tokens to learn from, "
+                 f"{content['validation_tokens']:,} held out")  # fmt: skip
+        if self._first:
+            self.say(f"going on from step {self._first:,}")
+
+    def _draw(self, content: Mapping[str, Any]) -> None:
+        if self._live is None:
+            return
+        step, seconds = content["step"], content["seconds"]
+        left = seconds / step * (self._steps - step)
+        line = (
+            f"{step:,}/{self._steps:,} · loss {format_number(content['loss'], _LOSS_DIGITS)}"
+            f"{self._validation} · {_rate(content)} · about {format_duration(left)} left"
+        )
+        self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+
+
+def _rate(content: Mapping[str, Any]) -> str:
+    return f"{format_count(content['tokens'] / content['seconds'])} token/s"

@@ -1,0 +1,144 @@
+"""The process in which a model learns or writes, and what it tells while it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from lmn_bench.errors import (
+    ExitCode,
+    LmnBenchError,
+    TrainingError,
+    UsageError,
+    WorkerError,
+)
+from lmn_bench.outcomes import says_out_of_memory
+from lmn_bench.run.installation import Installation
+
+_TAIL_BYTES = 4000
+_FAILURES: dict[int, type[LmnBenchError]] = {
+    ExitCode.CASES_FAILED: TrainingError,
+    ExitCode.USAGE: UsageError,
+}
+
+
+class LearningProcess:
+    """One job of `lmn_bench.worker.learning`, from start to end. Use it as a context manager.
+
+    The process is in a session of its own, so that Ctrl-C reaches only us; the kernel ends it with
+    the thread that started it.
+
+    Args:
+        job: {"train": …} or {"generate": …}.
+        installation: which code runs.
+    """
+
+    def __init__(self, job: Mapping[str, Any], installation: Installation | None = None) -> None:
+        self._job = job
+        self._installation = installation or Installation()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def __enter__(self) -> Self:
+        wanted = self._installation
+        try:
+            self._process = subprocess.Popen(
+                # -P: a lmn.py or statistics.py in the user's folder must not stand in for ours.
+                [wanted.python, "-P", "-m", "lmn_bench.worker.learning"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=wanted.environ(os.environ),
+                cwd=wanted.folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerError(
+                f"the learning process does not start: {error.filename}: {error.strerror}"
+            ) from error
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write(json.dumps(self._job).encode() + b"\n")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+        self._errors.close()
+
+    def stop(self) -> None:
+        """Ask for an end after the step that runs; what is told until then still comes."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+
+    def events(self) -> Iterator[tuple[str, Any]]:
+        """Name and content of everything that it tells, until it ends.
+
+        Raises:
+            UsageError: the job cannot be done as it was asked for.
+            TrainingError: it failed on the way, or was killed.
+            KeyboardInterrupt: it was asked to stop before it had begun.
+            WorkerError: it died, and not of a lack of memory.
+        """
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            ((name, content),) = json.loads(line).items()
+            if name == "failed":
+                kind = _FAILURES.get(content["code"], WorkerError)
+                raise kind(content["message"], content["hint"])
+            yield name, content
+        if (code := self._process.wait()) != 0:
+            raise self._death(code)
+
+    def _death(self, code: int) -> BaseException:
+        if self._stopped and code == -signal.SIGINT:
+            return KeyboardInterrupt()
+        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        words = self._errors.read().decode(errors="replace").strip()
+        if code == -signal.SIGKILL or says_out_of_memory(words):
+            return TrainingError(
+                "the learning process was killed, most likely for lack of memory",
+                "take a smaller batch or length; a checkpoint that was saved is still good",
+            )
+        last = words.splitlines()[-1:] or [f"exit code {code}"]
+        return WorkerError(f"the learning process died: {last[0]}", "please report it")
+
+
+class InterruptsAs:
+    """While inside, the first Ctrl-C calls `first`; the next one interrupts as always."""
+
+    def __init__(self, first: Callable[[], None]) -> None:
+        self._first = first
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGINT, self._handle)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._first()

@@ -1,0 +1,74 @@
+"""The process of `lmn-bench train` and `generate`: one job in, events out, JSON lines both.
+
+In:   {"train": {...}} or {"generate": {...}}
+Out:  what `train` or `generate` tells, then {"failed": {"code": …, "message": …, "hint": …}} if it
+      failed.
+SIGINT asks for an end after the step that runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+from lmn_bench.errors import LmnBenchError, TrainingError
+from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.worker.lifetime import die_with_parent
+
+
+class _Stop:
+    """Becomes true with the first SIGINT: a step or a checkpoint is never cut in two."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        signal.signal(signal.SIGINT, self._ask)
+
+    def __call__(self) -> bool:
+        return self._asked
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
+
+
+def main() -> None:
+    """Do the one job that standard input holds."""
+    stop = _Stop()
+    die_with_parent()
+    # Whatever a library prints must not end up between our answers.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def tell(message: dict[str, Any]) -> None:
+        answers.write(json.dumps(message) + "\n")
+
+    job = json.loads(sys.stdin.readline())
+    try:
+        _run(job, tell, stop)
+    except LmnBenchError as error:
+        tell({"failed": {"code": error.exit_code, "message": error.message, "hint": error.hint}})
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not says_out_of_memory(str(error)):
+            raise
+        failed = TrainingError(
+            f"out of memory: {allocation_that_failed(str(error))}", "take a smaller batch or length"
+        )
+        tell({"failed": {"code": failed.exit_code, "message": failed.message, "hint": failed.hint}})
+
+
+def _run(job: dict[str, Any], tell: Any, stop: _Stop) -> None:
+    if "train" in job:
+        from lmn_bench.worker.learning.train import TrainJob, train
+
+        train(TrainJob.from_dict(job["train"]), tell, stop)
+        return
+    from lmn_bench.worker.learning.generate import GenerateJob, generate
+
+    generate(GenerateJob(**job["generate"]), tell)
+
+
+if __name__ == "__main__":
+    main()

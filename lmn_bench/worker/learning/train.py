@@ -1,0 +1,247 @@
+"""The job behind `lmn-bench train`: one model, one corpus, one checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from lmn import LMNConfig, LMNLanguageModel, LMNLanguageModelConfig
+from lmn.checkpoint import CheckpointError, read_notes, resume_training, save_training
+from lmn_bench.errors import DeviceError, TrainingError, UsageError
+from lmn_bench.learning.corpora import Corpus, load_corpus
+from lmn_bench.learning.settings import FREE, TrainingSettings
+from lmn_bench.learning.tokens import Vocabulary, make_vocabulary, vocabulary_from_dict
+from lmn_bench.learning.windows import TextWindows, cut_windows
+from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
+from lmn_bench.worker.learning.notes import Curve, Notes
+
+Tell = Callable[[dict[str, Any]], None]
+
+# A person reads no faster, and the parent that draws needs a core for it.
+_TELL_EVERY_S = 0.25
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What the parent asks for.
+
+    Attributes:
+        settings: of the training; of a resumed one, those that its checkpoint doesn't hold.
+        given: the keys that the user named; a resumed training has to agree with them.
+        output: path of the checkpoint.
+        resume: whether to go on from it.
+        quiet: whether single steps are left untold.
+    """
+
+    settings: TrainingSettings
+    given: tuple[str, ...]
+    output: str
+    resume: bool
+    quiet: bool
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> TrainJob:
+        """Read what came as JSON."""
+        settings = TrainingSettings(**plain["settings"])
+        return cls(**{**plain, "settings": settings, "given": tuple(plain["given"])})
+
+
+def train(job: TrainJob, tell: Tell, stops: Callable[[], bool]) -> None:
+    """Train, saving to `job.output`; tells "started", "step", "validation", "saved" and "ended".
+
+    Raises:
+        UsageError: settings, corpus or checkpoint do not fit.
+        DeviceError: there is no such device.
+        TrainingError: it has diverged; the last checkpoint is kept.
+    """
+    kept = _kept_notes(job.output) if job.resume else None
+    settings = job.settings if kept is None else _agreed(job, kept)
+    corpus = load_corpus(settings.corpus)
+    vocabulary = _vocabulary(settings, corpus, kept, job)
+    windows = cut_windows(vocabulary.encode(corpus.text), settings.length)
+    device = _prepare(settings)
+    model = _model(settings, vocabulary.size).to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    done = 0
+    if kept is not None:
+        done = _resumed(job.output, model, optimizer)
+        if done >= settings.steps:
+            raise UsageError(
+                f"{job.output} has done all its {done:,} steps", "for more, give --steps N too"
+            )
+    about = {"name": corpus.name, "sha256": corpus.sha256}
+    curve = Curve() if kept is None else kept.curve
+    notes = Notes(settings, vocabulary.to_dict(), about, curve)
+    watcher = _Watcher(job, notes, model, optimizer, tell, stops)
+    tell({"started": {
+        "settings": asdict(settings), "corpus": about, "vocabulary": vocabulary.size,
+        "parameters": sum(weight.numel() for weight in model.parameters()), "done": done,
+        "training_tokens": len(windows.training), "validation_tokens": len(windows.validation),
+        "threads": torch.get_num_threads(),
+    }})  # fmt: skip
+    try:
+        done = learn(model, optimizer, _lessons(settings, windows, device), _schedule(settings),
+                     watcher, done=done)  # fmt: skip
+    except TrainingError as error:
+        raise TrainingError(f"{error.message}; {watcher.last_good()}", error.hint) from None
+    tell({"ended": {"done": done, "curve": asdict(curve)}})
+
+
+class _Watcher:
+    """Keeps the curve, saves, and tells the parent."""
+
+    def __init__(
+        self, job: TrainJob, notes: Notes, model: LMNLanguageModel,
+        optimizer: torch.optim.Optimizer, tell: Tell, stops: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        self._job, self._notes, self._model, self._optimizer = job, notes, model, optimizer
+        self._tell, self.stops = tell, stops
+        self._saved = len(notes.curve.training) if job.resume else None
+        self._last_told = self._last_tick = time.perf_counter()
+
+    def stepped(self, step: int, loss: float) -> None:
+        """Add to the curve; tell now and then."""
+        curve, settings = self._notes.curve, self._notes.settings
+        curve.training.append(loss)
+        curve.tokens += settings.batch * settings.length
+        self._tick()
+        if not self._job.quiet and self._last_tick - self._last_told >= _TELL_EVERY_S:
+            self._last_told = self._last_tick
+            self._tell({"step": self._state(step)})
+
+    def validated(self, step: int, loss: float) -> None:
+        """Add to the curve, and tell."""
+        self._notes.curve.validation.append((step, loss))
+        self._tick()
+        self._tell({"validation": {**self._state(step), "validation_loss": loss}})
+
+    def save(self, step: int) -> None:
+        """Write the checkpoint."""
+        self._tick()
+        try:
+            save_training(self._job.output, self._model, self._optimizer, step=step,
+                          notes=self._notes.to_dict())  # fmt: skip
+        except OSError as error:
+            raise TrainingError(
+                f"the checkpoint of step {step:,} cannot be written: {error.strerror}",
+                "make room, then go on with --resume" if self._saved else None,
+            ) from None
+        self._saved = step
+        self._tell({"saved": step})
+
+    def last_good(self) -> str:
+        """Which checkpoint there is."""
+        if self._saved is None:
+            return "no checkpoint was written"
+        return f"{self._job.output} keeps that of step {self._saved:,}"
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self._notes.curve.seconds += now - self._last_tick
+        self._last_tick = now
+
+    def _state(self, step: int) -> dict[str, Any]:
+        curve = self._notes.curve
+        return {"step": step, "loss": curve.training[-1], "tokens": curve.tokens,
+                "seconds": curve.seconds}  # fmt: skip
+
+
+def _kept_notes(path: str) -> Notes:
+    try:
+        return Notes.from_dict(read_notes(path), path)
+    except CheckpointError as error:
+        raise UsageError(str(error)) from None
+
+
+def _resumed(path: str, model: LMNLanguageModel, optimizer: torch.optim.Optimizer) -> int:
+    try:
+        return resume_training(path, model, optimizer)
+    except CheckpointError as error:
+        raise UsageError(str(error)) from None
+
+
+def _agreed(job: TrainJob, kept: Notes) -> TrainingSettings:
+    """The checkpoint's settings, with what may change; all disagreements are told at once."""
+    wanted, stored = asdict(job.settings), asdict(kept.settings)
+    # a corpus is known by its hash and a vocabulary by its content: either file may have moved
+    fixed = [key for key in job.given if key not in FREE | {"corpus", "tokens"}]
+    wrong = [f"{key} is {stored[key]!r} there and {wanted[key]!r} here"
+             for key in fixed if wanted[key] != stored[key]]  # fmt: skip
+    if wrong:
+        raise UsageError(
+            f"{job.output} was trained with other settings: {'; '.join(wrong)}",
+            "leave them out to go on as it began, or train anew with another -o or --force",
+        )
+    changed = {key: wanted[key] for key in job.given if key in FREE | {"corpus", "tokens"}}
+    return replace(kept.settings, **changed)
+
+
+def _vocabulary(
+    settings: TrainingSettings, corpus: Corpus, kept: Notes | None, job: TrainJob
+) -> Vocabulary:
+    """That of the settings; of a resumed training its own, if nothing says otherwise."""
+    if kept is None:
+        return make_vocabulary(settings.tokens, corpus.text)
+    if corpus.sha256 != kept.corpus["sha256"]:
+        raise UsageError(
+            f"{job.output} was trained on another corpus: {kept.corpus['name']}, sha256 "
+            f"{kept.corpus['sha256'][:16]}…, and this is {corpus.name}, {corpus.sha256[:16]}…",
+            "give the same text with --corpus, or train anew with another -o or --force",
+        )
+    if settings.tokens == kept.settings.tokens:
+        return vocabulary_from_dict(kept.vocabulary)
+    vocabulary = make_vocabulary(settings.tokens, corpus.text)
+    if vocabulary.to_dict() != kept.vocabulary:
+        raise UsageError(
+            f"{job.output} was trained with other tokens: {kept.settings.tokens} there, "
+            f"{settings.tokens} here",
+            "leave --tokens out to go on with its own",
+        )
+    return vocabulary
+
+
+def _prepare(settings: TrainingSettings) -> torch.device:
+    """Threads, seed and device."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "torch cannot use a GPU here",
+            "take --device cpu, or install a build of torch with CUDA",
+        )
+    return torch.device(settings.device)
+
+
+def _model(settings: TrainingSettings, vocabulary: int) -> LMNLanguageModel:
+    block = LMNConfig(
+        width=settings.width, heads=settings.heads, banks=settings.banks,
+        summarizer=settings.summarizer,  # type: ignore[arg-type]
+        expansion=settings.expansion,
+    )  # fmt: skip
+    return LMNLanguageModel(LMNLanguageModelConfig(
+        vocabulary=vocabulary, layers=settings.layers, block=block,
+        tie_weights=settings.tie_weights, init=settings.init,
+    ))  # fmt: skip
+
+
+def _lessons(settings: TrainingSettings, windows: TextWindows, device: torch.device) -> Lessons:
+    size, limit = settings.batch, settings.validation_windows
+    return Lessons(
+        lambda step: windows.training_batch(size, seed=settings.seed, step=step),
+        lambda: windows.validation_batches(size, limit=limit),
+        device,
+    )
+
+
+def _schedule(settings: TrainingSettings) -> Schedule:
+    return Schedule(
+        steps=settings.steps, validate_every=settings.validate_every,
+        save_every=settings.save_every, gradient_clip=settings.gradient_clip,
+    )  # fmt: skip

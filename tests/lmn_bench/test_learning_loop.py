@@ -1,0 +1,112 @@
+"""The training loop itself, on a model of one weight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lmn_bench.errors import TrainingError
+from lmn_bench.learning.batches import Batch
+from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
+
+
+class OneWeight(torch.nn.Module):
+    """Its loss is (weight - mean of the inputs)^2, or what `bad` says at a call."""
+
+    def __init__(self, bad=None):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor([1.0]))
+        self.bad, self.calls = bad or {}, 0
+
+    def loss(self, tokens, targets):
+        self.calls += 1
+        found = (self.weight - tokens.double().mean()).square().mean()
+        return found * self.bad.get(self.calls, 1.0)
+
+
+class Log:
+    def __init__(self, stop_after=None):
+        self.said, self.stop_after = [], stop_after
+
+    def stepped(self, step, loss):
+        self.said.append(("step", step))
+
+    def validated(self, step, loss):
+        self.said.append(("validated", step, loss))
+
+    def save(self, step):
+        self.said.append(("saved", step))
+
+    def stops(self):
+        return self.stop_after is not None and ("step", self.stop_after) in self.said
+
+    def of(self, kind):
+        return [entry[1] for entry in self.said if entry[0] == kind]
+
+
+def batch(number, size=2):
+    return Batch(np.full((size, 3), number), np.full((size, 3), number))
+
+
+def run(model, log, steps=7, validation=lambda: [batch(0)], done=0, rate=0.1, seen=None):
+    def training(step):
+        if seen is not None:
+            seen.append(step)
+        return batch(step)
+
+    schedule = Schedule(steps=steps, validate_every=3, save_every=2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    return learn(model, optimizer, Lessons(training, validation), schedule, log, done=done)
+
+
+def test_it_validates_and_saves_on_schedule_and_at_the_end():
+    log = Log()
+    assert run(OneWeight(), log) == 7
+    assert log.of("step") == [1, 2, 3, 4, 5, 6, 7]
+    assert log.of("validated") == [3, 6, 7]
+    assert log.of("saved") == [2, 4, 6, 7]
+
+
+def test_it_goes_on_with_the_data_of_the_next_step():
+    seen = []
+    run(OneWeight(), Log(), done=4, seen=seen)
+    assert seen == [4, 5, 6]
+
+
+def test_a_stop_saves_the_step_that_is_done():
+    log = Log(stop_after=5)
+    assert run(OneWeight(), log) == 5
+    assert log.of("saved") == [2, 4, 5]
+
+
+def test_a_validation_weighs_windows_not_batches():
+    log, model = Log(), OneWeight()
+    run(model, log, steps=1, validation=lambda: [batch(0, 3), batch(2, 1)], rate=0.0)
+    # (1 - 0)^2 for three windows, (1 - 2)^2 for one; in all batches the same, so shift one
+    assert log.said[1] == ("validated", 1, 1.0)
+    model.weight.data.fill_(2.0)
+    run(model, log := Log(), steps=1, validation=lambda: [batch(0, 3), batch(2, 1)], rate=0.0)
+    assert log.said[1] == ("validated", 1, 3.0)
+
+
+def test_a_loss_that_is_no_number_stops_at_its_step_and_saves_nothing_more():
+    log = Log()
+    # validations are calls too: the 6th call is step 5
+    with pytest.raises(TrainingError, match="the loss is nan at step 5"):
+        run(OneWeight({6: float("nan")}), log)
+    assert log.of("saved") == [2, 4]
+
+
+class BreaksQuietly(OneWeight):
+    """Its loss stays 0, and its gradient is no number."""
+
+    def loss(self, tokens, targets):
+        return (self.weight * 0).abs().sqrt().sum()
+
+
+def test_broken_weights_are_never_saved():
+    log = Log(stop_after=1)
+    with pytest.raises(TrainingError, match="weights are not finite after step 1"):
+        run(BreaksQuietly(), log)
+    assert log.of("saved") == []

@@ -1,0 +1,283 @@
+"""`lmn-bench train`: from the command line to the checkpoint, interrupted, resumed, refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmn.checkpoint import load_model, read_notes, save_model
+from lmn_bench.cli import run_command_line
+from lmn_bench.errors import ExitCode, TrainingError, UsageError
+from lmn_bench.learning.settings import QUICK
+from lmn_bench.worker.learning.train import TrainJob, train
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = "the cat sat on the mat, and the dog sat on the log; " * 60
+SIZES = {"width": 8, "heads": 2, "layers": 1, "banks": 1, "length": 16, "batch": 4}
+TINY = [word for key, value in SIZES.items() for word in ("--set", f"{key}={value}")]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder to be in, with a text to learn from."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cats.txt").write_text(TEXT)
+    return tmp_path
+
+
+@pytest.fixture
+def cli(folder, capsys):
+    def run(*arguments):
+        code = run_command_line(["train", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return int(code), out, err
+
+    return run
+
+
+def command(*arguments):
+    return ["--corpus", "cats.txt", "--threads", "1", *TINY, *map(str, arguments)]
+
+
+def train_here(output, *, given=(), resume=False, corpus="cats.txt", stops=lambda: False, **keys):
+    """The job itself, in this process; what it told, and the curve at its end."""
+    settings = replace(QUICK, corpus=corpus, threads=1, **{**SIZES, "steps": 6, **keys})
+    told = []
+    job = TrainJob(settings, tuple(given), str(output), resume=resume, quiet=False)
+    train(job, told.append, stops)
+    return told
+
+
+def curve_of(told):
+    return told[-1]["ended"]["curve"]
+
+
+# --------------------------------------------------------------------------------- what it makes
+
+
+def test_a_training_ends_in_a_checkpoint_with_all_that_is_needed(cli):
+    code, out, err = cli(
+        *command("--steps", 30, "--set", "validate_every=10", "-o", "a.safetensors", "--json")
+    )
+    assert code == ExitCode.OK, err
+    said = json.loads(out)
+    assert (said["ended"], said["steps_done"]) == ("finished", 30)
+    assert said["curve"]["training"][0] > said["training_loss"] > 0
+    assert [step for step, _ in said["curve"]["validation"]] == [10, 20, 30]
+    assert re.search(r"step 20: loss \d\.\d+, validation loss \d\.\d+, .* token/s", err)
+    notes = read_notes("a.safetensors")
+    assert notes["corpus"] == said["corpus"]
+    assert notes["corpus"]["name"] == "cats.txt"
+    assert notes["vocabulary"] == {"kind": "characters", "characters": "".join(sorted(set(TEXT)))}
+    assert notes["curve"]["training"] == said["curve"]["training"]
+    assert load_model("a.safetensors").config.vocabulary == len(set(TEXT))
+
+
+def test_every_summarizer_and_vocabulary_trains(folder):
+    for number, keys in enumerate(({"summarizer": "expander", "expansion": 1, "tokens": "bytes"},
+                                   {"summarizer": "conv", "gradient_clip": 1.0})):  # fmt: skip
+        told = train_here(f"{number}.safetensors", **keys)
+        assert len(curve_of(told)["training"]) == 6
+
+
+# ------------------------------------------------------------------------------------- resuming
+
+
+def test_a_resumed_training_has_the_losses_of_one_that_was_not_interrupted(folder):
+    whole = train_here("whole.safetensors", steps=12, validate_every=4)
+    asked = []
+
+    def after_five():
+        asked.append(None)
+        return len(asked) > 5
+
+    half = train_here("half.safetensors", steps=12, validate_every=4, stops=after_five)
+    assert half[-1]["ended"]["done"] == 5
+    rest = train_here("half.safetensors", resume=True)
+    assert rest[0]["started"]["done"] == 5
+    # bit by bit: floats are compared for equality
+    assert curve_of(rest)["training"] == curve_of(whole)["training"]
+    assert curve_of(rest)["validation"] == curve_of(whole)["validation"]
+    ours, others = (load_model(f"{name}.safetensors").state_dict() for name in ("half", "whole"))
+    assert all(torch.equal(ours[name], others[name]) for name in others)
+
+
+def start(*arguments):
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lmn_bench", "train", *command(*arguments)],
+        env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_control_c_saves_and_resume_goes_on_as_if_nothing_had_been(folder, cli):
+    process = start("--steps", 100_000, "--set", "validate_every=20", "--set",
+                    "save_every=100000", "-o", "a.safetensors")  # fmt: skip
+    for line in process.stderr:
+        if line.startswith("step 40:"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.INTERRUPTED, err
+    assert "stopping after this step" in err
+    assert "lmn-bench train --resume -o a.safetensors" in out
+    done = len(read_notes("a.safetensors")["curve"]["training"])
+    assert 40 <= done < 100_000
+    code, out, err = cli("--resume", "--steps", done + 5, "-o", "a.safetensors", "--json")
+    assert code == ExitCode.OK, err
+    assert f"going on from step {done:,}" in err
+    # in another process, and in one go
+    whole = train_here("b.safetensors", steps=done + 5)
+    assert json.loads(out)["curve"]["training"] == curve_of(whole)["training"]
+
+
+def test_the_learning_process_ends_with_its_parent(folder):
+    process = start("--steps", 100_000, "--set", "validate_every=5", "--set", "save_every=5", "-o",
+                    "a.safetensors")  # fmt: skip
+    for line in process.stderr:
+        if line.startswith("step 10:"):
+            break
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{children[0]}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{children[0]}").exists()
+    # whatever it was doing, the checkpoint is whole
+    assert len(read_notes("a.safetensors")["curve"]["training"]) >= 5
+
+
+def test_another_corpus_or_config_is_not_gone_on_with(folder):
+    train_here("a.safetensors")
+    before = Path("a.safetensors").read_bytes()
+    Path("dogs.txt").write_text(TEXT.replace("cat", "dog"))
+    with pytest.raises(UsageError, match=r"trained on another corpus: cats\.txt, sha256"):
+        train_here("a.safetensors", resume=True, given=["corpus"], corpus="dogs.txt")
+    given = ["width", "learning_rate", "steps"]
+    with pytest.raises(UsageError) as caught:
+        train_here("a.safetensors", resume=True, given=given, width=16, learning_rate=0.5)
+    assert "width is 8 there and 16 here" in caught.value.message
+    assert "learning_rate is 0.003 there and 0.5 here" in caught.value.message
+    with pytest.raises(UsageError, match="trained with other tokens"):
+        train_here("a.safetensors", resume=True, given=["tokens"], tokens="bytes")
+    with pytest.raises(UsageError, match="has done all its 6 steps"):
+        train_here("a.safetensors", resume=True)
+    assert Path("a.safetensors").read_bytes() == before
+
+
+def test_a_corpus_that_has_moved_is_the_same_corpus(folder):
+    train_here("a.safetensors")
+    Path("cats.txt").rename("moved.txt")
+    told = train_here("a.safetensors", resume=True, given=["corpus", "steps"],
+                      corpus="moved.txt", steps=7)  # fmt: skip
+    assert len(curve_of(told)["training"]) == 7
+
+
+# --------------------------------------------------------------------------------- what goes wrong
+
+
+def test_a_training_that_diverges_ends_in_1_and_says_where(cli):
+    code, out, err = cli(*command("--steps", 50, "--set", "learning_rate=1e25", "--set",
+                                  "save_every=50", "-q", "-o", "a.safetensors"))  # fmt: skip
+    assert (code, out) == (ExitCode.CASES_FAILED, "")
+    # quiet: nothing but the error
+    assert re.match(r"error: the loss is nan at step \d+: the training has diverged; no ch", err)
+    assert "hint: take a smaller learning_rate" in err
+    assert not Path("a.safetensors").exists()
+
+
+def test_a_divergence_after_a_checkpoint_leaves_it_as_it_was(folder):
+    train_here("a.safetensors", save_every=2)
+    before = Path("a.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match=r"a\.safetensors keeps that of step 6"):
+        diverging_resume("a.safetensors")
+    assert Path("a.safetensors").read_bytes() == before
+
+
+def diverging_resume(path):
+    """Go on with a model whose loss is no number from now on."""
+    from lmn import LMNLanguageModel
+
+    honest = LMNLanguageModel.loss
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LMNLanguageModel, "loss", lambda *given: honest(*given) * float("nan"))
+        train_here(path, resume=True, given=["steps"], steps=20)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "is empty"), ("short", "the corpus is too short"), (None, "unknown corpus")],
+)
+def test_a_corpus_that_does_not_do_is_refused(folder, text, words):
+    if text is not None:
+        Path("other.txt").write_text(text)
+    with pytest.raises(UsageError, match=words):
+        train_here("a.safetensors", corpus="other.txt")
+    assert not Path("a.safetensors").exists()
+
+
+def test_a_refusal_of_the_learning_process_is_told_as_ours(cli):
+    Path("empty.txt").write_text("")
+    code, out, err = cli("--corpus", "empty.txt")
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert err.startswith("error: corpus 'empty.txt' is empty")
+    assert "hint: give another file" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "there"], "there is there already"),
+        (["-o", "there", "--resume", "--force"], "--resume and --force are both given"),
+        (["--resume", "-o", "nowhere"], "there is no checkpoint nowhere"),
+        (["-o", "no/folder"], "there is no folder no"),
+        (["--steps", "0", "--seed", "-1"], "the command line has 2 mistakes"),
+    ],
+)
+def test_what_can_be_told_at_once_is_told_before_anything_starts(cli, arguments, words):
+    Path("there").write_text("something")
+    begin = time.monotonic()
+    code, _, err = cli(*arguments)
+    assert code == ExitCode.USAGE
+    assert words in err
+    # importing torch alone takes longer
+    assert time.monotonic() - begin < 1.5
+    assert Path("there").read_text() == "something"
+
+
+def test_a_checkpoint_of_another_program_or_half_of_one_is_not_resumed(folder):
+    train_here("a.safetensors")
+    save_model("other.safetensors", load_model("a.safetensors"))
+    with pytest.raises(UsageError, match="without the notes of `lmn-bench train`"):
+        train_here("other.safetensors", resume=True)
+    half = Path("a.safetensors").read_bytes()[:-100]
+    Path("half.safetensors").write_bytes(half)
+    with pytest.raises(UsageError, match="truncated or no safetensors file"):
+        train_here("half.safetensors", resume=True)
+
+
+def test_force_replaces_what_is_there(folder):
+    train_here("a.safetensors")
+    first = read_notes("a.safetensors")["curve"]["training"]
+    train_here("a.safetensors", seed=1)
+    assert read_notes("a.safetensors")["curve"]["training"] != first
