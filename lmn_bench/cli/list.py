@@ -64,7 +64,7 @@ def _suites() -> list[dict[str, Any]]:
         suite = load_suite(path)
         rows.append({"name": name, "description": suite.description, "path": str(path),
                      "cases": len(all_cases(suite)),
-                     "processes": suite.measuring.processes})  # fmt: skip
+                     "processes": suite.replicates})  # fmt: skip
     return rows
 
 

@@ -31,7 +31,7 @@ def command(suite: str, as_json: bool) -> int:
         print_json({"suite": str(path), "valid": False, "problems": problems})
         return ExitCode.USAGE
     planned = plan(loaded, read_environment())
-    cases, processes = len(runnable(planned)), loaded.measuring.processes
+    cases, processes = len(runnable(planned)), loaded.replicates
     if as_json:
         print_json(
             {"suite": str(path), "valid": True, "problems": [], "cases": len(planned),

@@ -21,7 +21,8 @@ def plan_document(
     seconds = sum(item.seconds or 0.0 for item in todo)
     unknown = sum(item.seconds is None for item in todo)
     measuring = suite.measuring
-    processes, extra = measuring.processes, measuring.timing * measuring.quiet_extra_s
+    processes = suite.replicates
+    extra = measuring.timing * measuring.quiet_extra_s if suite.learning is None else 0.0
     answers = [
         f"{len(todo):,} cases × {processes} processes = {len(todo) * processes:,} measurements, "
         f"about {format_duration(seconds)} in all"
