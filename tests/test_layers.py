@@ -27,7 +27,7 @@ ALLOWED = {
     "malloc": set(),
     "differences": {*GROUND, "schema"},
     "samples": {*GROUND, "schema"},
-    "subjects.names": set(),
+    "subjects.names": {"errors"},
     "subjects.sizes": {*VOCABULARY, "subjects.names"},
     "costs": {*VOCABULARY, "subjects.names", "subjects.sizes"},
     "suite_file": {*VOCABULARY, "subjects.names"},
@@ -52,7 +52,7 @@ ALLOWED = {
         *VOCABULARY, "suite", "plan", "environment", "store", "analysis", "sizing",
         "profiles",
     },
-    "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes"},
+    "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes", "learning"},
     "worker": {
         *VOCABULARY, "nvml", "cgroups", "costs", "malloc", "subjects", "subjects.names",
         "subjects.sizes", "learning",
@@ -72,6 +72,7 @@ PLAIN = {
     "subjects": "subjects.names",
     "subjects.names": "subjects.names",
     "subjects.sizes": "subjects.sizes",
+    "subjects.learner_sizes": "subjects.sizes",
     "subjects.traffic": "subjects.sizes",
 }
 # Parts of lmn that know no torch.

@@ -12,25 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from lmn_bench.errors import TrainingError
 from lmn_bench.learning.batches import Batch
-
-
-class Learner(Protocol):
-    """A model that can be trained; every `torch.nn.Module` with a `loss` is one."""
-
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss in nats per target, a scalar.
-
-        Args:
-            tokens: (batch, length) int64.
-            targets: (batch, length) int64.
-        """
-
-    def parameters(self) -> Iterable[Tensor]:
-        """All weights."""
+from lmn_bench.subjects.learners import Learner
 
 
 class Watcher(Protocol):
