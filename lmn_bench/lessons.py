@@ -70,7 +70,7 @@ class Lesson:
 
     @property
     def label(self) -> str:
-        """Short form for case ids: text@86c4e6aa9db7-characters/lr-0.001/5000-steps/…"""
+        """Short form for case ids: text@86c4e6aa9db7-characters/lr-0.001/…/p71489/…."""
         text = f"@{self.corpus_sha256[:12]}-{self.tokens}" if self.task == TEXT else ""
         enough = "" if self.enough_accuracy is None else f"-until{self.enough_accuracy:g}"
         return "/".join((

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from rich.console import Console
 
@@ -33,6 +32,7 @@ class LessonProgress(StatusLine):
         planned: Sequence[PlannedCase],
         records: Sequence[Record],
         replicates: int,
+        seed: int,
         *,
         enabled: bool = True,
         now: Callable[[], float] = time.monotonic,
@@ -40,6 +40,7 @@ class LessonProgress(StatusLine):
         self._console, self._enabled, self._now = console, enabled, now
         super().__init__(console, enabled=enabled)
         self._left = TimeLeft(planned, records, replicates)
+        self._seed = seed
         self._done_before, self._begin = len(records), now()
         self._head, self._validation = "", ""
         self._later: Sequence[Task] = ()
@@ -50,7 +51,7 @@ class LessonProgress(StatusLine):
         done, total = event.done + self._done_before, event.total + self._done_before
         self._head, self._validation = f"{done + 1:,}/{total:,}", ""
         self._later = remaining[1:]
-        self._draw(f"{_words(event.task)} · loading", self._left.seconds(remaining))
+        self._draw(f"{self._words(event.task)} · loading", self._left.seconds(remaining))
 
     def progressed(self, event: Progressed) -> None:
         """Draw what the training tells."""
@@ -58,7 +59,7 @@ class LessonProgress(StatusLine):
         if event.what == "started":
             self._steps = told["steps"]
             if told["done"]:
-                self._say(f"{_words(event.task)}: going on from step {told['done']:,}")
+                self._say(f"{self._words(event.task)}: going on from step {told['done']:,}")
             return
         if event.what == "validation":
             score = format_number(told["loss"], _LOSS_DIGITS)
@@ -73,18 +74,26 @@ class LessonProgress(StatusLine):
         else:
             where, left = f"step {step:,}", (budget.amount if budget else 0.0) - spent
         loss = format_number(told["loss"], _LOSS_DIGITS)
-        self._draw(f"{_words(event.task)} · {where} · loss {loss}{self._validation}",
+        self._draw(f"{self._words(event.task)} · {where} · loss {loss}{self._validation}",
                    max(0.0, left) + self._left.seconds(self._later))  # fmt: skip
 
     def finished(self, event: Finished) -> None:
         """Say how a training ended."""
         record = event.record
         self._left.learn(record)
-        self._say(f"{self._head} {_words(event.task)}: {_ending(record)}")
+        self._say(f"{self._head} {self._words(event.task)}: {_ending(record)}")
 
     def _draw(self, now: str, left_s: float) -> None:
         spent, left = format_duration(self._now() - self._begin), format_duration(left_s)
         self.draw(f"{self._head} · {spent} so far, about {left} left", f"now: {now}")
+
+    def _words(self, task: Task) -> str:
+        """Model, task, and what else tells this training from others of the suite."""
+        lesson, seed = task.case.lesson, self._seed + task.replicate
+        if lesson is None:
+            return task.case.subject
+        what = lesson.corpus if lesson.task == TEXT else lesson.task
+        return f"{task.case.subject} on {what}, rate {lesson.learning_rate:g}, seed {seed}"
 
     def _say(self, line: str) -> None:
         if self._enabled:
@@ -100,19 +109,6 @@ def _ending(record: Record) -> str:
         score = f"{record.metrics['accuracy']:.1%} right, {score}"
     took = format_duration(record.metrics["learning_s"])
     return f"{score} after {record.learned.steps:,} steps, {took}"
-
-
-def _words(task: Task) -> str:
-    """Model, task, and what else tells this training from others of the suite."""
-    lesson = task.case.lesson
-    if lesson is None:
-        return task.case.subject
-    rate = f"learning rate {lesson.learning_rate:g}"
-    return f"{task.case.subject} on {_task_words(lesson)}, {rate}, replicate {task.replicate + 1}"
-
-
-def _task_words(lesson: Any) -> str:
-    return str(lesson.corpus if lesson.task == TEXT else lesson.task)
 
 
 def _is_text(case: Case) -> bool:

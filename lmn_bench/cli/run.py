@@ -30,7 +30,7 @@ _LATEST = ""
     help="Check, measure memory and count, in one process per case; take no times.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N",
-              help="Of the order and the weights.  [default: drawn and recorded; learning: 0]")  # fmt: skip
+              help="Of order and weights.  [default: drawn and recorded; 0 to learn]")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show the plan and its forecast; measure nothing.")
 @click.option("--resume", is_flag=False, flag_value=_LATEST, metavar="[RUN]",
               help="Go on with an interrupted run (default: the latest).")  # fmt: skip
@@ -76,8 +76,8 @@ def command(
 
     overrides = overrides_of(
         {"--models": models, "--modes": modes, "--lengths": lengths, "--device": device,
-         "--threads": threads, "--memory-cap": memory_cap, "--cap-mechanism": cap_mechanism, "--corpus": corpus,
-         "--steps": steps, "--seeds": seeds},
+         "--threads": threads, "--memory-cap": memory_cap, "--cap-mechanism": cap_mechanism,
+         "--corpus": corpus, "--steps": steps, "--seeds": seeds},
         processes, settings, counters_only=counters_only,
     )  # fmt: skip
     if resume is not None:

@@ -27,8 +27,8 @@ from lmn_bench.report.page import document_of
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_answers, render_document
 from lmn_bench.run.caps import mechanism_for
-from lmn_bench.run.process import ForkServer
 from lmn_bench.run.lessons import Progressed, run_lessons
+from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import Finished, Started, Task, order_tasks, run_tasks, skipped
 from lmn_bench.schema import Environment, Outcome, RunInfo, Suite
 from lmn_bench.store import (
@@ -151,7 +151,9 @@ def _measure(
     ]
     progress: Progress | LessonProgress
     if suite.learning is not None:
-        progress = LessonProgress(console, planned, records, suite.replicates, enabled=not quiet)
+        progress = LessonProgress(
+            console, planned, records, suite.replicates, run.info.seed, enabled=not quiet
+        )
     else:
         progress = Progress(console, planned, records, suite.measuring, enabled=not quiet)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,7 +80,7 @@ def run_lessons(
 
 def _learn(
     task: Task, learning: Learning, seed: int, kept: Path, now: Callable[[], float]
-) -> Iterator[Progressed]:
+) -> Generator[Progressed, None, Record]:
     """One training; yields what it tells, and returns its record."""
     started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), now()
     job = {"case": asdict(task.case), "learning": asdict(learning), "seed": seed,

@@ -30,7 +30,7 @@ LEARNERS: dict[str, str] = {
     "lmn": BUILTIN["lmn"],
     "lmn-conv": BUILTIN["lmn-conv"],
     "lmn-expander": BUILTIN["lmn-expander"],
-    "lmn-published": "the linear Logarithmic Memory Network, computed and drawn as it was published",
+    "lmn-published": "the linear Logarithmic Memory Network, computed and drawn as published",
     "transformer": BUILTIN["transformer"],
     "transformer-learned": "the same attention with a learned vector for every position",
     "lstm": BUILTIN["lstm"],

@@ -1,8 +1,8 @@
 """The process in which a model learns or writes: one job in, events out, JSON lines both.
 
 In:   {"train": {...}}, {"learn": {...}} or {"generate": {...}}
-Out:  what `train`, `learn_lesson` or `generate` tells, then {"failed": {"code": …, "message": …, "hint": …}} if it
-      failed.
+Out:  what `train`, `learn_lesson` or `generate` tells, then {"failed": {"code": …, "message": …,
+      "hint": …}} if it failed.
 SIGINT asks for an end after the step that runs.
 """
 

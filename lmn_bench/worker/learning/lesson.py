@@ -15,17 +15,21 @@ from lmn_bench.lessons import Budget, Learned, Learning, Lesson
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.schema import Case, Outcome
 from lmn_bench.subjects.learner_sizes import learner_state_bytes
-from lmn_bench.subjects.learners import Learner, build_learner
+from lmn_bench.subjects.learners import LMNLearner, build_learner
 from lmn_bench.subjects.names import is_user_subject
+from lmn_bench.subjects.sequence_model import WrappedModel
 from lmn_bench.worker.learning.interim import Course, Interim
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.material import Material, material_of
 from lmn_bench.worker.learning.scoring import Score, score_of
 from lmn_bench.worker.learning.telling import Tell, Ticker
-from lmn_bench.worker.memory import held_bytes, start_mark, marked_bytes
+from lmn_bench.worker.memory import held_bytes, marked_bytes, start_mark
 
 # Points of a stored curve: more than a chart can show.
 _MOST_POINTS = 200
+# Of a curve, for the eye; final scores are kept as they are.
+_LOSS_DIGITS = 6
+_WARM_UP_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ class LessonJob:
 def learn_lesson(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
     """Train and test one model; tells "started", "step", "validation" and how it "ended".
 
-    A model that cannot be built, a training that diverges or runs out of memory: each is a result. One that is
-    broken off tells "stopped": its file has all that is needed to go on.
+    A model that cannot be built, a training that diverges or runs out of memory: each is a result.
+    One that is broken off tells "stopped": its file has all that is needed to go on.
 
     Raises:
         UsageError: the corpus cannot be had, or is another one.
@@ -83,15 +87,10 @@ def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
     torch.set_num_threads(case.threads)
     device = _device(case.device)
     material = material_of(case, job.learning, job.seed)
+    _warm_up(job, material, device)
     held = held_bytes(device)
     start_mark(device)
-    model = build_learner(
-        case.subject, case.model, vocabulary=material.vocabulary, length=case.length,
-        budget=lesson.parameters, seed=job.seed, device=device,
-    )  # fmt: skip
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=lesson.learning_rate, weight_decay=lesson.weight_decay
-    )
+    model, optimizer = _new(job, material, device)
     interim = Interim(Path(job.interim), f"{case.id} seed {job.seed}")
     course, warning = interim.restore(model, optimizer, device)
     steps = lesson.budget.steps(case.batch, case.length)
@@ -109,7 +108,9 @@ def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
     watcher = _Watcher(lesson, steps, course, lambda: interim.save(model, optimizer, course),
                        mark, tell, stops)  # fmt: skip
     done = learn(
-        model, optimizer, Lessons(material.training, material.validation, device),
+        model, optimizer, Lessons(
+            material.training, lambda: score_of(model, material.validation(), device), device
+        ),
         Schedule(steps=steps, validate_every=job.learning.validate_every,
                  save_every=job.learning.save_every, gradient_clip=lesson.gradient_clip),
         watcher, done=len(course.losses),
@@ -133,6 +134,29 @@ def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
         )),
         "warnings": [warning] if warning else [],
     }})  # fmt: skip
+
+
+def _new(
+    job: LessonJob, material: Material, device: torch.device
+) -> tuple[LMNLearner | WrappedModel, torch.optim.Optimizer]:
+    """The model as its seed draws it, and its optimizer."""
+    case, lesson = job.case, _lesson_of(job.case)
+    model = build_learner(
+        case.subject, case.model, vocabulary=material.vocabulary, length=case.length,
+        budget=lesson.parameters, seed=job.seed, device=device,
+    )  # fmt: skip
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=lesson.learning_rate, weight_decay=lesson.weight_decay
+    )
+    return model, optimizer
+
+
+def _warm_up(job: LessonJob, material: Material, device: torch.device) -> None:
+    """A step of another copy: what libraries take once is neither a model's time nor memory."""
+    model, optimizer = _new(job, material, device)
+    few = torch.zeros(1, min(_WARM_UP_TOKENS, job.case.length), dtype=torch.int64, device=device)
+    model.loss(few, few).backward()
+    optimizer.step()
 
 
 class _Watcher:
@@ -192,7 +216,7 @@ def thinned(losses: list[float]) -> tuple[tuple[int, float], ...]:
     size = -(-len(losses) // _MOST_POINTS) or 1
     blocks = (losses[first : first + size] for first in range(0, len(losses), size))
     return tuple(
-        (min((number + 1) * size, len(losses)), statistics.fmean(block))
+        (min((number + 1) * size, len(losses)), round(statistics.fmean(block), _LOSS_DIGITS))
         for number, block in enumerate(blocks)
     )
 
@@ -216,7 +240,7 @@ def _state_metric(case: Case) -> dict[str, int]:
 
 
 def _tests(
-    model: Learner, material: Material, device: torch.device
+    model: LMNLearner | WrappedModel, material: Material, device: torch.device
 ) -> tuple[tuple[int, float], ...]:
     longest = model.longest
     return tuple(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,7 +17,7 @@ import torch
 from lmn_bench.errors import DivergedError
 from lmn_bench.learning.batches import Batch
 from lmn_bench.subjects.learners import Learner
-from lmn_bench.worker.learning.scoring import Score, score_of, tensors
+from lmn_bench.worker.learning.scoring import Score, tensors
 
 
 class Watcher(Protocol):
@@ -62,12 +62,12 @@ class Lessons:
 
     Attributes:
         training: the batch of a step, numbered from 0; a function of that number alone.
-        validation: the batches of a validation, always the same.
+        validate: the model's score on what is not learned from.
         device: where tensors go.
     """
 
     training: Callable[[int], Batch]
-    validation: Callable[[], Iterable[Batch]]
+    validate: Callable[[], Score]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
@@ -101,7 +101,7 @@ def learn(
         watcher.stepped(step, loss, time.perf_counter() - begin)
         last = step == schedule.steps or watcher.enough()
         if last or step % schedule.validate_every == 0:
-            watcher.validated(step, _score(model, lessons, step))
+            watcher.validated(step, _score(lessons, step))
             last = last or watcher.enough()
         if last or step % schedule.save_every == 0:
             _save(model, watcher, step)
@@ -126,8 +126,8 @@ def _step(
     return value
 
 
-def _score(model: Learner, lessons: Lessons, step: int) -> Score:
-    score = score_of(model, lessons.validation(), lessons.device)
+def _score(lessons: Lessons, step: int) -> Score:
+    score = lessons.validate()
     if not math.isfinite(score.loss):
         raise _diverged(f"the validation loss is {score.loss} after step {step:,}")
     return score

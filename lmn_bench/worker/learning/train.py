@@ -18,7 +18,7 @@ from lmn_bench.learning.tokens import Vocabulary, make_vocabulary, vocabulary_fr
 from lmn_bench.learning.windows import TextWindows, cut_windows
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.notes import Curve, Notes
-from lmn_bench.worker.learning.scoring import Score
+from lmn_bench.worker.learning.scoring import Score, score_of
 from lmn_bench.worker.learning.telling import Tell, Ticker
 
 
@@ -83,8 +83,8 @@ def train(job: TrainJob, tell: Tell, stops: Callable[[], bool]) -> None:
         "threads": torch.get_num_threads(),
     }})  # fmt: skip
     try:
-        done = learn(model, optimizer, _lessons(settings, windows, device), _schedule(settings),
-                     watcher, done=done)  # fmt: skip
+        done = learn(model, optimizer, _lessons(settings, windows, model, device),
+                     _schedule(settings), watcher, done=done)  # fmt: skip
     except TrainingError as error:
         raise TrainingError(f"{error.message}; {watcher.last_good()}", error.hint) from None
     tell({"ended": {"done": done, "curve": asdict(curve)}})
@@ -231,11 +231,13 @@ def _model(settings: TrainingSettings, vocabulary: int) -> LMNLanguageModel:
     ))  # fmt: skip
 
 
-def _lessons(settings: TrainingSettings, windows: TextWindows, device: torch.device) -> Lessons:
+def _lessons(
+    settings: TrainingSettings, windows: TextWindows, model: LMNLanguageModel, device: torch.device
+) -> Lessons:
     size, limit = settings.batch, settings.validation_windows
     return Lessons(
         lambda step: windows.training_batch(size, seed=settings.seed, step=step),
-        lambda: windows.validation_batches(size, limit=limit),
+        lambda: score_of(model, windows.validation_batches(size, limit=limit), device),
         device,
     )
 
