@@ -14,6 +14,7 @@ from lmn.language_model import LMNLanguageModel
 from lmn_bench.learning.batches import NOT_ASKED
 from lmn_bench.schema import ModelSpec
 from lmn_bench.subjects.build import baseline_block
+from lmn_bench.subjects.learner_init import draw_transformer
 from lmn_bench.subjects.learner_sizes import (
     LEARNED_POSITIONS,
     learner_feedforward_width,
@@ -139,4 +140,7 @@ def _baseline(
         for _ in range(spec.layers)
     ])  # fmt: skip
     positions = length if learned else 0
-    return SequenceModel(body, width=spec.width, vocabulary=vocabulary, positions=positions)
+    model = SequenceModel(body, width=spec.width, vocabulary=vocabulary, positions=positions)
+    if name in ("transformer", LEARNED_POSITIONS):
+        draw_transformer(model)
+    return model

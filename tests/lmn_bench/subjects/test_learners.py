@@ -165,6 +165,20 @@ def test_an_init_after_the_name_draws_other_weights():
     assert default.blocks[0].memory.summarizer.weight.std() > 10 * spread
 
 
+@pytest.mark.parametrize("name", ["transformer", "transformer-learned"])
+def test_a_transformer_starts_as_gpt_2_does(name):
+    model = learner(name, spec=ModelSpec(width=64, heads=4, layers=2), budget=None)
+    block = model.body.blocks[0]
+    tables = [model.embedding, model.head, block.mixer.query_key_value, block.up]
+    tables += [model.positions] if name == "transformer-learned" else []
+    for part in tables:
+        assert part.weight.std().item() == pytest.approx(0.02, rel=0.1)
+    # what adds to the residual stream: 2 layers of 2 such maps
+    for part in (block.mixer.output, block.down):
+        assert part.weight.std().item() == pytest.approx(0.01, rel=0.1)
+        assert not part.bias.any()
+
+
 def test_lmn_published_computes_what_lmn_does():
     one, other, tokens = learner("lmn@published"), learner("lmn-published"), random_tokens()
     torch.testing.assert_close(one.loss(tokens, tokens), other.loss(tokens, tokens))
