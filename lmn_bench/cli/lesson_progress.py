@@ -83,6 +83,10 @@ class LessonProgress(StatusLine):
         self._left.learn(record)
         self._say(f"{self._head} {self._words(event.task)}: {_ending(record)}")
 
+    def stopping(self) -> None:
+        """Say that Ctrl-C was heard."""
+        self._say("stopping after this step, then saving (Ctrl-C again: at once)")
+
     def _draw(self, now: str, left_s: float) -> None:
         spent, left = format_duration(self._now() - self._begin), format_duration(left_s)
         self.draw(f"{self._head} · {spent} so far, about {left} left", f"now: {now}")

@@ -164,7 +164,7 @@ def _measure(
                         record = skipped(item.case, replicate, item.skip or "")
                         writer.append(record)
                         records.append(record)
-            for event in _events(run, tasks, server):
+            for event in _events(run, tasks, server, progress):
                 if isinstance(event, Progressed):
                     assert isinstance(progress, LessonProgress)
                     progress.progressed(event)
@@ -186,12 +186,15 @@ def _measure(
 
 
 def _events(
-    run: StoredRun, tasks: Sequence[Task], server: ForkServer
+    run: StoredRun, tasks: Sequence[Task], server: ForkServer, progress: Progress | LessonProgress
 ) -> Iterator[Started | Progressed | Finished]:
     """What happens while the tasks are measured, or learned."""
     suite, seed = run.info.suite, run.info.seed
     if suite.learning is not None:
-        return run_lessons(tasks, suite.learning, seed, run.folder, run.records)
+        assert isinstance(progress, LessonProgress)
+        return run_lessons(
+            tasks, suite.learning, seed, run.folder, run.records, stopping=progress.stopping
+        )
     return run_tasks(tasks, suite.measuring, seed, server, run.records)
 
 

@@ -35,6 +35,7 @@ def run_lessons(
     seed: int,
     folder: Path,
     earlier: Iterable[Record] = (),
+    stopping: Callable[[], None] = lambda: None,
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[Started | Progressed | Finished]:
     """Train the tasks one after the other and yield what happens.
@@ -48,6 +49,7 @@ def run_lessons(
         seed: of the first replicate; the others have the numbers after it.
         folder: of the run.
         earlier: records of the same run that are on disk already.
+        stopping: called at the first Ctrl-C.
         now: the clock of the parent (s).
 
     Raises:
@@ -69,7 +71,9 @@ def run_lessons(
             yield Finished(task, record, measured=False)
             continue
         kept = interim / _file_name(task)
-        record = yield from _learn(task, learning, seed + task.replicate, kept, now)
+        job = {"case": asdict(task.case), "learning": asdict(learning),
+               "seed": seed + task.replicate, "interim": str(kept)}  # fmt: skip
+        record = yield from _learn(task, job, stopping, now)
         backstop.learn(record)
         yield Finished(task, record, measured=True)
         # Not before whoever asked has written the record down.
@@ -79,15 +83,16 @@ def run_lessons(
 
 
 def _learn(
-    task: Task, learning: Learning, seed: int, kept: Path, now: Callable[[], float]
+    task: Task, job: Mapping[str, Any], stopping: Callable[[], None], now: Callable[[], float]
 ) -> Generator[Progressed, None, Record]:
     """One training; yields what it tells, and returns its record."""
     started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), now()
-    job = {"case": asdict(task.case), "learning": asdict(learning), "seed": seed,
-           "interim": str(kept)}  # fmt: skip
     ending: dict[str, Any] | None = None
     try:
-        with LearningProcess({"learn": job}) as process, InterruptsAs(process.stop):
+        with (
+            LearningProcess({"learn": job}) as process,
+            InterruptsAs(lambda: (process.stop(), stopping())),
+        ):
             for name, told in process.events():
                 if name == "ended":
                     ending = told

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +24,7 @@ from lmn_bench.worker.learning.lesson import LessonJob, learn_lesson
 
 TEXT = "the cat sat on the mat, and the dog sat on the log; " * 60
 SMALL = ModelSpec(width=8, heads=2, banks=1)
+ROOT = Path(__file__).resolve().parents[2]
 SIX = Budget(6)
 SUITE = """
 name = "cats"
@@ -265,3 +271,34 @@ def test_a_full_disk_keeps_what_was_learned_before(folder, monkeypatch):
     with pytest.raises(TrainingError, match="No space left"):
         learn_here(job(folder, seed=1))
     assert (folder / "interim.pt").read_bytes() == before
+
+
+def test_ctrl_c_saves_the_training_and_resuming_ends_with_the_same_scores(folder):
+    # long enough to be interrupted, and with a seed that no default would give
+    command = [sys.executable, "-m", "lmn_bench", "run", "--suite", "cats.toml", "--models", "gru",
+               "--seeds", "1", "--steps", "400", "--seed", "3"]  # fmt: skip
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    whole = subprocess.run([*command, "--results", "whole"], env=environ, capture_output=True)
+    assert whole.returncode == ExitCode.OK, whole.stderr
+    process = subprocess.Popen(
+        [*command, "--results", "cut"], env=environ, stderr=subprocess.PIPE, text=True
+    )
+    while not list(Path("cut").glob("*/interim/*.pt")):
+        assert process.poll() is None, "it ended before anything was saved"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.INTERRUPTED, err
+    assert "stopping after this step" in err
+    (cut,) = Path("cut").iterdir()
+    assert f"lmn-bench run --resume {cut}" in err
+    resumed = subprocess.run(
+        [*command[:3], "run", "--resume", str(cut)], env=environ, capture_output=True
+    )
+    assert resumed.returncode == ExitCode.OK, resumed.stderr
+    (whole_run,) = Path("whole").iterdir()
+    (one,), (other,) = read_run(whole_run).records, read_run(cut).records
+    assert other.learned.seed == 3
+    assert other.learned.resumptions == 1
+    assert other.learned.training == one.learned.training
+    assert other.learned.validation == one.learned.validation
