@@ -89,15 +89,18 @@ def _learn(
     started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), now()
     ending: dict[str, Any] | None = None
     try:
-        with (
-            LearningProcess({"learn": job}) as process,
-            InterruptsAs(lambda: (process.stop(), stopping())),
-        ):
-            for name, told in process.events():
-                if name == "ended":
-                    ending = told
-                elif name != "stopped":
-                    yield Progressed(task, name, told)
+        with LearningProcess({"learn": job}) as process:
+
+            def stop() -> None:
+                process.stop()
+                stopping()
+
+            with InterruptsAs(stop):
+                for name, told in process.events():
+                    if name == "ended":
+                        ending = told
+                    elif name != "stopped":
+                        yield Progressed(task, name, told)
     except KilledError as error:
         ending = {"outcome": Outcome.KILLED, "reason": error.message}
     except WorkerError as error:
