@@ -66,6 +66,9 @@ class LessonProgress(StatusLine):
             if not _is_text(event.task.case):
                 score += f", {told['accuracy']:.1%} right"
             self._validation = f" · validation {score}"
+            if not self.is_drawn:
+                # In a log, the only sign of life for as long as a training takes.
+                self._say(f"{self._words(event.task)}: step {told['step']:,}, validation {score}")
             return
         lesson, step = event.task.case.lesson, told["step"]
         spent, budget = told["seconds"], None if lesson is None else lesson.budget
