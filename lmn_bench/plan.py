@@ -126,10 +126,12 @@ def _planned_lesson(case: Case, seeds: int, environment: Environment) -> Planned
     steps = budget.steps(case.batch, case.length)
     if steps is None:
         return PlannedCase(case, skip, None, (LOADING_S + budget.amount) * seeds)
-    if case.subject not in BUILTIN:
+    # How weights are drawn, and what positions are, make no difference.
+    subject = case.subject.partition("@")[0].removesuffix("-learned")
+    if subject not in BUILTIN:
         return PlannedCase(case, skip, None, None)
     try:
-        step = replace(case, mode="train", lesson=None)
+        step = replace(case, subject=subject, mode="train", lesson=None)
         memory_bytes, step_s = costs.memory_bytes(step), costs.seconds(step)
     except SubjectError as error:
         return PlannedCase(case, skip or error.message, None, None)
