@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,18 +35,29 @@ class CurvePoint:
 def learning_curve(attempt: Attempt, what: What) -> list[CurvePoint]:
     """The curve of an attempt by rising step; steps that a seed lacks are left out.
 
+    A seed that ended early because it was good enough stays as good as it was.
+
     `what`: loss or accuracy on what was not learned from, or loss of the training itself.
     """
     curves = [_values(record, what) for record in attempt.finished]
-    if not curves:
+    if not curves or not all(curves):
         return []
-    shared = sorted(set.intersection(*(set(curve) for curve in curves)))
-    return [
-        CurvePoint(step, _seconds(attempt.finished, step), math.fsum(values) / len(values),
-                   min(values), max(values), len(values))
-        for step in shared
-        for values in [[curve[step] for curve in curves]]
-    ]  # fmt: skip
+    lesson = attempt.finished[0].lesson
+    stays = lesson is not None and lesson.enough_accuracy is not None
+    found = []
+    for step in sorted(set[int]().union(*curves)):
+        values = [_value_at(curve, step, stays=stays) for curve in curves]
+        known = [value for value in values if value is not None]
+        if len(known) == len(curves):
+            mean = math.fsum(known) / len(known)
+            seconds = _seconds(attempt.finished, step)
+            found.append(CurvePoint(step, seconds, mean, min(known), max(known), len(known)))
+    return found
+
+
+def _value_at(curve: Mapping[int, float], step: int, *, stays: bool) -> float | None:
+    last = max(curve)
+    return curve[last] if stays and step > last else curve.get(step)
 
 
 def _values(record: Record, what: What) -> dict[int, float]:
@@ -64,7 +75,7 @@ def _values(record: Record, what: What) -> dict[int, float]:
 def _seconds(records: Sequence[Record], step: int) -> float | None:
     """Mean over seeds of the time until a step."""
     found = [
-        record.metrics["learning_s"] * step / record.learned.steps
+        record.metrics["learning_s"] * min(step / record.learned.steps, 1.0)
         for record in records
         if record.learned and record.learned.steps and "learning_s" in record.metrics
     ]

@@ -36,7 +36,7 @@ def learned_answers(settings: Sequence[LearnedSetting]) -> Iterator[str]:
             yield from _text_answers(one, settings)
     yield from recall_answers(settings)
     if all(one.spread is None for one in settings):
-        yield f"No score has an interval: {ONE_SEED}."
+        yield f"No score has an interval ({ONE_SEED})."
     yield from _diverged(settings)
 
 

@@ -60,7 +60,7 @@ def definitions() -> str:
 
 
 def _task_answer(one: LearnedSetting, every: Sequence[LearnedSetting]) -> str:
-    """For example: mqar-64 (chance 0.024%): lmn 12.0% with a state of 3.75 KiB; best other: …."""
+    """For example: mqar-64, chance 0.024%: lmn 12.0% with a state of 3.75 KiB; best other: …."""
     own = own_subject(one.finished)
     said = [_score(one, own)]
     others = [name for name in one.finished if name != own]
@@ -69,7 +69,7 @@ def _task_answer(one: LearnedSetting, every: Sequence[LearnedSetting]) -> str:
         found = one.difference(own, others[0])
         if found is not None and found.verdict == "cannot tell":
             said.append("which of the two is better cannot be told")
-    chance = f" (chance {percent(one.chance)})" if one.chance is not None else ""
+    chance = f", chance {percent(one.chance)}" if one.chance is not None else ""
     return f"{place_words(one, every)}{chance}: {'; '.join(said)}."
 
 

@@ -23,10 +23,12 @@ from lmn_bench.schema import Outcome, Record
 from lmn_bench.units import format_bytes, format_count, format_seconds, format_value
 
 _NOTHING = "–"
+# A deviation of accuracies beyond this is no noise around a mean: seeds end in different places.
+_ALL_OR_NOTHING = 0.1
 _COST_NOTE = (
-    "State: what is kept to go on after the tokens that were learned at a time. Throughput: tokens "
-    "per second of the median step. Time: of all steps. Peak: of the process during one step. "
-    "Means over the seeds of the quality table."
+    "State: what is kept to go on after as many tokens as are learned at a time. tokens/s: by the "
+    "median step. Time: of all steps. Peak: of memory, Python and its libraries included. Means "
+    "over the same seeds as above."
 )
 
 
@@ -49,14 +51,18 @@ def quality_table(one: LearnedSetting) -> Table | None:
         best = one.best(subject)
         if best is None:
             end = _ends(one.of(subject))
-            rows.append((subject, _NOTHING, end, _NOTHING, _seeds(one.of(subject)), _NOTHING))
+            rows.append((subject, end, _NOTHING, _seeds(one.of(subject)), _NOTHING, _NOTHING))
             continue
         found = one.difference(subject, own) if subject != own else None
         against = _NOTHING if found is None else difference_cell(found, one.metric)
-        rows.append((subject, _state(best), interval_words(one.interval(best), one.metric),
-                     f"{best.learning_rate:g}", _seeds([best]), against))  # fmt: skip
-    columns = ("model", "state", "loss" if text else "accuracy", "rate", "seeds", f"against {own}")
-    return Table(caption, columns, tuple(rows), _quality_note(one), whole=True)
+        score = interval_words(one.interval(best), one.metric)
+        rate = f"{best.learning_rate:g}"
+        rows.append((subject, score, rate, _seeds([best]), against, _state(best)))
+    columns = ("model", "loss" if text else "accuracy", "rate", "n", f"against {own}", "state")
+    # What a text takes of memory stands with its cost; a task is about it.
+    shown = slice(-1) if text else slice(None)
+    return Table(caption, columns[shown], tuple(row[shown] for row in rows), _quality_note(one),
+                 whole=True)  # fmt: skip
 
 
 def cost_table(one: LearnedSetting) -> Table | None:
@@ -90,19 +96,17 @@ def lengths_table(one: LearnedSetting) -> Table | None:
 
 
 def ends_table(settings: Sequence[LearnedSetting]) -> Table | None:
-    """A row per task: who solves it, who fails it, who is in between."""
+    """A row per task: who solves it and who fails it; others are in between."""
     rows = []
     for one in settings:
         if one.lesson.task == TEXT or not one.finished:
             continue
         ends = ends_of(one)
-        between = [s for s in one.finished if s not in (*ends.solved, *ends.failed)]
-        groups = (ends.solved, between, ends.failed)
-        cells = [", ".join(group) or _NOTHING for group in groups]
+        cells = [", ".join(group) or _NOTHING for group in (ends.solved, ends.failed)]
         rows.append((place_words(one, settings), *cells))
     if not rows:
         return None
-    columns = ("task", "solved by", "in between", "failed by")
+    columns = ("task", "solved by", "failed by")
     return Table("Tasks solved and failed", columns, tuple(rows), definitions(), wraps=True)
 
 
@@ -162,7 +166,7 @@ def _training_row(attempt: Attempt, record: Record, metric: str) -> tuple[str, .
 
 def _quality_note(one: LearnedSetting) -> str:
     """How an interval comes about, and what choosing a rate does to a score."""
-    said = []
+    said = ["n: seeds."]
     if one.spread is None:
         said.append(f"No interval: {ONE_SEED}.")
     else:
@@ -170,9 +174,14 @@ def _quality_note(one: LearnedSetting) -> str:
         said.append(
             f"±: half of a 95% interval by Student's t, from the deviation of seeds ({spread}) "
             f"pooled over all models and rates, {one.spread.freedom} degrees of freedom. "
-            "Better, worse: the interval of the difference excludes 0; one pair in twenty does so "
-            "by chance."
+            "Better, worse: the interval of the difference excludes 0; of equal pairs one in "
+            "twenty does so by chance."
         )
+        if one.metric != LOSS and one.spread.deviation > _ALL_OR_NOTHING:
+            said.append(
+                "Seeds differ widely, as where some find the solution and others don't: look at "
+                "every training, and not at the mean alone."
+            )
     tried = {len(one.of(subject)) for subject in one.finished}
     if max(tried) > 1:
         rates = " or ".join(map(str, sorted(tried)))

@@ -9,7 +9,7 @@ from lmn_bench.analysis.intervals import Interval, exponential
 from lmn_bench.analysis.learned import LOSS, Difference, LearnedSetting
 from lmn_bench.lessons import TEXT, Budget, Lesson
 from lmn_bench.report.words import model_words
-from lmn_bench.schema import Case
+from lmn_bench.schema import Case, ModelSpec
 from lmn_bench.units import format_change, format_duration, format_number
 
 # What no report may leave out where nothing was repeated.
@@ -19,7 +19,8 @@ _PLACES = 3
 _MOST_PLACES = 5
 # Of a corpus' hash: enough to tell two texts apart.
 HASH_DIGITS = 12
-_TASK_FIELDS = ("task", "corpus_sha256", "tokens")
+# What has words of its own in `_unlike`.
+_TOLD = {"task", "corpus", "corpus_sha256", "tokens", "learning_rate", "budget", "parameters"}
 
 
 def material_words(lesson: Lesson) -> str:
@@ -150,12 +151,14 @@ def _unlike(one: Case, other: Case) -> list[str]:
         said.append(f"{one.batch} × {one.length:,} tokens")
     if (one.device, one.threads) != (other.device, other.threads):
         said.append(device_words(one))
-    if one.model != other.model:
-        said.append(model_words(one.model))
+    said += [
+        f"{f.name} {getattr(one.model, f.name)}"
+        for f in fields(ModelSpec)
+        if getattr(one.model, f.name) != getattr(other.model, f.name)
+    ]
     if mine.parameters != its.parameters:
         said.append(size_words(mine))
-    told = {*_TASK_FIELDS, "corpus", "learning_rate", "budget", "parameters"}
-    for name in (f.name for f in fields(Lesson) if f.name not in told):
+    for name in (f.name for f in fields(Lesson) if f.name not in _TOLD):
         if getattr(mine, name) != getattr(its, name):
             said.append(f"{name.replace('_', ' ')} {getattr(mine, name)}")
     return said
