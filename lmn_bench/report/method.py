@@ -41,9 +41,7 @@ def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Se
     return Section(METHOD, sentences=tuple(sentences))
 
 
-def recorded_sentence(
-    info: RunInfo, recorded: int, planned: int, what: str, more: str = ""
-) -> str:
+def recorded_sentence(info: RunInfo, recorded: int, planned: int, what: str, more: str = "") -> str:
     """How many of the planned replicates there are, and of which software."""
     environment = info.environment
     return (

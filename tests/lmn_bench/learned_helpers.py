@@ -71,7 +71,9 @@ def diverged(of: Case, seed: int = 0) -> Record:
     return Record.of(of, seed, Outcome.DIVERGED, reason="the loss is nan at step 17")
 
 
-def group(scores: dict[str, float], spread: float = 0.01, seeds: int = 3, **rest: Any) -> list[Record]:
+def group(
+    scores: dict[str, float], spread: float = 0.01, seeds: int = 3, **rest: Any
+) -> list[Record]:
     """`seeds` trainings of each subject, `spread` apart, around these scores."""
     middle = (seeds - 1) / 2
     return [

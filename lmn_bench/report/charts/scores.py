@@ -12,13 +12,14 @@ from lmn_bench.report.chart import Chart, Panel
 from lmn_bench.report.charts import theme
 from lmn_bench.report.charts.axes import label_expression
 from lmn_bench.report.charts.rows import words
-from lmn_bench.report.charts.scales import powers_of_two, spread_labels
+from lmn_bench.report.charts.scales import even_ticks, powers_of_two, spread_labels
 
 HEIGHT = 300
 WIDTH = 460
 _ROW = 13  # pixels of a line of text
 _FADED = 0.1
 _DIGITS = 6
+_CHANCE = "\0chance"  # no name of a model
 # Marks on 100 % and on 0 % are not cut in half.
 _SHARES = (-0.03, 1.06)
 # Losses of nearly one size are not blown up: this much of a loss is seen at least (nats).
@@ -27,28 +28,32 @@ _AIR = 0.06
 # An axis of bytes begins this many octaves before its first mark; names stand to the right.
 _BEFORE, _AFTER = 0.7, 2.2
 # Room for names behind the last point of a curve, as a share of the axis.
-_NAMES = 0.2
+_NAMES = 0.32
+# Past so many points of a curve its line alone is seen; marks are there to hover over.
+_FEW = 25
 
 
 def curve_specs(chart: Chart, *, interactive: bool) -> list[dict[str, Any]]:
     """One Vega-Lite specification per panel: a line and a band per series, its name at the end."""
     scores = [score for panel in chart.panels for score in panel.scores]
     # A page leaves names out where a plot is too narrow for them.
-    last = max(score.x for score in scores) * (1 + _NAMES)
-    unit = "s" if chart.x_title.startswith("time") else ""
-    axis = alt.Axis(title=chart.x_title, labelExpr=label_expression(unit), tickCount=6)
-    x = alt.X("x:Q", scale=alt.Scale(domain=[0, last], nice=False), axis=axis)
+    last = max(score.x for score in scores)
+    label = label_expression("s" if chart.x_title.startswith("time") else "")
+    axis = alt.Axis(title=chart.x_title, values=even_ticks(last),
+                    labelExpr=f"datum.value == 0 ? '0' : {label}")  # fmt: skip
+    scale = alt.Scale(domain=[0, last * (1 + _NAMES)], nice=False)
+    x = alt.X("x:Q", scale=scale, axis=axis)
     data = alt.Chart(alt.NamedData("scores"))
     parts = _Parts(chart, x, interactive=interactive)
     layers = [
         *parts.rules(),
         data.mark_area(clip=True).encode(
-            x, parts.low, parts.high, parts.plain_colour, opacity=parts.seen(0.16)
+            x, parts.low, parts.high, parts.colour, opacity=parts.seen(0.16)
         ),
         data.mark_line(clip=True, strokeWidth=1.8).encode(
             x, parts.y, parts.colour, *parts.dash, opacity=parts.seen(0.95)
         ),
-        parts.marks(24),
+        parts.marks(24 if len(scores) <= _FEW * len(chart.series) else 4),
         *parts.names(),
     ]
     return _filled(alt.layer(*layers), chart, parts, last_wins=True)
@@ -93,6 +98,7 @@ class _Parts:
         )
         self.y = alt.Y("y:Q", scale=scale, axis=axis)
         self.low, self.high = alt.Y("lo:Q", scale=scale, axis=axis), alt.Y2("hi:Q")
+        self.beside = alt.Y("at:Q", scale=scale, axis=axis)
         names = [one.name for one in chart.series]
         legend = (
             alt.Legend(title=None, orient="bottom", direction="horizontal", symbolOpacity=1)
@@ -106,7 +112,6 @@ class _Parts:
         colours = scaled([theme.colour(one.place) for one in chart.series])
         shapes = scaled([theme.shape(one.place, one.run) for one in chart.series])
         self.colour = alt.Color("s:N", scale=colours, legend=legend)
-        self.plain_colour = alt.Color("s:N", scale=colours)
         self.shape = alt.Shape("s:N", scale=shapes, legend=legend)
         dashes = scaled([theme.dash(one.run) for one in chart.series])
         several = any(one.run for one in chart.series)
@@ -134,13 +139,23 @@ class _Parts:
         return marks.add_params(self.pick) if self.interactive else marks
 
     def rules(self) -> list[alt.Chart]:
-        """Chance, dashed, with its name above the left end."""
+        """Chance, dashed, with its name where there is room."""
         data = alt.Chart(alt.NamedData("chance"))
+        placed: dict[str, Any] = {"color": theme.SOFT_INK, "fontSize": 11}
+        rim: dict[str, Any] = {"stroke": theme.PAGE, "strokeWidth": 4}
+        bare: dict[str, Any] = {}
         return [
             data.mark_rule(color=theme.SOFT_INK, strokeDash=[4, 3]).encode(self.y),
-            data.mark_text(
-                align="left", dx=4, dy=-3, baseline="bottom", color=theme.SOFT_INK, fontSize=11
-            ).encode(self.y, x=alt.value(0), text="w:N"),
+            # Beside the names of the curves, among which it has its place.
+            *(
+                data.mark_text(**placed, **look, align="left", dx=9)
+                .transform_filter("isValid(datum.x)")
+                .encode(self.x, self.beside, text="w:N")
+                for look in (rim, bare)
+            ),
+            data.mark_text(**placed, align="right", dx=-4, dy=-3, baseline="bottom")
+            .transform_filter("!isValid(datum.x)")
+            .encode(self.y, x=alt.value("width"), text="w:N"),
         ]
 
     def names(self) -> list[alt.Chart]:
@@ -152,7 +167,7 @@ class _Parts:
                 self.x, self.y, alt.Text("s:N"), opacity=self.seen(0.9)
             ),
             data.mark_text(**placed).encode(
-                self.x, self.y, self.plain_colour, alt.Text("s:N"), opacity=self.seen(1)
+                self.x, self.y, self.colour, alt.Text("s:N"), opacity=self.seen(1)
             ),
         ]
 
@@ -167,12 +182,7 @@ def _filled(
             **spec,
             "datasets": {
                 "scores": _rows(panel, chart.unit),
-                "names": _names(panel, gap, together=last_wins),
-                "chance": [
-                    {"y": _short(chance), "w": f"chance {words(chance, chart.unit)}"}
-                    for chance in [panel.chance]
-                    if chance is not None
-                ],
+                **_names(panel, chart.unit, gap, together=last_wins),
             },
         }
         for panel in chart.panels
@@ -189,19 +199,32 @@ def _rows(panel: Panel, unit: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _names(panel: Panel, gap: float, *, together: bool) -> list[dict[str, Any]]:
-    """A name per series at its last mark, moved apart; `together`: all ends are at one place."""
+def _names(panel: Panel, unit: str, gap: float, *, together: bool) -> dict[str, Any]:
+    """A name per series at its last mark, and chance, moved apart; `together`: in one column."""
     ends = {one.series: one for one in sorted(panel.scores, key=lambda score: score.x)}
     # Names run to the right: those of marks up to two octaves apart may meet.
     groups: dict[int, dict[str, float]] = {}
     for name, one in ends.items():
         place = 0 if together or one.x <= 0 else round(math.log2(one.x) / 2)
         groups.setdefault(place, {})[name] = one.value
-    return [
-        {"s": name, "x": _short(ends[name].x), "y": _short(at)}
-        for places in groups.values()
-        for name, at in spread_labels(places, gap).items()
-    ]
+    if together and panel.chance is not None:
+        groups.setdefault(0, {})[_CHANCE] = panel.chance
+    placed = {name: at for places in groups.values()
+              for name, at in spread_labels(places, gap).items()}  # fmt: skip
+    # One column, also where lines end earlier: no name covers another line.
+    last = max(one.x for one in panel.scores)
+    return {
+        "names": [
+            {"s": name, "x": _short(last if together else ends[name].x), "y": _short(at)}
+            for name, at in placed.items()
+            if name != _CHANCE
+        ],
+        "chance": [
+            {"y": _short(panel.chance), "w": f"chance {words(panel.chance, unit)}",
+             **({"x": _short(last), "at": _short(placed[_CHANCE])}
+                if _CHANCE in placed else {})}
+        ] if panel.chance is not None else [],
+    }  # fmt: skip
 
 
 def _domain(chart: Chart) -> tuple[float, float]:

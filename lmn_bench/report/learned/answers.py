@@ -46,7 +46,9 @@ def _nothing_finished(settings: Sequence[LearnedSetting]) -> str:
     ends = dict.fromkeys(r.outcome.value for one in settings for a in one.attempts
                          for r in a.records)  # fmt: skip
     said = ", ".join(ends).replace("_", " ")
-    return f"No training ended well ({said}): there is no score (see Trainings that did not, below)."
+    return (
+        f"No training ended well ({said}): there is no score (see Trainings that did not, below)."
+    )
 
 
 def _text_answers(one: LearnedSetting, every: Sequence[LearnedSetting]) -> Iterator[str]:
@@ -104,5 +106,3 @@ def _diverged(settings: Sequence[LearnedSetting]) -> Iterator[str]:
             for (subject, rate), (some, all_) in found.items()
         ]
         yield f"Diverged: {listed(said)}."
-
-

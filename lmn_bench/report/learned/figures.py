@@ -14,7 +14,6 @@ from lmn_bench.report.learned.words import (
     place_words,
     score_words,
     seeds_words,
-    setting_title,
 )
 from lmn_bench.schema import Case, ModelSpec
 from lmn_bench.units import format_bytes, format_seconds
@@ -89,7 +88,9 @@ def curve_charts(sources: Sequence[LearnedSource], key: str) -> tuple[Chart, ...
         f"{better} is better; the mean over seeds of every model at its best learning rate, and "
         "around it the range from the worst seed to the best."
     )
-    found = []
+    if what == "training":
+        reading += " It was validated once, at the end: these are the batches learned from."
+    found, first = [], sources[0]
     for x, axis in (("steps", "steps"), ("time", "time spent on steps")):
         scores = tuple(score for source in sources for score in _curve(source, what, x))
         if not scores:
@@ -98,7 +99,7 @@ def curve_charts(sources: Sequence[LearnedSource], key: str) -> tuple[Chart, ...
         found.append(
             Chart(
                 key=f"{key}-{what}-{x}",
-                title=f"{title} against {x} · {setting_title(sources[0].found.setting)}",
+                title=f"{title} against {x} · {place_words(first.found, first.every)}",
                 reading=reading,
                 kind="curves",
                 x_title=axis,

@@ -86,9 +86,7 @@ def state_words(attempt: Attempt) -> str:
     return "" if state is None else f" with a state of {format_bytes(state)}"
 
 
-def _conclusions(
-    tasks: Sequence[LearnedSetting], every: Sequence[LearnedSetting]
-) -> Iterator[str]:
+def _conclusions(tasks: Sequence[LearnedSetting], every: Sequence[LearnedSetting]) -> Iterator[str]:
     """What the family of the LMN solves and fails; nothing of tasks that nobody solves."""
     family = list(dict.fromkeys(s for one in tasks for s in one.finished if is_logarithmic(s)))
     solved: dict[str, list[str]] = {subject: [] for subject in family}

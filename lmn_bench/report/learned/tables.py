@@ -132,8 +132,9 @@ def unfinished(settings: Sequence[LearnedSetting]) -> Section | None:
         for attempt in one.attempts:
             for record in attempt.records:
                 if record not in attempt.finished:
-                    key = (record.outcome.value, _reason(record, attempt), attempt.subject,
-                           f"{material_words(one.lesson)}, rate {attempt.learning_rate:g}")  # fmt: skip
+                    what = f"{material_words(one.lesson)}, rate {attempt.learning_rate:g}"
+                    reason = _reason(record, attempt)
+                    key = (record.outcome.value, reason, attempt.subject, what)
                     grouped.setdefault(key, []).append(record)
     if not grouped:
         return None
@@ -238,4 +239,3 @@ def _count(attempt: Attempt, metric: str) -> str:
 
 def _metric(attempt: Attempt, metric: str) -> str:
     return format_value(attempt.metric_mean(metric), METRICS[metric].unit)
-

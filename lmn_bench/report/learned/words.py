@@ -32,8 +32,9 @@ def corpus_words(lesson: Lesson) -> str:
     """A corpus with its hash and its tokens; a task's name."""
     if lesson.task != TEXT:
         return lesson.task
+    # Before a run the corpus has not been read.
     digits = lesson.corpus_sha256[:HASH_DIGITS]
-    return f"{material_words(lesson)} (sha256 {digits}…) in {lesson.tokens}"
+    return material_words(lesson) + f" (sha256 {digits}…)" * bool(digits) + f" in {lesson.tokens}"
 
 
 def budget_words(budget: Budget) -> str:
