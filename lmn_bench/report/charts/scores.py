@@ -129,7 +129,7 @@ class _Parts:
 
     def marks(self, size: int) -> alt.Chart:
         """The points themselves."""
-        marks = (
+        marks: alt.Chart = (
             alt.Chart(alt.NamedData("scores"))
             .mark_point(filled=True, size=size)
             .encode(
@@ -172,9 +172,7 @@ class _Parts:
         ]
 
 
-def _filled(
-    layered: alt.LayerChart, chart: Chart, parts: _Parts, *, last_wins: bool
-) -> list[dict[str, Any]]:
+def _filled(layered: Any, chart: Chart, parts: _Parts, *, last_wins: bool) -> list[dict[str, Any]]:
     spec: dict[str, Any] = layered.properties(width=WIDTH, height=HEIGHT).to_dict(validate=False)
     gap = _ROW * (parts.domain[1] - parts.domain[0]) / HEIGHT
     return [

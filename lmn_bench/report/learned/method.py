@@ -79,8 +79,9 @@ def _how(info: RunInfo, settings: Sequence[LearnedSetting]) -> Iterator[str]:
         f"{one.setting.batch} × {one.setting.length:,} tokens" for one in settings
     )
     among = f", {listed(list(shapes))} a step" if shapes else ""
-    until = {one.lesson.enough_accuracy for one in settings} - {None}
-    early = f"; a task ends early at an accuracy of {max(until):.0%}" if until else ""  # type: ignore[type-var, str-format]
+    enough = (one.lesson.enough_accuracy for one in settings)
+    until = [accuracy for accuracy in enough if accuracy is not None]
+    early = f"; a task ends early at an accuracy of {max(until):.0%}" if until else ""
     yield f"Budget: {listed(list(budgets))}{among}{early}."
     yield from _optimizer(settings, learning)
     if learning is not None:

@@ -23,9 +23,11 @@ def learned_sections(
     state = state_chart(sources, "state") if charts else None
     ends = ends_table(settings)
     if state is not None or ends is not None:
-        tables = () if ends is None else (ends,)
-        drawn = () if state is None else (state,)
-        yield Section(_RECALL, tables=tables, charts=drawn)
+        yield Section(
+            _RECALL,
+            tables=() if ends is None else (ends,),
+            charts=() if state is None else (state,),
+        )
     for number, source in enumerate(sources, start=1):
         tables = learned_tables(source.found)
         drawn = curve_charts([source], f"learn-{number}") if charts else ()

@@ -46,7 +46,7 @@ def quality_table(one: LearnedSetting) -> Table | None:
     own = own_subject(one.finished)
     chance = f", chance {percent(one.chance)}" if one.chance is not None else ""
     caption = "Validation loss, nats per token" if text else f"Accuracy{chance}"
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for subject in _ordered(one):
         best = one.best(subject)
         if best is None:
@@ -58,11 +58,12 @@ def quality_table(one: LearnedSetting) -> Table | None:
         score = interval_words(one.interval(best), one.metric)
         rate = f"{best.learning_rate:g}"
         rows.append((subject, score, rate, _seeds([best]), against, _state(best)))
-    columns = ("model", "loss" if text else "accuracy", "rate", "n", f"against {own}", "state")
-    # What a text takes of memory stands with its cost; a task is about it.
-    shown = slice(-1) if text else slice(None)
-    return Table(caption, columns[shown], tuple(row[shown] for row in rows), _quality_note(one),
-                 whole=True)  # fmt: skip
+    score_title = "loss" if text else "accuracy"
+    columns: tuple[str, ...] = ("model", score_title, "rate", "n", f"against {own}", "state")
+    if text:
+        # What a text takes of memory stands with its cost; a task is about it.
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return Table(caption, columns, tuple(rows), _quality_note(one), whole=True)
 
 
 def cost_table(one: LearnedSetting) -> Table | None:
