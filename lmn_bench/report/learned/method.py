@@ -37,7 +37,7 @@ def learned_method(
     sentences = [
         *_material(settings),
         *_how(info, settings),
-        "Trainings run one after the other, nothing beside them. Time: the sum over all steps; "
+        "The trainings of a run go one after the other. Time: the sum over all steps; "
         "evaluating and saving are not counted. Throughput: from the median step. Peak memory: the "
         "highest resident memory from before the model is built to its last step, Python and its "
         "libraries included; CUDA: of torch's allocations.",
