@@ -289,7 +289,20 @@ def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
     [
         (
             "suites",
-            {"smoke", "scaling", "memory", "paper", "speed", "ci", "sizing", "sizing-training"},
+            {
+                "smoke",
+                "scaling",
+                "memory",
+                "paper",
+                "speed",
+                "ci",
+                "sizing",
+                "sizing-training",
+                "language",
+                "language-quick",
+                "recall",
+                "recall-quick",
+            },
         ),
         ("models", {*BUILTIN, "package.module:factory"}),
         ("modes", set(MODES)),
