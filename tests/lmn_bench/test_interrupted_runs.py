@@ -35,6 +35,8 @@ width = 16
 heads = 1
 """
 CASES = 4
+# A shell starts what runs in its background deaf to SIGINT, and all that these start in turn.
+HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
 # What a child sets before it starts, so that its disk is full after a few records.
 LITTLE_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000));"
 
@@ -46,7 +48,7 @@ def start(tmp_path):
     started = []
 
     def start_one(*arguments, before=""):
-        code = f"{before}from lmn_bench.__main__ import main; main()"
+        code = f"{HEARS_CTRL_C}{before}from lmn_bench.__main__ import main; main()"
         process = subprocess.Popen(
             [sys.executable, "-c", code, *arguments],
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
