@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from process_helpers import COMMAND_LINE
 
 from lmn_bench.store import RECORDS_FILE, REJECTED_FILE, list_runs, read_run
 
@@ -35,8 +36,6 @@ width = 16
 heads = 1
 """
 CASES = 4
-# A shell starts what runs in its background deaf to SIGINT, and all that these start in turn.
-HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
 # What a child sets before it starts, so that its disk is full after a few records.
 LITTLE_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000));"
 
@@ -48,9 +47,8 @@ def start(tmp_path):
     started = []
 
     def start_one(*arguments, before=""):
-        code = f"{HEARS_CTRL_C}{before}from lmn_bench.__main__ import main; main()"
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
+            [sys.executable, "-c", f"{before}{COMMAND_LINE}", *arguments],
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
