@@ -25,6 +25,7 @@ INITS: Final[tuple[str, ...]] = (
     "damped",
     "faint",
     "sharp",
+    "quiet",
     "rotation",
     "averaging",
     "recency",

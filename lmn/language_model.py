@@ -6,7 +6,6 @@ from typing import Final, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from lmn import tree
@@ -15,7 +14,7 @@ from lmn.config import LMNLanguageModelConfig
 from lmn.init import initialize
 from lmn.published import PublishedLayer
 from lmn.state import LanguageModelState
-from lmn.tokens import check_tokens, embed
+from lmn.tokens import check_asked, check_tokens, embed, mean_cross_entropy
 
 ModelImplementation = Literal["chunked", "triton", "published"]
 MODEL_IMPLEMENTATIONS: Final[tuple[str, ...]] = ("chunked", "triton", "published")
@@ -128,17 +127,34 @@ class LMNLanguageModel(nn.Module):
                 f"there is one target for each token, got targets {tuple(targets.shape)} for "
                 f"tokens {tuple(tokens.shape)}; give tokens[:, :-1] and tokens[:, 1:]"
             )
+        if ignored is None:
+            logits = self(tokens)[0].flatten(0, 1)
+            return mean_cross_entropy(logits, targets.flatten())
+        asked = targets != ignored
+        if not asked.any():
+            raise ValueError(f"every target is {ignored}, which is ignored: nothing to predict")
+        return mean_cross_entropy(self.logits_where(tokens, asked), targets[asked])
+
+    def logits_where(self, tokens: Tensor, asked: Tensor) -> Tensor:
+        """Logits of the tokens that follow some of `tokens`; for the others none are made.
+
+        With a large vocabulary and few questions, that saves most of the work and memory.
+
+        Args:
+            tokens: (batch, tokens) integers below `vocabulary`, the start of each sequence.
+            asked: (batch, tokens) bool, where logits are wanted.
+
+        Returns:
+            (asked positions, vocabulary), in the order of `logits[asked]`.
+
+        Raises:
+            ValueError: as `forward`; or the shapes differ, or nothing is asked.
+            TypeError: as `forward`; or `asked` is of another type than bool.
+        """
         self._check(tokens, ("batch", "tokens"), None)
+        check_asked(tokens, asked)
         x, _ = self._read(tokens, None)
-        if ignored is not None:
-            wanted = targets != ignored
-            x, targets = x[wanted], targets[wanted]
-            if not len(targets):
-                raise ValueError(f"every target is {ignored}, which is ignored: nothing to predict")
-        # half precision would round the sum over the vocabulary
-        logits = self._logits(x).flatten(0, -2)
-        logits = logits.float() if logits.dtype.itemsize < torch.float32.itemsize else logits
-        return F.cross_entropy(logits, targets.flatten())
+        return self._logits(x[asked])
 
     def prefill(
         self, tokens: Tensor, state: LanguageModelState | None = None

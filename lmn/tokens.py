@@ -1,4 +1,4 @@
-"""Numbers of tokens: checked, made into tensors, and looked up in an embedding."""
+"""Numbers of tokens: checked, made into tensors, looked up in an embedding, and predicted."""
 
 from __future__ import annotations
 
@@ -25,6 +25,36 @@ def check_tokens(tokens: Tensor, axes: tuple[str, ...]) -> None:
         )
     if tokens.dtype not in (torch.int32, torch.int64):
         raise TypeError(f"tokens must be int64 or int32, got {tokens.dtype}; try tokens.long()")
+
+
+def check_asked(tokens: Tensor, asked: Tensor) -> None:
+    """Raise unless `asked` says of each of `tokens` whether something is asked, and of one it is.
+
+    Raises:
+        ValueError: the shapes differ, or nothing is asked.
+        TypeError: `asked` are no bools.
+    """
+    if asked.shape != tokens.shape:
+        raise ValueError(
+            f"asked says of each token whether logits are wanted, got asked {tuple(asked.shape)} "
+            f"for tokens {tuple(tokens.shape)}"
+        )
+    if asked.dtype != torch.bool:
+        raise TypeError(f"asked must be bool, got {asked.dtype}; try asked.bool()")
+    if not asked.any():
+        raise ValueError("nothing is asked: set asked to True where logits are wanted")
+
+
+def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats, the mean over all predictions; a scalar of float32 at least.
+
+    Args:
+        logits: (predictions, vocabulary).
+        targets: (predictions,) integers below the vocabulary.
+    """
+    # half precision would round the sum over the vocabulary
+    logits = logits.float() if logits.dtype.itemsize < torch.float32.itemsize else logits
+    return F.cross_entropy(logits, targets)
 
 
 def embed(tokens: Tensor, weight: Tensor) -> Tensor:

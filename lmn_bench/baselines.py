@@ -62,8 +62,8 @@ def save_baseline(
 
     Raises:
         UsageError: no name for a baseline.
-        StoreError: the name is taken, the runs cannot be pooled, hold no process that ended well or
-            samples that are none, or the folder cannot be written.
+        StoreError: the name is taken, a run learned, the runs cannot be pooled, hold no process
+            that ended well or samples that are none, or the folder cannot be written.
     """
     _check_name(name)
     folder = results / BASELINES / name
@@ -74,6 +74,11 @@ def save_baseline(
             f"there is a baseline {name!r} already", "take another name, or replace it with --force"
         )
     for run in runs:
+        if run.info.suite.learning is not None:
+            raise StoreError(
+                f"{run.folder.name} learned: a baseline keeps measurements of calls, for a gate",
+                f"set learned runs side by side with `lmn-bench report {run.folder} OTHER`",
+            )
         if not any(record.outcome is Outcome.OK for record in run.records):
             raise StoreError(
                 f"{run.folder.name} has no process that ended well: nothing could be compared "

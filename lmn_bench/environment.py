@@ -128,7 +128,8 @@ def _git_state() -> tuple[str | None, bool | None]:
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", "-C", str(root), *arguments],
+                # Killed on the way, a refresh of the index would leave its lock behind.
+                ["git", "--no-optional-locks", "-C", str(root), *arguments],
                 capture_output=True, text=True, timeout=10, check=False,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired):

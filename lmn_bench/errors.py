@@ -16,7 +16,9 @@ LmnBenchError (message, hint, exit_code)
 │   └── NewerSchemaError       a run folder written by a newer lmn-bench
 ├── ReportError (2)            a report whose packages for charts are missing or broken
 ├── ProfileError (1)           a profiled model that fails, or runs out of memory or time
-├── TrainingError (1)          a training that fails: its loss is no number, or memory runs out
+├── TrainingError (1)          a training that fails: memory runs out, or its process is killed
+│   ├── DivergedError          its loss, or a weight, is no number any more
+│   └── KilledError            its process was killed, most likely by the kernel
 ├── ComparisonError (5)        two versions, or two runs, that cannot be set side by side
 └── WorkerError (3)            the measuring process broke its protocol: our mistake
 
@@ -143,6 +145,14 @@ class TrainingError(LmnBenchError):
     """A training that cannot go on: its loss is no number, or its process died."""
 
     exit_code = ExitCode.CASES_FAILED
+
+
+class KilledError(TrainingError):
+    """A training whose process was killed, most likely for lack of memory."""
+
+
+class DivergedError(TrainingError):
+    """A training whose loss, or a weight, is no finite number any more."""
 
 
 class ComparisonError(LmnBenchError):

@@ -50,6 +50,16 @@ _ALL = (
            "maximum over positions (the step to token n and the window) of the median over passes"),
     Metric("tokens_per_s", "throughput", "token/s", "higher", False,
            "tokens of all rows of the batch per second", "batch × tokens / latency_s"),
+    Metric("validation_loss", "validation loss", "nat/token", "lower", False,
+           "learn: how surprised a model is, on average, by what it did not learn from",
+           "mean cross-entropy over windows of the last tenth of a text, always the same, or over "
+           "examples of a task made for the test alone, after the last step"),
+    Metric("accuracy", "accuracy", "", "higher", False,
+           "learn: share of answers that are right, at the length that was learned",
+           "the likeliest token against the right one, over examples made for the test alone"),
+    Metric("learning_s", "learning time", "s", "lower", False,
+           "learn: time of all steps; evaluating and saving are not counted",
+           "sum over the steps, those before an interruption included"),
     Metric("peak_memory_bytes", "peak memory", "B", "lower", False,
            "highest resident memory of the process (CUDA: of torch's allocations) during one call",
            "kernel's high-water mark, reset before a call of its own after garbage collection and "

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lmn_bench import costs
 from lmn_bench.errors import SubjectError
+from lmn_bench.lessons import TEXT, Learning, Lesson
 from lmn_bench.schema import Case, Environment, Measuring, ModelSpec, Suite, Sweep
 from lmn_bench.subjects.names import BUILTIN, WITH_CUDA_GRAPHS
 
@@ -20,6 +21,8 @@ OVERHEAD_PER_PROCESS_S = 0.15
 # Load torch's compiler and compile a block (measured: 5 to 40 s; later processes find what the
 # first one compiled in torch's cache on disk).
 COMPILE_S = 15.0
+# A training starts an interpreter of its own, which loads torch.
+LOADING_S = 2.0
 # The memory pass, one warm-up and one sample at least.
 MIN_CALLS_PER_PROCESS = 2
 
@@ -43,12 +46,19 @@ class PlannedCase:
 
 def plan(suite: Suite, environment: Environment) -> list[PlannedCase]:
     """All cases of a suite, each once, in the order of the file."""
+    if suite.learning is not None:
+        seeds = suite.learning.seeds
+        return [_planned_lesson(case, seeds, environment) for case in all_cases(suite)]
     return [_planned(case, suite.measuring, environment) for case in all_cases(suite)]
 
 
 def all_cases(suite: Suite) -> list[Case]:
     """The grid of every sweep; a case that stands in two of them counts once."""
-    return list(dict.fromkeys(itertools.chain.from_iterable(map(_grid, suite.sweeps))))
+    return list(
+        dict.fromkeys(
+            itertools.chain.from_iterable(_grid(sweep, suite.learning) for sweep in suite.sweeps)
+        )
+    )
 
 
 def runnable(planned: Iterable[PlannedCase]) -> list[Case]:
@@ -56,7 +66,7 @@ def runnable(planned: Iterable[PlannedCase]) -> list[Case]:
     return [item.case for item in planned if item.skip is None]
 
 
-def _grid(sweep: Sweep) -> Iterator[Case]:
+def _grid(sweep: Sweep, learning: Learning | None) -> Iterator[Case]:
     sizes = itertools.product(sweep.width, sweep.heads, sweep.layers, sweep.banks, sweep.expansion)
     models = [ModelSpec(*size) for size in sizes]
     settings = itertools.product(
@@ -65,13 +75,35 @@ def _grid(sweep: Sweep) -> Iterator[Case]:
     )  # fmt: skip
     for (device, dtype, threads, cap, batch, forms), model in itertools.product(settings, models):
         compiled, cuda_graph = forms
-        points = itertools.product(sweep.modes, sweep.subjects, sweep.lengths)
-        for mode, subject, length in points:
-            yield Case(
-                subject=subject, mode=mode, length=length, device=device, batch=batch,
-                dtype=dtype, threads=threads, memory_cap_bytes=cap, model=model,
-                compile=compiled, cuda_graph=cuda_graph,
-            )  # fmt: skip
+        lessons = _lessons(sweep, learning)
+        points = itertools.product(sweep.modes, lessons, sweep.subjects)
+        for mode, (lesson, lengths), subject in points:
+            for length in lengths:
+                yield Case(
+                    subject=subject, mode=mode, length=length, device=device, batch=batch,
+                    dtype=dtype, threads=threads, memory_cap_bytes=cap, model=model,
+                    compile=compiled, cuda_graph=cuda_graph, lesson=lesson,
+                )  # fmt: skip
+
+
+def _lessons(
+    sweep: Sweep, learning: Learning | None
+) -> list[tuple[Lesson | None, tuple[int, ...]]]:
+    """What a sweep learns, each with its lengths; without learning, nothing at all of them."""
+    if learning is None:
+        return [(None, sweep.lengths)]
+    return [
+        (learning.lesson(task, rate), sweep.lengths if task == TEXT else (_task_length(task),))
+        for task in sweep.task
+        for rate in sweep.learning_rate
+    ]
+
+
+def _task_length(task: str) -> int:
+    # It loads numpy, which no other plan needs.
+    from lmn_bench.learning.tasks.presets import task_preset
+
+    return task_preset(task).train.length
 
 
 def _planned(case: Case, measuring: Measuring, environment: Environment) -> PlannedCase:
@@ -84,6 +116,26 @@ def _planned(case: Case, measuring: Measuring, environment: Environment) -> Plan
     except SubjectError as error:
         return PlannedCase(case, skip or error.message, None, None)
     return PlannedCase(case, skip, memory_bytes, _case_seconds(case, call_s, measuring))
+
+
+def _planned_lesson(case: Case, seeds: int, environment: Environment) -> PlannedCase:
+    """A training takes its steps' time; embedding, head and validation come on top."""
+    assert case.lesson is not None
+    skip = _skip_reason(case, environment)
+    budget = case.lesson.budget
+    steps = budget.steps(case.batch, case.length)
+    if steps is None:
+        return PlannedCase(case, skip, None, (LOADING_S + budget.amount) * seeds)
+    # How weights are drawn, and what positions are, make no difference.
+    subject = case.subject.partition("@")[0].removesuffix("-learned")
+    if subject not in BUILTIN:
+        return PlannedCase(case, skip, None, None)
+    try:
+        step = replace(case, subject=subject, mode="train", lesson=None)
+        memory_bytes, step_s = costs.memory_bytes(step), costs.seconds(step)
+    except SubjectError as error:
+        return PlannedCase(case, skip or error.message, None, None)
+    return PlannedCase(case, skip, memory_bytes, (LOADING_S + steps * step_s) * seeds)
 
 
 def _skip_reason(case: Case, environment: Environment) -> str | None:

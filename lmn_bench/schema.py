@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
+from lmn_bench.lessons import LEARN, TEXT, Budget, Learned, Learning, Lesson
 from lmn_bench.units import format_cap
 
 SCHEMA = 1
@@ -23,6 +24,8 @@ MODES = {
     "decode": "one token at a context of n tokens",
     "stream": "n tokens one by one from nothing",
 }
+# Learning is no computation to be timed: what it costs and what came of it are measured together.
+ALL_MODES = {**MODES, LEARN: "a training on a text or a task: loss, accuracy, time, memory, state"}
 DTYPES = ("float32", "bfloat16", "float64")
 DEVICES = ("cpu", "cuda")
 # What enforces memory caps on the CPU; on CUDA they are emulated in one way.
@@ -43,6 +46,7 @@ class Outcome(StrEnum):
     KILLED = "killed"
     ERROR = "error"
     INCORRECT = "incorrect"
+    DIVERGED = "diverged"
     SKIPPED = "skipped"
 
 
@@ -79,7 +83,7 @@ class Case:
     """One point of a suite's grid. `length` is tokens; for decode it is the context.
 
     `compile`: the computation goes through torch.compile. `cuda_graph`: every step of decode is a
-    recorded CUDA graph.
+    recorded CUDA graph. `lesson`: of mode learn alone.
     """
 
     subject: str
@@ -93,6 +97,7 @@ class Case:
     model: ModelSpec = ModelSpec()
     compile: bool = False
     cuda_graph: bool = False
+    lesson: Lesson | None = None
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -114,6 +119,7 @@ class Case:
                 f"cap-{format_cap(self.memory_cap_bytes)}",
                 # Ids from before there were these axes stay as they are.
                 *(form.lower().replace(" ", "-") for form in self.forms),
+                *((self.lesson.label,) if self.lesson else ()),
             )
         )
 
@@ -130,7 +136,10 @@ class Case:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Case:
         """The case that `dataclasses.asdict` turned into `data`."""
-        return cls(**{**data, "model": ModelSpec(**data["model"])})
+        lesson = data.get("lesson")
+        if lesson is not None:
+            lesson = Lesson(**{**lesson, "budget": Budget(**lesson["budget"])})
+        return cls(**{**data, "model": ModelSpec(**data["model"]), "lesson": lesson})
 
 
 @dataclass(frozen=True)
@@ -186,7 +195,11 @@ class Measuring:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One grid of a suite: the product of its axes, each a tuple of values."""
+    """One grid of a suite: the product of its axes, each a tuple of values.
+
+    `task` and `learning_rate` are of mode learn alone. Tasks other than text have lengths of their
+    own: where there is no text, `lengths` may be empty.
+    """
 
     subjects: tuple[str, ...]
     modes: tuple[str, ...]
@@ -203,6 +216,8 @@ class Sweep:
     expansion: tuple[int, ...] = (1,)
     compile: tuple[bool, ...] = (False,)
     cuda_graph: tuple[bool, ...] = (False,)
+    task: tuple[str, ...] = (TEXT,)
+    learning_rate: tuple[float, ...] = (1e-3,)
 
 
 @dataclass(frozen=True)
@@ -228,13 +243,22 @@ class Claim:
 
 @dataclass(frozen=True)
 class Suite:
-    """What to measure and how: the content of a suite file after validation."""
+    """What to measure and how: the content of a suite file after validation.
+
+    A suite with `learning` has cases of mode learn and no others.
+    """
 
     name: str
     description: str
     measuring: Measuring
     sweeps: tuple[Sweep, ...]
     claims: tuple[Claim, ...] = ()
+    learning: Learning | None = None
+
+    @property
+    def replicates(self) -> int:
+        """Times that every case is measured: processes, or seeds of a training."""
+        return self.learning.seeds if self.learning else self.measuring.processes
 
 
 @dataclass(frozen=True)
@@ -338,6 +362,8 @@ class Record:
         order: place of this replicate in the shuffled sweep.
         cap_mechanism: what enforced the memory cap: "rlimit", "cgroup v1", "cgroup v2" or "cuda
             fraction" (emulated); None without a cap, or where it came to none.
+        lesson: of mode learn, what was to be learned.
+        learned: of mode learn, how it went.
     """
 
     case_id: str
@@ -361,6 +387,8 @@ class Record:
     warmup_samples_s: tuple[float, ...] = ()
     disturbed_samples_s: tuple[float, ...] = ()
     memory_timeline: tuple[tuple[float, float], ...] = ()
+    lesson: Lesson | None = None
+    learned: Learned | None = None
     warnings: tuple[str, ...] = ()
     order: int = 0
     started_at: str = ""
@@ -393,7 +421,8 @@ class Record:
         data = asdict(self)
         data = {"schema": data.pop("schema"), **data}
         optional = ("compile", "cuda_graph", "cap_mechanism", "warmup_samples_s",
-                    "disturbed_samples_s", "memory_timeline", "warnings")  # fmt: skip
+                    "disturbed_samples_s", "memory_timeline", "lesson", "learned",
+                    "warnings")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

@@ -15,6 +15,10 @@ subject = "lmn"             # or a list
 mode = "prefill"
 metric = "latency_s"
 at_most = "n log n"         # or law = "…" for that law and no other
+
+A suite whose sweeps have modes = ["learn"] has a table on how, and neither measuring nor claims:
+[learning]                  # keys of `lessons.Learning`, and one of
+steps = 1000                # steps, token_budget, time_budget_s
 """
 
 from __future__ import annotations
@@ -28,13 +32,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from lmn_bench.errors import Problem, SuiteError, UnknownNameError, nearest_hint
-from lmn_bench.schema import MODES, Claim, Measuring, Suite, Sweep
-from lmn_bench.suite_file import KNOWN_KEYS, MEASURING_KEYS, SuiteFile
+from lmn_bench.schema import ALL_MODES, MODES, Claim, Measuring, Suite, Sweep
+from lmn_bench.suite_file import BUDGET_KEYS, KNOWN_KEYS, LEARNING_KEYS, MEASURING_KEYS, SuiteFile
+from lmn_bench.suite_learning import learning_of, learning_problems, needs_lengths
 
 _PACKAGED = Path(__file__).parent / "_suites"
 _CHECKOUT = Path(__file__).parent.parent / "suites"
 
 _REQUIRED = ("subjects", "modes", "lengths")
+# Tables of one value per key, by name.
+_TABLES = {"measuring": MEASURING_KEYS, "learning": LEARNING_KEYS}
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,7 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
     except ValidationError as error:
         problems = [_problem(item, origins) for item in error.errors(include_url=False)]
     problems.extend(_grid_problems(data, origins))
+    problems.extend(learning_problems(data, origins))
     told = [problem.place for problem in problems]
     for problem in _claim_problems(data, origins):
         # a claim on a model that doesn't exist is not also one on a model that isn't measured
@@ -108,7 +116,10 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
             source = "the command line"
         # An option's mistake would be told once per sweep.
         raise SuiteError(source, list(dict.fromkeys(problems)))
-    sweeps = [Sweep(**{**parsed.defaults.given(), **table.given()}) for table in parsed.sweep]
+    sweeps = [
+        Sweep(**{"lengths": (), **parsed.defaults.given(), **table.given()})
+        for table in parsed.sweep
+    ]
     for override in overrides:
         if override.key == "modes" and not problems:
             sweeps, problems = _narrow(sweeps, override)
@@ -118,7 +129,8 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
     measuring = Measuring(**parsed.measuring.model_dump(exclude_none=True))
     claims = [claim for table in parsed.claim for claim in _claims(table)]
     kept = tuple(claim for claim in dict.fromkeys(claims) if _is_measured(claim, sweeps))
-    return Suite(parsed.name, parsed.description, measuring, tuple(sweeps), kept)
+    learning = learning_of(parsed.learning)
+    return Suite(parsed.name, parsed.description, measuring, tuple(sweeps), kept, learning)
 
 
 def _apply(
@@ -129,10 +141,11 @@ def _apply(
     origins = {}
     for override in overrides:
         origins[override.key] = override.option
-        if override.key in MEASURING_KEYS:
-            measuring = changed.get("measuring", {})
-            if isinstance(measuring, Mapping):
-                changed["measuring"] = {**measuring, override.key: override.value}
+        table = next((name for name, keys in _TABLES.items() if override.key in keys), None)
+        if table is not None:
+            values = changed.get(table, {})
+            if isinstance(values, Mapping):
+                changed[table] = _replaced(values, override)
         elif override.key != "modes":
             sweeps = changed.get("sweep", [])
             if isinstance(sweeps, list):
@@ -143,14 +156,21 @@ def _apply(
     return changed, origins
 
 
+def _replaced(table: Mapping[str, Any], override: Override) -> dict[str, Any]:
+    """A table with an override put in; a budget takes the place of one in another unit."""
+    others = BUDGET_KEYS if override.key in BUDGET_KEYS else ()
+    kept = {key: value for key, value in table.items() if key not in others}
+    return {**kept, override.key: override.value}
+
+
 def _narrow(sweeps: Sequence[Sweep], override: Override) -> tuple[list[Sweep], list[Problem]]:
     """Keep of every sweep the modes that the override names."""
     wanted = [str(mode) for mode in override.value]
     offered = sorted({mode for sweep in sweeps for mode in sweep.modes})
     problems = []
     for mode in wanted:
-        if mode not in MODES:
-            hint = nearest_hint("mode", mode, list(MODES))
+        if mode not in ALL_MODES:
+            hint = nearest_hint("mode", mode, list(ALL_MODES))
             problems.append(Problem(override.option, f"unknown mode {mode!r}", hint))
         elif mode not in offered:
             hint = f"it has {', '.join(offered)}"
@@ -175,7 +195,7 @@ def _sweep_problems(
     place: str, axes: Mapping[str, Any], origins: Mapping[str, str]
 ) -> Iterator[Problem]:
     for key in _REQUIRED:
-        if key not in axes:
+        if key not in axes and (key != "lengths" or needs_lengths(axes)):
             yield Problem(
                 f"{place}.{key}", "is missing", f"add it here or under [defaults]: {key} = …"
             )

@@ -18,9 +18,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from lmn.config import INITS
 from lmn_bench.errors import LmnBenchError, nearest_hint
+from lmn_bench.learning.names import TASKS
+from lmn_bench.lessons import TEXT
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import (
+    ALL_MODES,
     CAP_MECHANISMS,
     DEVICES,
     DTYPES,
@@ -30,7 +34,7 @@ from lmn_bench.schema import (
     Measuring,
     Sweep,
 )
-from lmn_bench.subjects.names import BUILTIN
+from lmn_bench.subjects.names import BUILTIN, LEARNERS, LMN_FAMILY
 from lmn_bench.units import parse_lengths, parse_memory_cap
 
 AXES = tuple(field.name for field in fields(Sweep))
@@ -38,6 +42,8 @@ MEASURING_KEYS = tuple(field.name for field in fields(Measuring))
 _USER_SUBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 # A day; the kernel's own timers end at 24 of them.
 MAX_TIMEOUT_S = 86_400
+# A year: whoever means more has mistaken the unit.
+MAX_TRAINING_S = 365 * 86_400
 # The interpreter itself asks for memory in pieces of 1 MiB.
 MIN_CAP_BYTES = 2**20
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
@@ -62,9 +68,15 @@ def _as_list(value: Any) -> Any:
 def _subject(name: Any) -> str:
     if not isinstance(name, str):
         raise _fail(f"expected a name, got {name!r}")
-    if name not in BUILTIN and not _USER_SUBJECT.fullmatch(name):
+    base, at, init = name.partition("@")
+    if at and base in LMN_FAMILY:
+        if init not in INITS:
+            raise _fail(f"unknown init {init!r} of {name}", nearest_hint("init", init, list(INITS)))
+        return name
+    known = [*dict.fromkeys([*BUILTIN, *LEARNERS])]
+    if name not in known and not _USER_SUBJECT.fullmatch(name):
         extra = "; your own model is package.module:factory"
-        raise _fail(f"unknown model {name!r}", nearest_hint("model", name, list(BUILTIN), extra))
+        raise _fail(f"unknown model {name!r}", nearest_hint("model", name, known, extra))
     return name
 
 
@@ -110,7 +122,9 @@ class _SweepTable(_Table):
     """A `[[sweep]]` or `[defaults]`: every axis a tuple, None where it isn't given."""
 
     subjects: Annotated[tuple[Annotated[str, BeforeValidator(_subject)], ...] | None, _List] = None
-    modes: Annotated[tuple[Annotated[str, _one_of("mode", tuple(MODES))], ...] | None, _List] = None
+    modes: Annotated[
+        tuple[Annotated[str, _one_of("mode", tuple(ALL_MODES))], ...] | None, _List
+    ] = None
     lengths: Annotated[tuple[int, ...] | None, BeforeValidator(_lengths)] = None
     device: Annotated[tuple[Annotated[str, _one_of("device", DEVICES)], ...] | None, _List] = None
     dtype: Annotated[tuple[Annotated[str, _one_of("dtype", DTYPES)], ...] | None, _List] = None
@@ -126,6 +140,10 @@ class _SweepTable(_Table):
     expansion: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...] | None, _List] = None
     compile: Annotated[tuple[StrictBool, ...] | None, _List] = None
     cuda_graph: Annotated[tuple[StrictBool, ...] | None, _List] = None
+    task: Annotated[tuple[Annotated[str, _one_of("task", (TEXT, *TASKS))], ...] | None, _List] = (
+        None
+    )
+    learning_rate: Annotated[tuple[Annotated[float, Field(gt=0)], ...] | None, _List] = None
 
     def given(self) -> dict[str, Any]:
         """The axes that the table gives."""
@@ -153,6 +171,24 @@ class _MeasuringTable(_Table):
     malloc: Annotated[str, _one_of("malloc", MALLOCS)] | None = None
 
 
+class LearningTable(_Table):
+    """A `[learning]` table; one of steps, token_budget and time_budget_s is the budget."""
+
+    corpus: Annotated[str, Field(min_length=1)] | None = None
+    tokens: Annotated[str, Field(min_length=1)] | None = None
+    steps: _Positive | None = None
+    token_budget: _Positive | None = None
+    time_budget_s: Annotated[float, Field(gt=0, le=MAX_TRAINING_S)] | None = None
+    seeds: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
+    parameters: _Positive | None = None
+    weight_decay: Annotated[float, Field(ge=0)] | None = None
+    gradient_clip: Annotated[float, Field(ge=0)] | None = None
+    examples: _Positive | None = None
+    enough_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
+    validate_every: _Positive | None = None
+    save_every: _Positive | None = None
+
+
 class _ClaimTable(_Table):
     """A `[[claim]]`: of one or more subjects, with a law or the fastest one that keeps it."""
 
@@ -178,6 +214,7 @@ class SuiteFile(_Table):
     name: Annotated[str, AfterValidator(_suite_name)]
     description: str = ""
     measuring: _MeasuringTable = _MeasuringTable()
+    learning: LearningTable | None = None
     defaults: _SweepTable = _SweepTable()
     sweep: list[_SweepTable] = Field(min_length=1)
     claim: list[_ClaimTable] = []
@@ -186,10 +223,15 @@ class SuiteFile(_Table):
 assert set(_SweepTable.model_fields) == set(AXES)
 assert set(_MeasuringTable.model_fields) == set(MEASURING_KEYS)
 
+LEARNING_KEYS = tuple(LearningTable.model_fields)
+# What says how long a model learns, with the unit of each.
+BUDGET_KEYS = {"steps": "steps", "token_budget": "tokens", "time_budget_s": "s"}
+
 # The keys of every table, for suggestions.
 KNOWN_KEYS = {
     "": list(SuiteFile.model_fields),
     "measuring": list(MEASURING_KEYS),
+    "learning": list(LEARNING_KEYS),
     "defaults": list(AXES),
     "sweep": list(AXES),
     "claim": list(_ClaimTable.model_fields),

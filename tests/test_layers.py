@@ -14,12 +14,13 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
-GROUND = {"errors", "units", "outcomes"}
+GROUND = {"errors", "units", "outcomes", "lessons"}
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
     "errors": set(),
     "units": {"errors"},
     "outcomes": {"errors", "units"},
+    "lessons": set(),
     "schema": GROUND,
     "metrics": GROUND,
     "devices": {*GROUND, "schema"},
@@ -27,12 +28,13 @@ ALLOWED = {
     "malloc": set(),
     "differences": {*GROUND, "schema"},
     "samples": {*GROUND, "schema"},
-    "subjects.names": set(),
+    "subjects.names": {"errors"},
     "subjects.sizes": {*VOCABULARY, "subjects.names"},
     "costs": {*VOCABULARY, "subjects.names", "subjects.sizes"},
-    "suite_file": {*VOCABULARY, "subjects.names"},
-    "suite": {*VOCABULARY, "suite_file"},
-    "plan": {*VOCABULARY, "costs", "subjects.names"},
+    "suite_file": {*VOCABULARY, "subjects.names", "learning.names"},
+    "suite_learning": {*VOCABULARY, "suite_file", "subjects.names"},
+    "suite": {*VOCABULARY, "suite_file", "suite_learning"},
+    "plan": {*VOCABULARY, "costs", "subjects.names", "learning"},
     "nvml": {*GROUND, "schema"},
     "cgroups": GROUND,
     "environment": {*VOCABULARY, "nvml", "cgroups"},
@@ -52,7 +54,7 @@ ALLOWED = {
         *VOCABULARY, "suite", "plan", "environment", "store", "analysis", "sizing",
         "profiles",
     },
-    "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes"},
+    "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes", "learning"},
     "worker": {
         *VOCABULARY, "nvml", "cgroups", "costs", "malloc", "subjects", "subjects.names",
         "subjects.sizes", "learning",
@@ -72,6 +74,7 @@ PLAIN = {
     "subjects": "subjects.names",
     "subjects.names": "subjects.names",
     "subjects.sizes": "subjects.sizes",
+    "subjects.learner_sizes": "subjects.sizes",
     "subjects.traffic": "subjects.sizes",
 }
 # Parts of lmn that know no torch.

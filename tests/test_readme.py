@@ -39,8 +39,8 @@ def test_every_command_in_the_readme_is_understood(command):
         subcommand.make_context(name, arguments, parent=context)
 
 
-def test_the_example_suite_is_valid():
-    (text,) = blocks("toml")
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_the_example_suites_are_valid(text):
     assert parse_suite(tomllib.loads(text), "README.md").sweeps
 
 

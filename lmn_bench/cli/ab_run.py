@@ -21,6 +21,7 @@ from lmn_bench.analysis.options import Options
 from lmn_bench.cli.alternate import Plan, Recorder, Servers, count_only, measure
 from lmn_bench.cli.console import stderr_console
 from lmn_bench.cli.gate_progress import GateProgress
+from lmn_bench.cli.learning_runs import refuse_learning
 from lmn_bench.cli.sweep import checked_environment, plan_here
 from lmn_bench.cli.verdict import Outputs, conclude, exit_code
 from lmn_bench.cli.versions import Version, base_version, require_difference, working_version
@@ -62,6 +63,7 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
     # Whoever ends us politely: the worktree goes with us.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     suite = load_suite(find_suite(request.suite), request.overrides)
+    refuse_learning(suite, "ab measures single calls of two versions in alternation")
     environment = checked_environment(request.overrides)
     results = results.resolve()
     with ExitStack() as stack:

@@ -41,6 +41,7 @@ def command(
     """  # noqa: D301  click wants the backspace itself
     from lmn_bench.analysis.compare import compare
     from lmn_bench.analysis.gate import incomparable
+    from lmn_bench.cli.learning_runs import refuse_learned
     from lmn_bench.cli.sides import judge_again, read_side
     from lmn_bench.cli.verdict import Outputs, conclude
     from lmn_bench.errors import NewerSchemaError
@@ -69,5 +70,6 @@ def command(
     same = {f.resolve() for f in sides[0].folders} & {f.resolve() for f in sides[1].folders}
     if same:
         raise UsageError(f"{min(same).name} is on both sides", "name two different runs")
+    refuse_learned(*sides)
     code: ExitCode = conclude(compare(*sides, options), outputs)
     return code

@@ -1,4 +1,4 @@
-"""`lmn-bench list suites|models|modes|metrics|devices|runs`."""
+"""`lmn-bench list suites|models|modes|tasks|corpora|metrics|devices|runs`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from lmn_bench.cli.options import json_option, results_option
 from lmn_bench.units import format_cap, format_value
 
 _SHOWN = {
-    "suites": ("name", "cases", "processes", "description"),
+    "suites": ("name", "cases", "replicates", "description"),
     "models": ("name", "description"),
     "modes": ("name", "description", "not for"),
+    "tasks": ("name", "length", "vocabulary", "chance", "description"),
+    "corpora": ("name", "description"),
     "metrics": ("name", "unit", "better", "meaning"),
     "devices": ("name", "memory", "bandwidth", "float32", "kind"),
     "runs": ("name", "created", "records", "finished"),
@@ -31,8 +33,9 @@ _SHOWN = {
 @results_option
 @json_option
 def command(what: str, results: Path, as_json: bool) -> None:
-    """List suites, models, modes, metrics, device profiles or runs."""
-    listing = {"suites": _suites, "models": _models, "modes": _modes, "metrics": _metrics,
+    """List suites, models, modes, tasks, corpora, metrics, device profiles or runs."""
+    listing = {"suites": _suites, "models": _models, "modes": _modes, "tasks": _tasks,
+               "corpora": _corpora, "metrics": _metrics,
                "devices": _devices}  # fmt: skip
     rows = _runs(results) if what == "runs" else listing[what]()
     if as_json:
@@ -64,27 +67,59 @@ def _suites() -> list[dict[str, Any]]:
         suite = load_suite(path)
         rows.append({"name": name, "description": suite.description, "path": str(path),
                      "cases": len(all_cases(suite)),
-                     "processes": suite.measuring.processes})  # fmt: skip
+                     "replicates": suite.replicates})  # fmt: skip
     return rows
 
 
 def _models() -> list[dict[str, Any]]:
-    from lmn_bench.subjects.names import BUILTIN
+    from lmn.config import INITS
+    from lmn_bench.subjects.names import BUILTIN, LEARNERS
 
     own = "your own: a factory that takes a ModelSpec, dtype and device"
+    inits = ", ".join(init for init in INITS if init != "default")
     named = [{"name": name, "description": text} for name, text in BUILTIN.items()]
+    named += [
+        {"name": name, "description": f"{text}; mode learn alone"}
+        for name, text in LEARNERS.items()
+        if name not in BUILTIN
+    ]
+    named.append({"name": "lmn@INIT", "description": "mode learn alone: lmn, or another of its "
+                  f"kind, with its weights drawn as INIT says: {inits}"})  # fmt: skip
     return [*named, {"name": "package.module:factory", "description": own}]
 
 
 def _modes() -> list[dict[str, Any]]:
-    from lmn_bench.schema import MODES
+    from lmn_bench.schema import ALL_MODES
     from lmn_bench.subjects.names import LACKING
 
-    lacking = {mode: [name for name, of in LACKING if of == mode] for mode in MODES}
+    lacking = {mode: [name for name, of in LACKING if of == mode] for mode in ALL_MODES}
     return [
         {"name": mode, "description": text, "not for": ", ".join(lacking[mode]) or "–"}
-        for mode, text in MODES.items()
+        for mode, text in ALL_MODES.items()
     ]
+
+
+def _tasks() -> list[dict[str, Any]]:
+    from lmn_bench.learning.names import TASKS
+    from lmn_bench.learning.tasks.presets import task_preset
+
+    text = {"name": "text", "length": "any", "vocabulary": "any", "chance": "–",
+            "description": "the next token of a corpus"}  # fmt: skip
+    rows = [text]
+    for name, description in TASKS.items():
+        task = task_preset(name).train
+        rows.append({"name": name, "length": f"{task.length:,}",
+                     "vocabulary": f"{task.vocabulary_size:,}", "chance": f"{task.chance:.3g}",
+                     "description": description})  # fmt: skip
+    return rows
+
+
+def _corpora() -> list[dict[str, Any]]:
+    from lmn_bench.learning.names import CORPORA
+
+    own = "your own: a text file, or a folder of them"
+    named = [{"name": name, "description": text} for name, text in CORPORA.items()]
+    return [*named, {"name": "PATH", "description": own}]
 
 
 def _metrics() -> list[dict[str, Any]]:

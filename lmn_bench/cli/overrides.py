@@ -8,7 +8,7 @@ from typing import Any
 
 from lmn_bench.errors import UnknownNameError, UsageError
 from lmn_bench.suite import Override
-from lmn_bench.suite_file import AXES, MEASURING_KEYS
+from lmn_bench.suite_file import AXES, LEARNING_KEYS, MEASURING_KEYS
 
 # What --counters-only stands for.
 _COUNTING = {"timing": False, "processes": 1, "counters": True}
@@ -20,11 +20,14 @@ _KEY_OF_OPTION = {
     "--threads": "threads",
     "--memory-cap": "memory_cap",
     "--cap-mechanism": "cap_mechanism",
+    "--corpus": "corpus",
+    "--steps": "steps",
+    "--seeds": "seeds",
 }
 
 
 def overrides_of(
-    options: Mapping[str, str | None],
+    options: Mapping[str, str | int | None],
     processes: int | None,
     settings: Sequence[str],
     *,
@@ -41,8 +44,11 @@ def overrides_of(
         if text is None:
             continue
         key = _KEY_OF_OPTION[option]
+        if isinstance(text, int):
+            found.append(Override(option, key, text))
+            continue
         value: Any = text if key == "lengths" else _items(option, text)
-        if key in MEASURING_KEYS:
+        if key in MEASURING_KEYS or key in LEARNING_KEYS:
             # One for the whole run, where axes take lists.
             value = text.strip()
         if key == "threads":
@@ -69,7 +75,7 @@ def _setting(text: str) -> Override:
     key = key.strip().replace("-", "_")
     if not equals or not value.strip():
         raise UsageError(f"--set {text}: expected KEY=VALUE", "for example --set width=128")
-    known = [*AXES, *MEASURING_KEYS]
+    known = [*AXES, *MEASURING_KEYS, *LEARNING_KEYS]
     if key == "modes":
         return Override(f"--set {key}", key, _items(f"--set {key}", value))
     if key not in known:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
+from lmn_bench.cli.status_line import StatusLine
 from lmn_bench.plan import OVERHEAD_PER_PROCESS_S, PlannedCase
 from lmn_bench.run.schedule import Finished, Started, Task
 from lmn_bench.schema import Case, Measuring, Record
@@ -51,11 +48,8 @@ class TimeLeft:
         )
 
 
-class Progress:
-    """A status line: the case that runs, the last result, done/total, failures, time left.
-
-    Silent when stderr isn't a terminal. Use it as a context manager.
-    """
+class Progress(StatusLine):
+    """A status line: the case that runs, the last result, done/total, failures, time left."""
 
     def __init__(
         self,
@@ -73,40 +67,21 @@ class Progress:
         self._done_before = len(records)
         self._begin = now()
         self._now = now
-        enabled = enabled and console.is_terminal
-        # No refresh thread: it would wake up beside the case that is being timed.
-        self._live = Live(console=console, auto_refresh=False, transient=True) if enabled else None
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
+        super().__init__(console, enabled=enabled)
 
     def started(self, event: Started, remaining: Sequence[Task]) -> None:
         """Draw the line for a case that is about to run."""
-        if self._live is None:
-            return
         done, total = event.done + self._done_before, event.total + self._done_before
         failures = f", {self._failures} failed" if self._failures else ""
         spent = format_duration(self._now() - self._begin)
         # Behind the planned tasks come those of disturbed cases, for as long as the suite allows.
         seconds = self._left.seconds(remaining)
         left = f"about {format_duration(seconds)} left" if remaining else "the last few"
-        lines = [
+        self.draw(
             f"{done:,}/{total:,}{failures} · {spent} so far, {left}",
             f"now:  {_words(event.task.case)} · process {event.task.replicate + 1}",
             f"last: {self._last}" if self._last else "",
-        ]
-        self._live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
+        )
 
     def finished(self, event: Finished) -> None:
         """Take note of a result; it is drawn with the next case."""

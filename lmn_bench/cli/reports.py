@@ -51,7 +51,7 @@ def read_runs(
 def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:
     """A run with its cases in the order of its suite."""
     results = result_set(run.records, [item.case for item in planned])
-    count = len(planned) * run.info.suite.measuring.processes
+    count = len(planned) * run.info.suite.replicates
     return RunResults(run.info, results, run.records, count)
 
 

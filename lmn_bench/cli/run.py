@@ -16,6 +16,13 @@ _LATEST = ""
 @click.command(name="run", short_help="Measure a suite.")
 @click.option("--suite", metavar="NAME|PATH", help=f"Suite to run.  [default: {DEFAULT_SUITE}]")
 @selection_options
+@click.option(
+    "--corpus",
+    metavar="NAME|PATH",
+    help="Learn from python-docs, tinyshakespeare, a text file or a folder of them.",
+)
+@click.option("--steps", type=click.IntRange(1), metavar="N", help="Steps of every training.")
+@click.option("--seeds", type=click.IntRange(1, 1000), metavar="N", help="Trainings per case.")
 @click.option("--processes", type=click.IntRange(1, 1000), metavar="N", help="Processes per case.")
 @click.option(
     "--counters-only",
@@ -23,7 +30,7 @@ _LATEST = ""
     help="Check, measure memory and count, in one process per case; take no times.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), metavar="N",
-              help="Of the order and the weights.  [default: drawn and recorded]")  # fmt: skip
+              help="Of order and weights.  [default: drawn and recorded; 0 to learn]")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show the plan and its forecast; measure nothing.")
 @click.option("--resume", is_flag=False, flag_value=_LATEST, metavar="[RUN]",
               help="Go on with an interrupted run (default: the latest).")  # fmt: skip
@@ -39,6 +46,9 @@ def command(
     threads: str | None,
     memory_cap: str | None,
     cap_mechanism: str | None,
+    corpus: str | None,
+    steps: int | None,
+    seeds: int | None,
     processes: int | None,
     counters_only: bool,
     settings: tuple[str, ...],
@@ -57,6 +67,7 @@ def command(
       lmn-bench run --suite scaling                     the headline, about 15 minutes
       lmn-bench run --suite scaling --models lmn,transformer --modes decode
       lmn-bench run --models my_package.my_module:make_model
+      lmn-bench run --suite language-quick              how well models learn a text
       lmn-bench run --counters-only                     what needs no quiet machine
       lmn-bench run --resume                            go on after an interrupt
     """  # noqa: D301  click wants the backspace itself
@@ -65,7 +76,8 @@ def command(
 
     overrides = overrides_of(
         {"--models": models, "--modes": modes, "--lengths": lengths, "--device": device,
-         "--threads": threads, "--memory-cap": memory_cap, "--cap-mechanism": cap_mechanism},
+         "--threads": threads, "--memory-cap": memory_cap, "--cap-mechanism": cap_mechanism,
+         "--corpus": corpus, "--steps": steps, "--seeds": seeds},
         processes, settings, counters_only=counters_only,
     )  # fmt: skip
     if resume is not None:

@@ -6,13 +6,15 @@ import secrets
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lmn_bench.cli.ceilings import ceilings_of
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
+from lmn_bench.cli.lesson_progress import LessonProgress
+from lmn_bench.cli.material import check_material, with_material
 from lmn_bench.cli.progress import Progress
 from lmn_bench.cli.reports import save_page, summed_up
 from lmn_bench.environment import is_supported, read_environment
@@ -25,8 +27,9 @@ from lmn_bench.report.page import document_of
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_answers, render_document
 from lmn_bench.run.caps import mechanism_for
+from lmn_bench.run.lessons import Progressed, run_lessons
 from lmn_bench.run.process import ForkServer
-from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks, skipped
+from lmn_bench.run.schedule import Finished, Started, Task, order_tasks, run_tasks, skipped
 from lmn_bench.schema import Environment, Outcome, RunInfo, Suite
 from lmn_bench.store import (
     RecordWriter,
@@ -70,12 +73,15 @@ def new_sweep(
     """Start a new run and measure all of it."""
     suite = load_suite(find_suite(suite_name), overrides)
     environment = checked_environment(overrides)
-    seed = secrets.randbelow(2**32) if seed is None else seed
+    suite = with_material(suite)
+    if seed is None:
+        # Trainings of different runs are pairs where they have the same seed.
+        seed = 0 if suite.learning else secrets.randbelow(2**32)
     with server_for(suite) as server:
         planned = plan_here(suite, environment, server)
         _probe_user_subjects(server, planned)
         # Rates need times: without them a ceiling has nothing to stand beside.
-        wanted = suite.measuring.ceilings and suite.measuring.timing
+        wanted = suite.measuring.ceilings and suite.measuring.timing and not suite.learning
         ceilings = ceilings_of(server, runnable(planned)) if wanted else ()
         moment = datetime.now(UTC)
         info = RunInfo(
@@ -88,7 +94,8 @@ def new_sweep(
             ceilings=ceilings,
         )
         # What it refuses, memory caps for one, it refuses before there is a folder.
-        _ = server.software
+        if suite.learning is None:
+            _ = server.software
         folder = create_run(results, info)
         return _measure(StoredRun(folder, info, ()), planned, server, quiet=quiet, as_json=as_json)
 
@@ -109,6 +116,7 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
             "records of another machine would be mixed into it",
             "start a new run here",
         )
+    check_material(run.info.suite)
     console = stderr_console()
     for bad in run.bad_lines:
         console.print(
@@ -130,7 +138,7 @@ def _measure(
     as_json: bool,
 ) -> int:
     """Measure what is missing of a run, record by record, then report."""
-    measuring, console = run.info.suite.measuring, stderr_console()
+    suite, console = run.info.suite, stderr_console()
     for line in warning_lines(run.info.environment):
         console.print(line, style="yellow", markup=False)
     console.print(f"run {run.folder}", markup=False, soft_wrap=True)
@@ -138,20 +146,29 @@ def _measure(
     records = list(run.records)
     tasks = [
         task
-        for task in order_tasks(runnable(planned), measuring.processes, run.info.seed)
+        for task in order_tasks(runnable(planned), suite.replicates, run.info.seed)
         if (task.case.id, task.replicate) not in present
     ]
-    progress = Progress(console, planned, records, measuring, enabled=not quiet)
+    progress: Progress | LessonProgress
+    if suite.learning is not None:
+        progress = LessonProgress(
+            console, planned, records, suite.replicates, run.info.seed, enabled=not quiet
+        )
+    else:
+        progress = Progress(console, planned, records, suite.measuring, enabled=not quiet)
     try:
         with RecordWriter(run.folder) as writer, progress:
             for item in planned:
-                for replicate in range(measuring.processes if item.skip else 0):
+                for replicate in range(suite.replicates if item.skip else 0):
                     if (item.case.id, replicate) not in present:
                         record = skipped(item.case, replicate, item.skip or "")
                         writer.append(record)
                         records.append(record)
-            for event in run_tasks(tasks, measuring, run.info.seed, server, run.records):
-                if isinstance(event, Started):
+            for event in _events(run, tasks, server, progress):
+                if isinstance(event, Progressed):
+                    assert isinstance(progress, LessonProgress)
+                    progress.progressed(event)
+                elif isinstance(event, Started):
                     progress.started(event, tasks[event.done :])
                 elif isinstance(event, Finished):
                     writer.append(event.record)
@@ -166,6 +183,19 @@ def _measure(
         return ExitCode.INTERRUPTED
     info = finish_run(run.folder, run.info)
     return _conclude(StoredRun(run.folder, info, tuple(records)), planned, as_json=as_json)
+
+
+def _events(
+    run: StoredRun, tasks: Sequence[Task], server: ForkServer, progress: Progress | LessonProgress
+) -> Iterator[Started | Progressed | Finished]:
+    """What happens while the tasks are measured, or learned."""
+    suite, seed = run.info.suite, run.info.seed
+    if suite.learning is not None:
+        assert isinstance(progress, LessonProgress)
+        return run_lessons(
+            tasks, suite.learning, seed, run.folder, run.records, stopping=progress.stopping
+        )
+    return run_tasks(tasks, suite.measuring, seed, server, run.records)
 
 
 def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) -> int:

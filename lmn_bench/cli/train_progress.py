@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
+from lmn_bench.cli.status_line import StatusLine
 from lmn_bench.units import format_count, format_duration, format_number
 
 # A loss moves by thousandths at the end.
 _LOSS_DIGITS = 4
 
 
-class TrainProgress:
-    """Draws what the learning process tells. Use it as a context manager.
-
-    The status line is drawn only on a terminal and only when something is told: no thread of ours
-    runs beside the training. Not `enabled`, it is silent.
-    """
+class TrainProgress(StatusLine):
+    """Draws what the learning process tells; not `enabled`, it says nothing either."""
 
     def __init__(self, console: Console, *, enabled: bool = True) -> None:
         self._console, self._enabled = console, enabled
-        live = enabled and console.is_terminal
-        self._live = Live(console=console, auto_refresh=False, transient=True) if live else None
+        super().__init__(console, enabled=enabled)
         self._steps, self._first = 0, 0
         self._validation = ""
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, error, trace)
 
     def say(self, line: str) -> None:
         """One line that stays."""
@@ -78,15 +57,12 @@ class TrainProgress:
             self.say(f"going on from step {self._first:,}")
 
     def _draw(self, content: Mapping[str, Any]) -> None:
-        if self._live is None:
-            return
         step, seconds = content["step"], content["seconds"]
         left = seconds / step * (self._steps - step)
-        line = (
+        self.draw(
             f"{step:,}/{self._steps:,} · loss {format_number(content['loss'], _LOSS_DIGITS)}"
             f"{self._validation} · {_rate(content)} · about {format_duration(left)} left"
         )
-        self._live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
 
 
 def _rate(content: Mapping[str, Any]) -> str:

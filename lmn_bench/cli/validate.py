@@ -31,16 +31,16 @@ def command(suite: str, as_json: bool) -> int:
         print_json({"suite": str(path), "valid": False, "problems": problems})
         return ExitCode.USAGE
     planned = plan(loaded, read_environment())
-    cases, processes = len(runnable(planned)), loaded.measuring.processes
+    cases, replicates = len(runnable(planned)), loaded.replicates
     if as_json:
         print_json(
             {"suite": str(path), "valid": True, "problems": [], "cases": len(planned),
-             "runnable": cases, "processes": processes}
+             "runnable": cases, "replicates": replicates}
         )  # fmt: skip
     else:
         skipped = len(planned) - cases
         more = f", {skipped} skipped on this machine" if skipped else ""
-        stdout_console().print(
-            f"{path}: ok, {cases} cases × {processes} processes{more}", markup=False
-        )
+        times = "seeds" if loaded.learning else "processes"
+        stdout_console().print(f"{path}: ok, {cases} cases × {replicates} {times}{more}",
+                               markup=False, soft_wrap=True)  # fmt: skip
     return ExitCode.OK

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from lmn_bench.analysis.claims import judge
+from lmn_bench.analysis.claims import ClaimVerdict, judge
+from lmn_bench.analysis.learned import LearnedSetting, learned_settings
 from lmn_bench.analysis.results import ResultSet
+from lmn_bench.lessons import LEARN
 from lmn_bench.report.answers import answers
 from lmn_bench.report.claims import claims_answer, claims_sections
 from lmn_bench.report.document import Document, Section
 from lmn_bench.report.figures import mode_charts
 from lmn_bench.report.figures_memory import caps_charts
 from lmn_bench.report.findings import Findings
+from lmn_bench.report.learned.answers import learned_answers
+from lmn_bench.report.learned.method import learned_method
+from lmn_bench.report.learned.sections import learned_sections, overlaid_sections
 from lmn_bench.report.method import method_section
 from lmn_bench.report.sources import Source
 from lmn_bench.report.tables import (
@@ -42,21 +48,38 @@ class RunResults:
     records: Sequence[Record]
     planned: int
 
+    @property
+    def learns(self) -> bool:
+        """Whether its suite is of mode learn: of that and of nothing else."""
+        return self.info.suite.learning is not None or any(r.mode == LEARN for r in self.records)
+
+    @cached_property
+    def lessons(self) -> list[LearnedSetting]:
+        """What was learned, by what may be set side by side."""
+        return learned_settings(self.records)
+
+    @cached_property
+    def findings(self) -> Findings:
+        """Growth and laws of its series."""
+        return Findings(self.results)
+
+    @cached_property
+    def judged(self) -> list[ClaimVerdict]:
+        """What the data say to the claims of its suite."""
+        return list(judge(self.results, self.info.suite.claims))
+
 
 def build_report(
     info: RunInfo, results: ResultSet, records: Sequence[Record], planned: int
 ) -> Document:
     """The whole report of a run; the arguments are those of `RunResults`."""
     run = RunResults(info, results, records, planned)
-    findings = Findings(results)
-    judged = judge(results, info.suite.claims)
     return Document(
         title=f"{info.suite.name}: {info.run_id}",
         subtitle=machine_line(info.environment),
-        answers=(*answers(findings, timed=info.suite.measuring.timing), *claims_answer(judged)),
-        sections=(*claims_sections(judged), *_sections(run, findings, charts=True),
-                  method_section(info, records, planned)),
-    )  # fmt: skip
+        answers=tuple(_answers(run)),
+        sections=tuple(_sections(run, charts=True)),
+    )
 
 
 def build_overlay(runs: Sequence[RunResults], labels: Sequence[str]) -> Document:
@@ -68,19 +91,18 @@ def build_overlay(runs: Sequence[RunResults], labels: Sequence[str]) -> Document
         runs: two or more.
         labels: a distinct name for each.
     """
-    findings = [Findings(run.results) for run in runs]
     said: list[str] = []
-    sections: list[Section] = list(_overlaid(runs, findings, labels))
-    for run, found, label in zip(runs, findings, labels, strict=True):
-        judged = judge(run.results, run.info.suite.claims)
-        told = answers(found, timed=run.info.suite.measuring.timing)
-        said += [f"{label}: {text}" for text in (*told, *claims_answer(judged))]
-        own = (*claims_sections(judged), *_sections(run, found, charts=False),
-               method_section(run.info, run.records, run.planned))  # fmt: skip
+    sections = [*overlaid_sections([run.lessons for run in runs], labels)]
+    # Trainings are no series over lengths: their charts are their own.
+    measured = [(run, label) for run, label in zip(runs, labels, strict=True) if not run.learns]
+    sections += _overlaid([run for run, _ in measured], [label for _, label in measured])
+    for run, label in zip(runs, labels, strict=True):
+        said += [f"{label}: {text}" for text in _answers(run)]
         sections += [
-            Section(f"{label} · {section.title}", section.sentences, section.tables)
-            for section in own
-        ]
+            Section(f"{label} · {section.title}", section.sentences, section.tables,
+                    folded=section.folded)
+            for section in _sections(run, charts=False)
+        ]  # fmt: skip
     machines = "; ".join(
         f"{label}: {machine_line(run.info.environment)}"
         for run, label in zip(runs, labels, strict=True)
@@ -96,7 +118,27 @@ def run_labels(infos: Sequence[RunInfo]) -> list[str]:
     return [f"{info.run_id} ({place})" for place, info in enumerate(infos, start=1)]
 
 
-def _sections(run: RunResults, findings: Findings, *, charts: bool) -> Iterator[Section]:
+def _answers(run: RunResults) -> Iterator[str]:
+    """What a run says in sentences."""
+    if run.learns:
+        yield from learned_answers(run.lessons)
+        return
+    yield from answers(run.findings, timed=run.info.suite.measuring.timing)
+    yield from claims_answer(run.judged)
+
+
+def _sections(run: RunResults, *, charts: bool) -> Iterator[Section]:
+    """All sections of a run, its method the last."""
+    if run.learns:
+        yield from learned_sections(run.lessons, charts=charts)
+        yield learned_method(run.info, run.lessons, run.records, run.planned)
+        return
+    yield from claims_sections(run.judged)
+    yield from _measured_sections(run, run.findings, charts=charts)
+    yield method_section(run.info, run.records, run.planned)
+
+
+def _measured_sections(run: RunResults, findings: Findings, *, charts: bool) -> Iterator[Section]:
     """A section per setting, and those on caps, models and failures."""
     results, places = run.results, tuple(run.results.subjects())
     keys = _Keys()
@@ -123,10 +165,9 @@ def _sections(run: RunResults, findings: Findings, *, charts: bool) -> Iterator[
             yield section
 
 
-def _overlaid(
-    runs: Sequence[RunResults], findings: Sequence[Findings], labels: Sequence[str]
-) -> Iterator[Section]:
+def _overlaid(runs: Sequence[RunResults], labels: Sequence[str]) -> Iterator[Section]:
     """A section of charts per setting that any run has, and one on caps."""
+    findings = [run.findings for run in runs]
     places = tuple(dict.fromkeys(name for run in runs for name in run.results.subjects()))
     keys = _Keys()
 

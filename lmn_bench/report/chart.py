@@ -7,8 +7,9 @@ from typing import Literal
 
 # lines: values against length, both logarithmic. stack: parts of a whole per length. strip: a row
 # per series that says at which lengths it finished. forest: a row per case with the change of one
-# version against another. area: values over time, stacked.
-Kind = Literal["lines", "stack", "strip", "forest", "area"]
+# version against another. area: values over time, stacked. curves: scores in the course of a
+# training. scores: scores against bytes.
+Kind = Literal["lines", "stack", "strip", "forest", "area", "curves", "scores"]
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,33 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Score:
+    """How well a series did at some place of the x axis, with words for hovering.
+
+    Attributes:
+        series: whose.
+        x: steps, seconds or bytes.
+        value: loss or accuracy.
+        low, high: its interval or range, where it has one.
+        at: x in words.
+        hint: what low and high are, in words.
+    """
+
+    series: str
+    x: float
+    value: float
+    low: float | None
+    high: float | None
+    at: str
+    hint: str
+
+
+@dataclass(frozen=True)
 class Panel:
-    """One plot of a chart; the panels of a chart share their axes."""
+    """One plot of a chart; the panels of a chart share their axes.
+
+    `chance`: a score that is had without learning anything.
+    """
 
     title: str
     points: tuple[Point, ...] = ()
@@ -104,6 +130,8 @@ class Panel:
     effects: tuple[Effect, ...] = ()
     moments: tuple[Moment, ...] = ()
     peak: Moment | None = None
+    scores: tuple[Score, ...] = ()
+    chance: float | None = None
 
     @property
     def lengths(self) -> list[float]:
@@ -130,8 +158,8 @@ class Chart:
         reading: one sentence on how to read it.
         kind: see `Kind`.
         x_title, y_title: of the axes.
-        unit: of the values: s, B, token/s, FLOP/s, B/s, "share" (1 is all), "change" (a ratio, 1
-            is none) or "" for a count.
+        unit: of the values: s, B, token/s, FLOP/s, B/s, nat/token, "share" (1 is all), "change" (a
+            ratio, 1 is none) or "" for a count.
         series: in the order of the legend.
         panels: at least one.
         band: changes up to this share count as none.

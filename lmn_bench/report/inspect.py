@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lmn_bench.analysis.learned import learned_settings
 from lmn_bench.analysis.results import FITS, result_set
+from lmn_bench.lessons import LEARN
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.report.facts import ceiling_rows, environment_rows, warning_lines
+from lmn_bench.report.learned.tables import unfinished
 from lmn_bench.report.tables import failures_section
 from lmn_bench.report.words import cap_label
 from lmn_bench.schema import Outcome, Record, RunInfo
@@ -44,9 +47,9 @@ def inspect_run(
                           *ceiling_rows(info.ceilings)), wraps=True),),
         ),
     ]  # fmt: skip
-    failures = failures_section(result_set(records))
-    if failures is not None:
-        sections.append(failures)
+    measured = [record for record in records if record.mode != LEARN]
+    failures = (failures_section(result_set(measured)), unfinished(learned_settings(records)))
+    sections += [section for section in failures if section is not None]
     if bad_lines:
         lines = tuple((str(bad.number), bad.reason, bad.text[:60]) for bad in bad_lines)
         table = Table("", ("line", "reason", "begins with"), lines, wraps=True)
@@ -67,23 +70,31 @@ def _case_section(case_id: str, records: Sequence[Record]) -> Section:
     records = sorted(records, key=lambda record: record.replicate)
     keys = [key for key in METRICS if any(key in record.metrics for record in records)]
     rows = [(METRICS[key].title, *(_value(record, key) for record in records)) for key in keys]
-    rows.append(("timed samples", *(f"{len(record.samples_s):,}" for record in records)))
-    rows.append(("warm-up samples", *(f"{len(record.warmup_samples_s):,}" for record in records)))
+    learns = records[0].mode == LEARN
+    if learns:
+        rows.append(("steps", *(_steps(record) for record in records)))
+    else:
+        rows.append(("timed samples", *(f"{len(record.samples_s):,}" for record in records)))
+        rows.append(
+            ("warm-up samples", *(f"{len(record.warmup_samples_s):,}" for record in records))
+        )
+    what = "training" if learns else "process"
     walls = (format_seconds(record.wall_s) if record.wall_s else "–" for record in records)
-    rows.append(("whole process", *walls))
-    columns = ("metric", *(f"process {record.replicate}" for record in records))
+    rows.append((f"whole {what}", *walls))
+    columns = ("metric", *(f"{what} {record.replicate}" for record in records))
     sentences = [
-        f"process {record.replicate}: {record.outcome.value}, {record.reason}"
+        f"{what} {record.replicate}: {record.outcome.value}, {record.reason}"
         for record in records
         if record.reason
     ]
     sentences += [f"process {r.replicate}: {_cap(r)}" for r in records if r.cap_mechanism]
-    sentences += [f"process {r.replicate}: {text}" for r in records for text in r.warnings]
+    sentences += [f"{what} {r.replicate}: {text}" for r in records for text in r.warnings]
     sentences += [
         f"process {record.replicate}, resident memory over time: {_timeline(record)}"
         for record in records
         if record.memory_timeline
     ]
+    sentences += [text for record in records for text in _course(record)]
     table = Table("", columns, tuple(rows))
     return Section(case_id, sentences=tuple(sentences), tables=(table,))
 
@@ -100,13 +111,36 @@ def _value(record: Record, key: str) -> str:
     return format_value(record.metrics.get(key), METRICS[key].unit)
 
 
+def _steps(record: Record) -> str:
+    return f"{record.learned.steps:,}" if record.learned else "–"
+
+
+def _course(record: Record) -> Iterator[str]:
+    """The losses of a training in the course of it, as rows of blocks."""
+    learned = record.learned
+    if learned is None:
+        return
+    for name, losses in (
+        ("training loss", [loss for _, loss in learned.training]),
+        ("validation loss", [loss for _, loss, _ in learned.validation]),
+    ):
+        if len(losses) > 1:
+            ends = f"{losses[0]:.3f} to {losses[-1]:.3f}"
+            who = f"training {record.replicate}, seed {learned.seed}"
+            yield f"{who}, {name}: {_bars(losses)} {ends}"
+
+
 def _timeline(record: Record) -> str:
     """Resident memory as a row of blocks from its lowest to its highest sample."""
     sizes = [size for _, size in record.memory_timeline]
-    step = max(1, -(-len(sizes) // _TIMELINE_WIDTH))
-    shown = [max(sizes[i : i + step]) for i in range(0, len(sizes), step)]
+    span = f"{format_value(min(sizes), 'B')} to {format_value(max(sizes), 'B')}"
+    return f"{_bars(sizes)} {span} in {format_seconds(record.memory_timeline[-1][0])}"
+
+
+def _bars(values: Sequence[float]) -> str:
+    """Values as a row of blocks, the highest of those that share one."""
+    step = max(1, -(-len(values) // _TIMELINE_WIDTH))
+    shown = [max(values[i : i + step]) for i in range(0, len(values), step)]
     low, high = min(shown), max(shown)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
-    blocks = "".join(_BLOCKS[round((size - low) * scale)] for size in shown)
-    span = f"{format_value(low, 'B')} to {format_value(high, 'B')}"
-    return f"{blocks} {span} in {format_seconds(record.memory_timeline[-1][0])}"
+    return "".join(_BLOCKS[round((value - low) * scale)] for value in shown)

@@ -24,26 +24,36 @@ def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Se
         records: its records.
         planned: replicates that the suite asks for.
     """
-    measuring, environment = info.suite.measuring, info.environment
+    measuring = info.suite.measuring
     further = sum(record.replicate >= measuring.processes for record in records)
+    more = f", and {further:,} further ones of cases that had been disturbed" if further else ""
     sentences = [
         f"{measuring.processes} process{'es' * (measuring.processes != 1)} per case, each with "
         f"its own {_PASSES[measuring.timing]}; "
         f"order shuffled in rounds with seed {info.seed}.",
         "A value is the median over processes; its interval runs between order statistics "
         f"({_interval_words(measuring.processes)}).",
-        f"{len(records) - further:,} of {planned:,} planned processes recorded"
-        + (
-            f", and {further:,} further ones of cases that had been disturbed; "
-            if further
-            else "; "
-        )
-        + f"lmn-bench {environment.lmn_bench}, torch {environment.torch}, "
-        f"Python {environment.python}{_git(environment)}.",
+        recorded_sentence(info, len(records) - further, planned, "processes", more),
         *cap_sentences(dict.fromkeys(r.cap_mechanism for r in records if r.cap_mechanism)),
         *disturbed_sentences(records),
-        *(f"Noise: {w.message}; {w.hint}." for w in environment.warnings),
+        *warning_sentences(info, records),
     ]
+    return Section(METHOD, sentences=tuple(sentences))
+
+
+def recorded_sentence(info: RunInfo, recorded: int, planned: int, what: str, more: str = "") -> str:
+    """How many of the planned replicates there are, and of which software."""
+    environment = info.environment
+    return (
+        f"{recorded:,} of {planned:,} planned {what} recorded{more}; "
+        f"lmn-bench {environment.lmn_bench}, torch {environment.torch}, "
+        f"Python {environment.python}{_git(environment)}."
+    )
+
+
+def warning_sentences(info: RunInfo, records: Sequence[Record]) -> list[str]:
+    """Noise of the machine, warnings of records counted by kind, and the command of the run."""
+    sentences = [f"Noise: {w.message}; {w.hint}." for w in info.environment.warnings]
     warned: dict[str, int] = {}
     for record in records:
         for warning in record.warnings:
@@ -55,7 +65,7 @@ def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Se
     ]
     if info.command:
         sentences.append(f"Repeat it: {' '.join(info.command)}")
-    return Section(METHOD, sentences=tuple(sentences))
+    return sentences
 
 
 def machine_section(info: RunInfo, label: str = "") -> Section:

@@ -26,17 +26,17 @@ def document_of(runs: Sequence[RunResults]) -> Document:
 
 
 def csv_of(runs: Sequence[RunResults]) -> str:
-    """One row per case and metric; of several runs with the run before each row."""
+    """One row per case (or seed) and metric; of several runs with the run before each row."""
     if len(runs) > 1:
-        return render_csv_of_runs([(run.info, run.results) for run in runs])
-    return render_csv(runs[0].results)
+        return render_csv_of_runs([(run.info, run.results, run.records) for run in runs])
+    return render_csv(runs[0].results, runs[0].records)
 
 
 def json_of(runs: Sequence[RunResults]) -> str:
     """The same content for programs."""
     if len(runs) > 1:
-        return render_json_of_runs([(run.info, run.results) for run in runs])
-    return render_json(runs[0].info, runs[0].results)
+        return render_json_of_runs([(run.info, run.results, run.records) for run in runs])
+    return render_json(runs[0].info, runs[0].results, runs[0].records)
 
 
 def page_of(runs: Sequence[RunResults], document: Document | None = None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lmn_bench.plan import PlannedCase
 from lmn_bench.report.document import Document, Section, Table
+from lmn_bench.report.learned.planned import planned_answers, planned_tables
 from lmn_bench.schema import Case, Environment, Suite
 from lmn_bench.units import format_bytes, format_cap, format_duration, format_lengths
 
@@ -14,32 +15,13 @@ def plan_document(
     suite: Suite, planned: Sequence[PlannedCase], environment: Environment
 ) -> Document:
     """What a run would measure, series by series, and what it would take."""
-    series: dict[Case, list[PlannedCase]] = {}
-    for item in planned:
-        series.setdefault(item.case.series, []).append(item)
-    todo = [item for item in planned if item.skip is None]
-    seconds = sum(item.seconds or 0.0 for item in todo)
-    unknown = sum(item.seconds is None for item in todo)
-    measuring = suite.measuring
-    processes, extra = measuring.processes, measuring.timing * measuring.quiet_extra_s
-    answers = [
-        f"{len(todo):,} cases × {processes} processes = {len(todo) * processes:,} measurements, "
-        f"about {format_duration(seconds)} in all"
-        + (f", and up to {format_duration(extra)} for disturbed cases" if extra else "")
-        + (f", not counting {unknown:,} cases of models of your own" if unknown else "")
-        + ".",
-    ]
-    skipped = len(planned) - len(todo)
+    learns = suite.learning is not None
+    answers = planned_answers(suite, planned) if learns else _answers(suite, planned)
+    skipped = sum(item.skip is not None for item in planned)
     if skipped:
         answers.append(f"{skipped:,} cases are skipped on this machine.")
-    table = Table(
-        "Series",
-        ("model", "mode", "lengths", "device", "cap", "memory", "time"),
-        tuple(_row(case, items) for case, items in series.items()),
-        "Memory: forecast for the longest length. Time: forecast for all processes. "
-        "First-order formulas; nothing was measured.",
-    )
-    sections = [Section("Plan", tables=(table,))]
+    tables = planned_tables(planned) if learns else (_series_table(planned),)
+    sections = [Section("Plan", tables=tables)]
     reasons: dict[str, list[str]] = {}
     for item in planned:
         if item.skip:
@@ -50,6 +32,36 @@ def plan_document(
         sections.append(Section("Skipped", tables=(skips,)))
     subtitle = f"{environment.cpu_model}, {environment.logical_cores} cores"
     return Document(f"Plan of {suite.name}", subtitle, tuple(answers), tuple(sections))
+
+
+def _answers(suite: Suite, planned: Sequence[PlannedCase]) -> list[str]:
+    """How many measurements there are, and how long they take."""
+    todo = [item for item in planned if item.skip is None]
+    seconds = sum(item.seconds or 0.0 for item in todo)
+    unknown = sum(item.seconds is None for item in todo)
+    measuring = suite.measuring
+    extra = measuring.timing * measuring.quiet_extra_s
+    return [
+        f"{len(todo):,} cases × {measuring.processes} processes = "
+        f"{len(todo) * measuring.processes:,} measurements, "
+        f"about {format_duration(seconds)} in all"
+        + (f", and up to {format_duration(extra)} for disturbed cases" if extra else "")
+        + (f", not counting {unknown:,} cases of models of your own" if unknown else "")
+        + ".",
+    ]
+
+
+def _series_table(planned: Sequence[PlannedCase]) -> Table:
+    series: dict[Case, list[PlannedCase]] = {}
+    for item in planned:
+        series.setdefault(item.case.series, []).append(item)
+    return Table(
+        "Series",
+        ("model", "mode", "lengths", "device", "cap", "memory", "time"),
+        tuple(_row(case, items) for case, items in series.items()),
+        "Memory: forecast for the longest length. Time: forecast for all processes. "
+        "First-order formulas; nothing was measured.",
+    )
 
 
 def _row(case: Case, items: Sequence[PlannedCase]) -> tuple[str, ...]:

@@ -11,56 +11,66 @@ import pandas as pd
 
 from lmn_bench.analysis.claims import judge
 from lmn_bench.analysis.results import CaseResult, ResultSet
+from lmn_bench.lessons import LEARN
 from lmn_bench.metrics import METRICS
-from lmn_bench.schema import SCHEMA, RunInfo
+from lmn_bench.report.learned import data as learned
+from lmn_bench.schema import SCHEMA, Case, Record, RunInfo
 
 COLUMNS = (
     "case_id", "subject", "mode", "device", "length", "batch", "dtype", "threads",
     "memory_cap_bytes", "cap_mechanism", "cap_floor_bytes", "cap_verdict",
     "width", "heads", "layers", "banks", "expansion", "compile", "cuda_graph", "outcome", "reason",
-    "metric", "unit", "median", "low", "high", "confidence", "processes",
+    "metric", "unit", "median", "low", "high", "confidence", "processes", *learned.COLUMNS,
 )  # fmt: skip
 
 
-def tidy(results: ResultSet) -> pd.DataFrame:
-    """One row per case and metric; a case without results has one row with no metric."""
-    frame = pd.DataFrame.from_records(list(_rows(results)), columns=COLUMNS)
+def tidy(results: ResultSet, records: Sequence[Record] = ()) -> pd.DataFrame:
+    """One row per case and metric; a case without results has one row with no metric.
+
+    Of trainings, one row per seed and metric; `records` has them.
+    """
+    rows = [*_rows(results), *_learned_rows(records)]
+    frame = pd.DataFrame.from_records(rows, columns=COLUMNS)
     # Missing whole numbers stay missing; they don't turn every cap into a float.
-    whole = ("memory_cap_bytes", "cap_floor_bytes", "processes")
+    whole = ("memory_cap_bytes", "cap_floor_bytes", "processes", "parameters_asked", "seed")
     return frame.astype(dict.fromkeys(whole, "Int64"))
 
 
-def render_csv(results: ResultSet) -> str:
+def render_csv(results: ResultSet, records: Sequence[Record] = ()) -> str:
     """The tidy table as CSV."""
-    return str(tidy(results).to_csv(index=False))
+    return str(tidy(results, records).to_csv(index=False))
 
 
-def render_csv_of_runs(runs: Sequence[tuple[RunInfo, ResultSet]]) -> str:
+def render_csv_of_runs(runs: Sequence[tuple[RunInfo, ResultSet, Sequence[Record]]]) -> str:
     """The tidy tables of several runs as one, with the run and its machine before every row."""
     frames = []
-    for info, results in runs:
-        frame = tidy(results)
+    for info, results, records in runs:
+        frame = tidy(results, records)
         frame.insert(0, "machine", info.environment.hostname)
         frame.insert(0, "run", info.run_id)
         frames.append(frame)
     return str(pd.concat(frames, ignore_index=True).to_csv(index=False))
 
 
-def render_json(info: RunInfo, results: ResultSet) -> str:
-    """Run and results as one JSON object."""
-    return _dump({"schema": SCHEMA, **_run_data(info, results)})
+def render_json(info: RunInfo, results: ResultSet, records: Sequence[Record] = ()) -> str:
+    """Run and results as one JSON object; `records` has the seeds and curves of trainings."""
+    return _dump({"schema": SCHEMA, **_run_data(info, results, records)})
 
 
-def render_json_of_runs(runs: Sequence[tuple[RunInfo, ResultSet]]) -> str:
+def render_json_of_runs(runs: Sequence[tuple[RunInfo, ResultSet, Sequence[Record]]]) -> str:
     """Several runs, each as `render_json` has it, in a list `runs`."""
-    return _dump({"schema": SCHEMA, "runs": [_run_data(info, found) for info, found in runs]})
+    return _dump({"schema": SCHEMA, "runs": [_run_data(*run) for run in runs]})
 
 
 def _dump(data: dict[str, Any]) -> str:
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
 
-def _run_data(info: RunInfo, results: ResultSet) -> dict[str, Any]:
+def _run_data(info: RunInfo, results: ResultSet, records: Sequence[Record]) -> dict[str, Any]:
+    trainings: dict[Case, list[Record]] = {}
+    for record in records:
+        if record.mode == LEARN:
+            trainings.setdefault(record.case, []).append(record)
     cases = []
     for result in results.cases:
         metrics = {}
@@ -76,28 +86,57 @@ def _run_data(info: RunInfo, results: ResultSet) -> dict[str, Any]:
                 "reason": result.reason,
                 "cap": None if result.cap is None else asdict(result.cap),
                 "metrics": metrics,
+                **(
+                    {"seeds": learned.seeds_data(trainings[result.case])}
+                    if result.case in trainings
+                    else {}
+                ),
             }
         )
     claims = [asdict(verdict) for verdict in judge(results, info.suite.claims)]
-    return {"run": asdict(info), "cases": cases, "claims": claims}
+    data = {"run": asdict(info), "cases": cases, "claims": claims}
+    return {**data, "learned": learned.learned_data(records)} if trainings else data
 
 
 def _rows(results: ResultSet) -> Iterator[tuple[Any, ...]]:
     for result in results.cases:
-        case, model = result.case, result.case.model
-        shared = (
-            case.id, case.subject, case.mode, case.device, case.length, case.batch, case.dtype,
-            case.threads, case.memory_cap_bytes, *_capped(result),
-            model.width, model.heads, model.layers, model.banks, model.expansion,
-            case.compile, case.cuda_graph, result.outcome.value, result.reason,
-        )  # fmt: skip
+        case = result.case
+        # Trainings have rows of their own: to a seed its score, and no median over seeds.
+        if case.mode == LEARN:
+            continue
+        shared = (*_case_cells(case, _capped(result)), result.outcome.value, result.reason)
+        nothing = learned.lesson_cells(case, None)
         if not result.values:
-            yield (*shared, *(None,) * 7)
+            yield (*shared, *(None,) * 7, *nothing)
         for key in result.values:
             estimate = result.estimate(key)
             if estimate is not None:
                 yield (*shared, key, METRICS[key].unit, estimate.value, estimate.low,
-                       estimate.high, estimate.confidence, estimate.count)  # fmt: skip
+                       estimate.high, estimate.confidence, estimate.count, *nothing)  # fmt: skip
+
+
+def _learned_rows(records: Sequence[Record]) -> Iterator[tuple[Any, ...]]:
+    for record in records:
+        if record.mode != LEARN:
+            continue
+        case = record.case
+        shared = (*_case_cells(case, (None,) * 3), record.outcome.value, record.reason)
+        lesson = learned.lesson_cells(case, learned.seed_of(record))
+        rows = list(learned.metric_rows(record))
+        if not rows:
+            yield (*shared, *(None,) * 7, *lesson)
+        for key, unit, value in rows:
+            yield (*shared, key, unit, value, None, None, 0.0, 1, *lesson)
+
+
+def _case_cells(case: Case, capped: tuple[Any, ...]) -> tuple[Any, ...]:
+    model = case.model
+    return (
+        case.id, case.subject, case.mode, case.device, case.length, case.batch, case.dtype,
+        case.threads, case.memory_cap_bytes, *capped,
+        model.width, model.heads, model.layers, model.banks, model.expansion,
+        case.compile, case.cuda_graph,
+    )  # fmt: skip
 
 
 def _capped(result: CaseResult) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ SHORT_OUTCOME = {
     Outcome.KILLED: "killed",
     Outcome.ERROR: "error",
     Outcome.INCORRECT: "wrong",
+    Outcome.DIVERGED: "diverged",
     Outcome.SKIPPED: "skipped",
 }
 # What a memory cap counts by each mechanism, and what happens at the budget.

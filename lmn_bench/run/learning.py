@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from lmn_bench.errors import (
     ExitCode,
+    KilledError,
     LmnBenchError,
     TrainingError,
     UsageError,
@@ -36,7 +37,7 @@ class LearningProcess:
     the thread that started it.
 
     Args:
-        job: {"train": …} or {"generate": …}.
+        job: {"train": …}, {"learn": …} or {"generate": …}.
         installation: which code runs.
     """
 
@@ -114,7 +115,7 @@ class LearningProcess:
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _TAIL_BYTES))
         words = self._errors.read().decode(errors="replace").strip()
         if code == -signal.SIGKILL or says_out_of_memory(words):
-            return TrainingError(
+            return KilledError(
                 "the learning process was killed, most likely for lack of memory",
                 "take a smaller batch or length; a checkpoint that was saved is still good",
             )

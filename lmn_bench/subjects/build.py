@@ -66,10 +66,19 @@ def _block_maker(subject: str, spec: ModelSpec) -> Callable[[], Block]:
         family = PublishedLogarithmicBlock if subject == "lmn-published" else LogarithmicBlock
         return lambda: family(spec, subject)
     inner = feedforward_width(subject, spec)
+    return lambda: baseline_block(subject, spec, inner)
+
+
+def baseline_block(subject: str, spec: ModelSpec, inner: int) -> Block:
+    """One layer of a builtin subject that is no LMN, its feed-forward part `inner` wide.
+
+    Raises:
+        SubjectError: it cannot be built in these sizes.
+    """
     if subject == "transformer":
         from lmn_bench.subjects.transformer import transformer_block
 
-        return lambda: transformer_block(spec, inner)
+        return transformer_block(spec, inner)
     from lmn_bench.subjects.recurrent import Recurrence
 
-    return lambda: ResidualBlock(Recurrence(subject, spec.width), spec.width, inner)
+    return ResidualBlock(Recurrence(subject, spec.width), spec.width, inner)

@@ -9,9 +9,9 @@ computed in full.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from lmn import cost, tree
@@ -46,11 +46,15 @@ def lmn_config(subject: str, spec: ModelSpec) -> LMNConfig:
     Raises:
         SubjectError: the sizes don't fit together.
     """
-    return replace(_lmn_shape(subject, spec), feedforward_width=feedforward_width(subject, spec))
+    return replace(lmn_shape(subject, spec), feedforward_width=feedforward_width(subject, spec))
 
 
-def _lmn_shape(subject: str, spec: ModelSpec) -> LMNConfig:
-    """As `lmn_config`, before the feed-forward part is sized."""
+def lmn_shape(subject: str, spec: ModelSpec) -> LMNConfig:
+    """As `lmn_config`, before the feed-forward part is sized.
+
+    Raises:
+        SubjectError: the sizes don't fit together.
+    """
     try:
         if subject == "lmn-expander":
             return LMNConfig(
@@ -65,17 +69,48 @@ def _lmn_shape(subject: str, spec: ModelSpec) -> LMNConfig:
         raise SubjectError(f"{subject} cannot be built: {error}") from error
 
 
-def _block_parameters(subject: str, spec: ModelSpec, inner: int) -> int:
+def block_parameters(subject: str, spec: ModelSpec, inner: int) -> int:
     """Parameters of one block whose feed-forward part is `inner` wide."""
     width = spec.width
     if subject in LMN_FAMILY:
-        return cost.parameter_count(replace(_lmn_shape(subject, spec), feedforward_width=inner))
+        return cost.parameter_count(replace(lmn_shape(subject, spec), feedforward_width=inner))
     if subject == "transformer":
         mixer = 4 * (width * width + width)
     else:
         mixer = GATES[subject] * 2 * (width * width + width)
     norms, feedforward = 2 * width, 2 * width * inner + inner + width
     return mixer + norms + feedforward
+
+
+def search_width(count: Callable[[int], int], wanted: int, preferred: int) -> tuple[int, int]:
+    """The inner width of feed-forward parts that gives a model `wanted` parameters, or nearly.
+
+    `preferred` where it gives exactly that many, else the roundest width within
+    `PARAMETER_TOLERANCE`.
+
+    Args:
+        count: parameters at an inner width, which has to grow by the same number with each feature.
+        wanted: parameters.
+        preferred: an inner width.
+
+    Returns:
+        The inner width and the parameters that it gives: the nearest if none is within the
+        tolerance, which `is_near` tells.
+    """
+    if count(preferred) == wanted:
+        return preferred, wanted
+    exact = 1 + (wanted - count(1)) / (count(2) - count(1))
+    for multiple in ROUND_WIDTHS:
+        inner = max(1, multiple * round(exact / multiple))
+        found = count(inner)
+        if is_near(found, wanted):
+            break
+    return inner, found
+
+
+def is_near(found: int, wanted: int) -> bool:
+    """Whether one number of parameters is another within `PARAMETER_TOLERANCE`."""
+    return abs(found - wanted) <= PARAMETER_TOLERANCE * wanted
 
 
 @lru_cache(maxsize=1024)
@@ -89,18 +124,11 @@ def feedforward_width(subject: str, spec: ModelSpec) -> int:
         UnknownNameError: no builtin subject has this name.
     """
     _require_builtin(subject)
-    wanted = _block_parameters(REFERENCE, spec, REFERENCE_WIDENING * spec.width)
-    if _block_parameters(subject, spec, REFERENCE_WIDENING * spec.width) == wanted:
-        return REFERENCE_WIDENING * spec.width
-    smallest = _block_parameters(subject, spec, 1)
-    per_feature = 2 * spec.width + 1
-    exact = 1 + (wanted - smallest) / per_feature
-    found = max(1, round(exact))
-    for multiple in ROUND_WIDTHS:
-        inner = max(1, multiple * round(exact / multiple))
-        found = _block_parameters(subject, spec, inner)
-        if abs(found - wanted) <= PARAMETER_TOLERANCE * wanted:
-            return inner
+    usual = REFERENCE_WIDENING * spec.width
+    wanted = block_parameters(REFERENCE, spec, usual)
+    inner, found = search_width(partial(block_parameters, subject, spec), wanted, usual)
+    if is_near(found, wanted):
+        return inner
     raise SubjectError(
         f"{subject} cannot be as large as {REFERENCE} at {spec.label}: {REFERENCE} has {wanted:,} "
         f"parameters a layer, and {subject} comes no nearer than {found:,}, which is not within "
@@ -112,14 +140,14 @@ def feedforward_width(subject: str, spec: ModelSpec) -> int:
 def parameters(subject: str, spec: ModelSpec) -> int:
     """Trainable numbers of the whole subject."""
     inner = feedforward_width(subject, spec)
-    return spec.layers * _block_parameters(subject, spec, inner)
+    return spec.layers * block_parameters(subject, spec, inner)
 
 
 def slots(subject: str, spec: ModelSpec, length: int) -> int | None:
     """Vectors that token `length` (from 1) attends to; `None` for recurrent subjects."""
     _require_builtin(subject)
     if subject in LMN_FAMILY:
-        return cost.slot_count(_lmn_shape(subject, spec), length)
+        return cost.slot_count(lmn_shape(subject, spec), length)
     return length if subject == "transformer" else None
 
 
@@ -134,10 +162,10 @@ def state_bytes(
     """
     _require_builtin(subject)
     if subject == "lmn-published":
-        nodes = cost.slot_count(_lmn_shape(subject, spec), length)
+        nodes = cost.slot_count(lmn_shape(subject, spec), length)
         return spec.layers * batch * nodes * spec.width * itemsize
     if subject in LMN_FAMILY:
-        config = _lmn_shape(subject, spec)
+        config = lmn_shape(subject, spec)
         return spec.layers * cost.state_bytes(config, length, batch, itemsize)
     vectors = 2 * length if subject == "transformer" else RECURRENT_STATE_VECTORS[subject]
     return spec.layers * batch * vectors * spec.width * itemsize

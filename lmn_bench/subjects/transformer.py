@@ -1,5 +1,7 @@
 """The attention baseline: fused causal attention, rotary positions, a preallocated key-value cache.
 
+Positions may be left to whoever makes the inputs: then nothing turns, and queries are only scaled.
+
 Choices made by measuring (2 CPU threads, 4 heads of 16, float32, batch 1):
 
 * Keys are cached transposed, (batch * heads, head width, capacity). One token over a context of
@@ -86,23 +88,42 @@ class CausalAttention(Mixer):
 
     Args:
         width: features per token.
-        heads: attention heads; divides `width`, and leaves an even number of features to each.
+        heads: attention heads; divides `width`, and leaves an even number of features to each if
+            they are to be rotated.
+        rotary: whether queries and keys are rotated by their position. Without it attention itself
+            cannot tell one order of the tokens before from another.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, *, rotary: bool = True) -> None:
         super().__init__()
         self.heads, self.head_width = heads, width // heads
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
-        self.rotary = Rotary(self.head_width)
+        self.rotary = Rotary(self.head_width) if rotary else None
+
+    def _place(self, query_key: Tensor, first: int) -> tuple[Tensor, Tensor]:
+        """Queries, scaled, and keys; both rotated by their positions, if at all.
+
+        Args:
+            query_key: (batch, tokens, 2, heads, head width).
+            first: position of the first of them.
+
+        Returns:
+            (batch, tokens, heads, head width) each.
+        """
+        if self.rotary is None:
+            query, key = query_key.unbind(2)
+            return query / math.sqrt(self.head_width), key
+        last = first + query_key.shape[1]
+        factors = self.rotary.table(last, query_key)[first:last]
+        query, key = self.rotary.turn(query_key, factors).unbind(2)
+        return query, key
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys (rotated) and values, each (batch, heads, tokens, head width)."""
-        tokens = x.shape[1]
+        """Queries and keys as `_place` gives them, values; (batch, heads, tokens, head width)."""
         split = self.query_key_value(x).unflatten(-1, (3, self.heads, self.head_width))
-        turned = self.rotary.turn(split[:, :, :2], self.rotary.table(tokens, x)[:tokens])
-        query, key = turned.transpose(1, 3).unbind(2)
-        return query, key, split[:, :, 2].transpose(1, 2)
+        query, key = self._place(split[:, :, :2], 0)
+        return query.transpose(1, 2), key.transpose(1, 2), split[:, :, 2].transpose(1, 2)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
@@ -120,13 +141,13 @@ class CausalAttention(Mixer):
         cache = self.initial_state(batch, capacity)
         cache.keys[:, :, :tokens] = key.flatten(0, 1).transpose(1, 2)
         cache.values[:, :tokens] = value.flatten(0, 1)
-        self.rotary.table(capacity, x)
         return self._attend(query, key, value), KeyValueCache(cache.keys, cache.values, tokens)
 
     def initial_state(self, batch: int, capacity: int) -> KeyValueCache:
         """An empty cache."""
         weight, rows = self.output.weight, batch * self.heads
-        self.rotary.table(capacity, weight)
+        if self.rotary is not None:
+            self.rotary.table(capacity, weight)
         keys = weight.new_empty(rows, self.head_width, capacity)
         return KeyValueCache(keys, weight.new_empty(rows, capacity, self.head_width), 0)
 
@@ -144,11 +165,10 @@ class CausalAttention(Mixer):
         if seen == state.keys.shape[2]:
             state = _grown(state)
         rows = (batch * self.heads, self.head_width)
-        split = self.query_key_value(x_t).view(batch, 3, self.heads, self.head_width)
-        turned = self.rotary.turn(split[:, :2], self.rotary.table(seen + 1, x_t)[seen])
-        query, key = turned.unbind(1)
+        split = self.query_key_value(x_t).view(batch, 1, 3, self.heads, self.head_width)
+        query, key = self._place(split[:, :, :2], seen)
         state.keys[:, :, seen] = key.reshape(rows)
-        state.values[:, seen] = split[:, 2].reshape(rows)
+        state.values[:, seen] = split[:, :, 2].reshape(rows)
         scores = torch.bmm(query.reshape(rows).unsqueeze(1), state.keys[:, :, : seen + 1])
         mixed = torch.bmm(scores.softmax(-1), state.values[:, : seen + 1])
         output: Tensor = self.output(mixed.view(batch, -1))
@@ -178,16 +198,23 @@ def _grown(cache: KeyValueCache) -> KeyValueCache:
     return KeyValueCache(keys, values, cache.length)
 
 
-def transformer_block(spec: ModelSpec, inner: int) -> Block:
-    """One transformer layer.
+def transformer_block(spec: ModelSpec, inner: int, *, rotary: bool = True) -> Block:
+    """One transformer layer, with rotary positions or with none of its own.
 
     Raises:
-        SubjectError: the heads don't divide the width into even parts.
+        SubjectError: the heads don't divide the width into parts, even ones for rotary positions.
     """
-    if spec.width % spec.heads or (spec.width // spec.heads) % 2:
+    if rotary and (spec.width % spec.heads or (spec.width // spec.heads) % 2):
         raise SubjectError(
             f"transformer cannot be built: width {spec.width} does not split into {spec.heads} "
             "heads of an even number of features, which rotary positions need",
             "choose heads so that width / heads is a whole even number",
         )
-    return ResidualBlock(CausalAttention(spec.width, spec.heads), spec.width, inner)
+    if spec.width % spec.heads:
+        raise SubjectError(
+            f"a transformer cannot be built: width {spec.width} does not split into {spec.heads} "
+            "heads",
+            "choose heads so that width / heads is a whole number",
+        )
+    attention = CausalAttention(spec.width, spec.heads, rotary=rotary)
+    return ResidualBlock(attention, spec.width, inner)

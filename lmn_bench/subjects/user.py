@@ -50,18 +50,27 @@ def load(name: str, spec: ModelSpec, *, dtype: torch.dtype, device: torch.device
     Raises:
         SubjectError: saying which of these steps failed, and what to do.
     """
-    factory = _import_factory(name)
-    try:
-        model = factory(spec, dtype=dtype, device=device)
-    except Exception as error:
-        raise SubjectError(
-            f"{name} raised {type(error).__name__}: {error}", FACTORY_HINT
-        ) from error
+    model = make(name, spec, dtype=dtype, device=device)
     if isinstance(model, nn.Module):
         model = model.to(device=device, dtype=dtype).eval()
     subject = UserModel(name, model)
     _probe(subject, name, spec, dtype, device)
     return subject
+
+
+def make(name: str, spec: ModelSpec, *, dtype: torch.dtype, device: torch.device) -> Any:
+    """Import the factory that `name` names, and call it; what it returns is not looked at.
+
+    Raises:
+        SubjectError: it cannot be imported, or it raised an error.
+    """
+    factory = _import_factory(name)
+    try:
+        return factory(spec, dtype=dtype, device=device)
+    except Exception as error:
+        raise SubjectError(
+            f"{name} raised {type(error).__name__}: {error}", FACTORY_HINT
+        ) from error
 
 
 def _import_factory(name: str) -> Callable[..., Any]:
@@ -180,7 +189,7 @@ class UserModel:
         self.model.zero_grad(set_to_none=True)
         self.model.train()
         try:
-            result = sequence_loss(_output(self.model(x)))
+            result = sequence_loss(output_of(self.model(x)))
             torch.autograd.backward(result)
         finally:
             self.model.eval()
@@ -191,7 +200,7 @@ class UserModel:
         if "prefill" not in self._own:
             if not self._has_forward:
                 self._need("prefill", "prefill")
-            return _output(self.model(x)), None
+            return output_of(self.model(x)), None
         extra = {"capacity": capacity} if self._prefill_takes_capacity else {}
         result: tuple[Tensor, State] = self.model.prefill(x, **extra)
         return result
@@ -246,7 +255,8 @@ def _takes(function: Callable[..., Any], name: str) -> bool:
     )
 
 
-def _output(result: Any) -> Tensor:
+def output_of(result: Any) -> Tensor:
+    """The outputs in what a forward pass returned: the first entry where there are several."""
     output: Tensor = result[0] if isinstance(result, tuple | list) else result
     return output
 

@@ -88,6 +88,21 @@ def peak_of(call: Callable[[], object], device: torch.device) -> tuple[Peak, Any
     return Peak(before, peak, highest - space), result
 
 
+def start_mark(device: torch.device) -> None:
+    """Forget how much memory there was at most so far; `marked_bytes` reads it from here on."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        _CLEAR_REFS.write_text(_RESET_HIGH_WATER_MARK)
+
+
+def marked_bytes(device: torch.device) -> int:
+    """Memory held at most since `start_mark` (CUDA: allocated through torch)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return status_bytes("VmHWM")
+
+
 @contextmanager
 def _at_its_highest_address_space() -> Iterator[None]:
     """Take as much address space as this process ever had, none of which can be touched.

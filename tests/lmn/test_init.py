@@ -100,6 +100,14 @@ def test_published_biases_are_drawn_and_others_are_zero():
     assert not model_of("default").layers[0].memory.summarizer.bias.any()
 
 
+def test_quiet_blocks_begin_by_adding_nothing():
+    model = model_of("quiet")
+    x = torch.randn(2, 9, 64)
+    for block in model.layers:
+        assert torch.equal(block(x)[0], x)
+    assert model.embedding.weight.std().item() == pytest.approx(0.1, rel=0.1)
+
+
 def test_tied_weights_begin_with_logits_of_variance_one():
     model = model_of("default", tie_weights=True)
     logits, _ = model(random_tokens(2, 100, vocabulary=65))

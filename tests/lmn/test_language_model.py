@@ -177,6 +177,39 @@ def test_ignored_targets_count_for_nothing():
         model.loss(tokens, torch.full_like(targets, -100), ignored=-100)
 
 
+@pytest.mark.parametrize("config", ONE_OF_EACH, ids=name_of)
+def test_logits_where_they_are_asked_are_those_of_all_positions(config):
+    model = make_language_model(config)
+    tokens = random_tokens(2, 20)
+    asked = random_tokens(2, 20, seed=3) % 3 == 0
+    assert_close(model.logits_where(tokens, asked), model(tokens)[0][asked])
+
+
+def test_the_head_only_runs_where_something_is_asked():
+    model = make_language_model(ONE_OF_EACH[1])
+    shapes = []
+    model.head.register_forward_hook(lambda head, inputs, output: shapes.append(output.shape[:-1]))
+    asked = torch.zeros(2, 20, dtype=torch.bool)
+    asked[1, 7] = asked[0, 3] = True
+    model.logits_where(random_tokens(2, 20), asked)
+    model.loss(random_tokens(2, 20), torch.where(asked, 1, -100), ignored=-100)
+    assert shapes == [(2,), (2,)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        (torch.ones(2, 19, dtype=torch.bool), ValueError, r"\(2, 19\) for tokens \(2, 20\)"),
+        (torch.zeros(2, 20, dtype=torch.bool), ValueError, "nothing is asked"),
+        (torch.ones(2, 20, dtype=torch.int64), TypeError, "asked must be bool"),
+    ],
+    ids=["another shape", "nothing", "numbers"],
+)
+def test_what_is_asked_is_checked(asked, error, message):
+    with pytest.raises(error, match=message):
+        make_language_model(ONE_OF_EACH[1]).logits_where(random_tokens(2, 20), asked)
+
+
 def test_half_precision_keeps_its_loss_and_state_in_float32():
     model = make_language_model(ONE_OF_EACH[1], dtype=torch.bfloat16)
     tokens = random_tokens(2, 40)

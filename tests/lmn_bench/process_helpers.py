@@ -18,6 +18,12 @@ QUICK = Measuring(
     decode_window=4, counters=False,
 )  # fmt: skip
 MIB = 2**20
+# Code of a child. A shell starts what runs in its background deaf to SIGINT, and so all that these
+# start in turn.
+COMMAND_LINE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from lmn_bench.__main__ import main; main()"
+)
 
 
 def environ(**more: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from process_helpers import COMMAND_LINE
 
 from lmn_bench.store import read_run
 
@@ -78,7 +79,7 @@ class Project:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(self.cache)}
         environ.pop("GITHUB_ACTIONS", None)
         return subprocess.Popen(
-            [sys.executable, "-m", "lmn_bench", "ab", "--suite", "tiny.toml", *arguments],
+            [sys.executable, "-c", COMMAND_LINE, "ab", "--suite", "tiny.toml", *arguments],
             cwd=self.folder, env=environ, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip

@@ -18,10 +18,11 @@ from bench_helpers import environment, run_info
 from lmn_bench.cli import run_command_line
 from lmn_bench.devices import load_devices
 from lmn_bench.environment import read_gpus
+from lmn_bench.learning.names import CORPORA, TASKS
 from lmn_bench.metrics import METRICS
-from lmn_bench.schema import DTYPES, MODES
+from lmn_bench.schema import ALL_MODES, DTYPES
 from lmn_bench.store import create_run, list_runs, read_run
-from lmn_bench.subjects.names import BUILTIN
+from lmn_bench.subjects.names import BUILTIN, LEARNERS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -289,10 +290,25 @@ def test_a_dry_run_lists_every_case_with_its_forecast_as_json(cli):
     [
         (
             "suites",
-            {"smoke", "scaling", "memory", "paper", "speed", "ci", "sizing", "sizing-training"},
+            {
+                "smoke",
+                "scaling",
+                "memory",
+                "paper",
+                "speed",
+                "ci",
+                "sizing",
+                "sizing-training",
+                "language",
+                "language-quick",
+                "recall",
+                "recall-quick",
+            },
         ),
-        ("models", {*BUILTIN, "package.module:factory"}),
-        ("modes", set(MODES)),
+        ("models", {*BUILTIN, *LEARNERS, "lmn@INIT", "package.module:factory"}),
+        ("tasks", {"text", *TASKS}),
+        ("corpora", {*CORPORA, "PATH"}),
+        ("modes", set(ALL_MODES)),
         ("metrics", set(METRICS)),
         ("devices", set(load_devices())),
         ("runs", set()),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from process_helpers import COMMAND_LINE
 
 from lmn_bench.store import RECORDS_FILE, REJECTED_FILE, list_runs, read_run
 
@@ -46,9 +47,8 @@ def start(tmp_path):
     started = []
 
     def start_one(*arguments, before=""):
-        code = f"{before}from lmn_bench.__main__ import main; main()"
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
+            [sys.executable, "-c", f"{before}{COMMAND_LINE}", *arguments],
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lmn_bench.errors import TrainingError
+from lmn_bench.errors import DivergedError
 from lmn_bench.learning.batches import Batch
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
+from lmn_bench.worker.learning.scoring import Score
+
+EVEN = Score(1.0, 0.5)
 
 
 class OneWeight(torch.nn.Module):
@@ -26,20 +29,23 @@ class OneWeight(torch.nn.Module):
 
 
 class Log:
-    def __init__(self, stop_after=None):
-        self.said, self.stop_after = [], stop_after
+    def __init__(self, stop_after=None, enough_after=None):
+        self.said, self.stop_after, self.enough_after = [], stop_after, enough_after
 
-    def stepped(self, step, loss):
+    def stepped(self, step, loss, seconds):
         self.said.append(("step", step))
 
-    def validated(self, step, loss):
-        self.said.append(("validated", step, loss))
+    def validated(self, step, score):
+        self.said.append(("validated", step, score))
 
     def save(self, step):
         self.said.append(("saved", step))
 
     def stops(self):
         return self.stop_after is not None and ("step", self.stop_after) in self.said
+
+    def enough(self):
+        return self.enough_after is not None and ("step", self.enough_after) in self.said
 
     def of(self, kind):
         return [entry[1] for entry in self.said if entry[0] == kind]
@@ -49,7 +55,7 @@ def batch(number, size=2):
     return Batch(np.full((size, 3), number), np.full((size, 3), number))
 
 
-def run(model, log, steps=7, validation=lambda: [batch(0)], done=0, rate=0.1, seen=None):
+def run(model, log, steps=7, score=EVEN, done=0, rate=0.1, seen=None):
     def training(step):
         if seen is not None:
             seen.append(step)
@@ -57,7 +63,7 @@ def run(model, log, steps=7, validation=lambda: [batch(0)], done=0, rate=0.1, se
 
     schedule = Schedule(steps=steps, validate_every=3, save_every=2)
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
-    return learn(model, optimizer, Lessons(training, validation), schedule, log, done=done)
+    return learn(model, optimizer, Lessons(training, lambda: score), schedule, log, done=done)
 
 
 def test_it_validates_and_saves_on_schedule_and_at_the_end():
@@ -80,21 +86,24 @@ def test_a_stop_saves_the_step_that_is_done():
     assert log.of("saved") == [2, 4, 5]
 
 
-def test_a_validation_weighs_windows_not_batches():
-    log, model = Log(), OneWeight()
-    run(model, log, steps=1, validation=lambda: [batch(0, 3), batch(2, 1)], rate=0.0)
-    # (1 - 0)^2 for three windows, (1 - 2)^2 for one; in all batches the same, so shift one
-    assert log.said[1] == ("validated", 1, 1.0)
-    model.weight.data.fill_(2.0)
-    run(model, log := Log(), steps=1, validation=lambda: [batch(0, 3), batch(2, 1)], rate=0.0)
-    assert log.said[1] == ("validated", 1, 3.0)
+def test_what_is_enough_is_validated_and_saved_as_the_end():
+    log = Log(enough_after=4)
+    assert run(OneWeight(), log, steps=None) == 4
+    assert log.of("validated") == [3, 4]
+    assert log.of("saved") == [2, 4]
+
+
+def test_a_validation_loss_that_is_no_number_stops_it():
+    log = Log()
+    with pytest.raises(DivergedError, match="the validation loss is nan after step 3"):
+        run(OneWeight(), log, score=Score(float("nan"), 0.0))
+    assert log.of("saved") == [2]
 
 
 def test_a_loss_that_is_no_number_stops_at_its_step_and_saves_nothing_more():
     log = Log()
-    # validations are calls too: the 6th call is step 5
-    with pytest.raises(TrainingError, match="the loss is nan at step 5"):
-        run(OneWeight({6: float("nan")}), log)
+    with pytest.raises(DivergedError, match="the loss is nan at step 5"):
+        run(OneWeight({5: float("nan")}), log)
     assert log.of("saved") == [2, 4]
 
 
@@ -107,6 +116,6 @@ class BreaksQuietly(OneWeight):
 
 def test_broken_weights_are_never_saved():
     log = Log(stop_after=1)
-    with pytest.raises(TrainingError, match="weights are not finite after step 1"):
+    with pytest.raises(DivergedError, match="weights are not finite after step 1"):
         run(BreaksQuietly(), log)
     assert log.of("saved") == []

@@ -37,7 +37,8 @@ def with_options(*options, processes=None, settings=()):
 
 def test_all_suites_are_shipped():
     assert set(builtin_suites()) == {"smoke", "scaling", "memory", "paper", "speed", "ci", "sizing",
-                                     "sizing-training"}  # fmt: skip
+                                     "sizing-training", "language", "language-quick", "recall",
+                                     "recall-quick"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["smoke", "scaling", "memory", "paper", "speed", "ci", "sizing"])

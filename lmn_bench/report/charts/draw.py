@@ -9,12 +9,14 @@ from lmn_bench.report.charts import theme
 from lmn_bench.report.charts.areas import area_specs
 from lmn_bench.report.charts.forest import forest_specs
 from lmn_bench.report.charts.lines import line_specs
+from lmn_bench.report.charts.scores import curve_specs, score_specs
 from lmn_bench.report.charts.stacks import stack_specs
 from lmn_bench.report.charts.strips import strip_specs
 
 _SPECS = {"lines": line_specs, "stack": stack_specs, "strip": strip_specs, "forest": forest_specs,
-          "area": area_specs}  # fmt: skip
-_COLUMNS = {"lines": 2, "stack": 4, "strip": 2, "forest": 2, "area": 1}
+          "area": area_specs, "curves": curve_specs, "scores": score_specs}  # fmt: skip
+_COLUMNS = {"lines": 2, "stack": 4, "strip": 2, "forest": 2, "area": 1, "curves": 2,
+            "scores": 2}  # fmt: skip
 
 
 def panel_specs(chart: Chart) -> list[dict[str, Any]]:

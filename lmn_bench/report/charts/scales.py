@@ -76,6 +76,20 @@ def change_ticks(low: float, high: float) -> list[float]:
     return powers_of_two(low, high, _MOST_TICKS)
 
 
+def even_ticks(top: float, most: int = 6) -> list[float]:
+    """0 and round multiples of 1, 2 or 5 times a power of ten up to `top`, at most `most` steps.
+
+    Raises:
+        ValueError: `top` is not above 0.
+    """
+    if not 0 < top < math.inf:
+        raise ValueError(f"expected a top above 0, got {top:g}")
+    decade = math.floor(math.log10(top / most))
+    steps = (m * 10.0**k for k in (decade, decade + 1) for m in (1, 2, 5))
+    step = next(step for step in steps if top / step <= most)
+    return [step * k for k in range(int(top / step * (1 + 1e-9)) + 1)]
+
+
 def binary_step(top: float, most: int = 5) -> float:
     """The power of two of which at most `most` reach `top`."""
     return float(2.0 ** math.ceil(math.log2(max(top, 1.0) / most)))

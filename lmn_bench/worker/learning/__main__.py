@@ -1,8 +1,8 @@
-"""The process of `lmn-bench train` and `generate`: one job in, events out, JSON lines both.
+"""The process in which a model learns or writes: one job in, events out, JSON lines both.
 
-In:   {"train": {...}} or {"generate": {...}}
-Out:  what `train` or `generate` tells, then {"failed": {"code": …, "message": …, "hint": …}} if it
-      failed.
+In:   {"train": {...}}, {"learn": {...}} or {"generate": {...}}
+Out:  what `train`, `learn_lesson` or `generate` tells, then {"failed": {"code": …, "message": …,
+      "hint": …}} if it failed.
 SIGINT asks for an end after the step that runs.
 """
 
@@ -64,6 +64,11 @@ def _run(job: dict[str, Any], tell: Any, stop: _Stop) -> None:
         from lmn_bench.worker.learning.train import TrainJob, train
 
         train(TrainJob.from_dict(job["train"]), tell, stop)
+        return
+    if "learn" in job:
+        from lmn_bench.worker.learning.lesson import LessonJob, learn_lesson
+
+        learn_lesson(LessonJob.from_dict(job["learn"]), tell, stop)
         return
     from lmn_bench.worker.learning.generate import GenerateJob, generate
 

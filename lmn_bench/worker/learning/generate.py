@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -15,8 +13,7 @@ from lmn_bench.errors import UsageError
 from lmn_bench.learning.text_stream import StopText, text_stream
 from lmn_bench.learning.tokens import Vocabulary, vocabulary_from_dict
 from lmn_bench.worker.learning.notes import Notes
-
-Tell = Callable[[dict[str, Any]], None]
+from lmn_bench.worker.learning.telling import Tell
 
 
 @dataclass(frozen=True)

@@ -7,46 +7,36 @@ resumed training sees what an uninterrupted one does.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from torch import Tensor
 
-from lmn_bench.errors import TrainingError
+from lmn_bench.errors import DivergedError
 from lmn_bench.learning.batches import Batch
-
-
-class Learner(Protocol):
-    """A model that can be trained; every `torch.nn.Module` with a `loss` is one."""
-
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss in nats per target, a scalar.
-
-        Args:
-            tokens: (batch, length) int64.
-            targets: (batch, length) int64.
-        """
-
-    def parameters(self) -> Iterable[Tensor]:
-        """All weights."""
+from lmn_bench.subjects.learners import Learner
+from lmn_bench.worker.learning.scoring import Score, tensors
 
 
 class Watcher(Protocol):
     """What happens beside the steps."""
 
-    def stepped(self, step: int, loss: float) -> None:
-        """Step number `step`, from 1, is done; `loss` is that of its batch, before it."""
+    def stepped(self, step: int, loss: float, seconds: float) -> None:
+        """Step number `step`, from 1, is done in so many seconds; `loss` is that before it."""
 
-    def validated(self, step: int, loss: float) -> None:
-        """The validation loss after `step` steps."""
+    def validated(self, step: int, score: Score) -> None:
+        """The score on what is not learned from, after `step` steps."""
 
     def save(self, step: int) -> None:
         """Keep what is needed to go on after `step` steps; all weights are finite."""
 
     def stops(self) -> bool:
-        """Whether to end here; asked after every step."""
+        """Whether to break off here, to go on another time; asked before every step."""
+
+    def enough(self) -> bool:
+        """Whether this is all, before the last step: asked after every step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +44,13 @@ class Schedule:
     """How long, and what when.
 
     Attributes:
-        steps: in all, those before a resumption included.
+        steps: in all, those before a resumption included; None: until the watcher has enough.
         validate_every: steps; after the last one in any case.
         save_every: steps; at the end in any case.
         gradient_clip: longest gradient over all weights; 0 clips nothing.
     """
 
-    steps: int
+    steps: int | None
     validate_every: int
     save_every: int
     gradient_clip: float = 0.0
@@ -72,12 +62,12 @@ class Lessons:
 
     Attributes:
         training: the batch of a step, numbered from 0; a function of that number alone.
-        validation: the batches of a validation, always the same.
+        validate: the model's score on what is not learned from.
         device: where tensors go.
     """
 
     training: Callable[[int], Batch]
-    validation: Callable[[], Iterable[Batch]]
+    validate: Callable[[], Score]
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
@@ -90,7 +80,7 @@ def learn(
     *,
     done: int = 0,
 ) -> int:
-    """Train, and return how many steps are done: all, or fewer if the watcher stops it.
+    """Train, and return how many steps are done: all, or fewer if the watcher ends it.
 
     Args:
         model: changed.
@@ -101,16 +91,18 @@ def learn(
         done: steps done before.
 
     Raises:
-        TrainingError: a loss or a weight that is no finite number. Nothing is saved from then on.
+        DivergedError: a loss or a weight that is no finite number. Nothing is saved from then on.
     """
-    step, saved = done, done
-    while step < schedule.steps and not watcher.stops():
+    step, saved, last = done, done, done == schedule.steps
+    while not last and not watcher.stops():
+        begin = time.perf_counter()
         loss = _step(model, optimizer, lessons, step, schedule.gradient_clip)
         step += 1
-        watcher.stepped(step, loss)
-        last = step == schedule.steps
+        watcher.stepped(step, loss, time.perf_counter() - begin)
+        last = step == schedule.steps or watcher.enough()
         if last or step % schedule.validate_every == 0:
-            watcher.validated(step, _validation_loss(model, lessons, step))
+            watcher.validated(step, _score(lessons, step))
+            last = last or watcher.enough()
         if last or step % schedule.save_every == 0:
             _save(model, watcher, step)
             saved = step
@@ -122,7 +114,7 @@ def learn(
 def _step(
     model: Learner, optimizer: torch.optim.Optimizer, lessons: Lessons, step: int, clip: float
 ) -> float:
-    loss = model.loss(*_tensors(lessons.training(step), lessons.device))
+    loss = model.loss(*tensors(lessons.training(step), lessons.device))
     value = loss.item()
     if not math.isfinite(value):
         raise _diverged(f"the loss is {value} at step {step + 1:,}")
@@ -134,17 +126,11 @@ def _step(
     return value
 
 
-@torch.no_grad()
-def _validation_loss(model: Learner, lessons: Lessons, step: int) -> float:
-    """Mean over all windows: the last batch may hold fewer."""
-    total, windows = 0.0, 0
-    for batch in lessons.validation():
-        count = len(batch.inputs)
-        total += count * model.loss(*_tensors(batch, lessons.device)).item()
-        windows += count
-    if not math.isfinite(total):
-        raise _diverged(f"the validation loss is {total} after step {step:,}")
-    return total / windows
+def _score(lessons: Lessons, step: int) -> Score:
+    score = lessons.validate()
+    if not math.isfinite(score.loss):
+        raise _diverged(f"the validation loss is {score.loss} after step {step:,}")
+    return score
 
 
 def _save(model: Learner, watcher: Watcher, step: int) -> None:
@@ -154,13 +140,8 @@ def _save(model: Learner, watcher: Watcher, step: int) -> None:
     watcher.save(step)
 
 
-def _diverged(what: str) -> TrainingError:
-    return TrainingError(
+def _diverged(what: str) -> DivergedError:
+    return DivergedError(
         f"{what}: the training has diverged",
         "take a smaller learning_rate, or set gradient_clip=1",
     )
-
-
-def _tensors(batch: Batch, device: torch.device) -> tuple[Any, Any]:
-    inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
-    return inputs.to(device), targets.to(device)

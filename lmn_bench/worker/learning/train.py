@@ -18,11 +18,8 @@ from lmn_bench.learning.tokens import Vocabulary, make_vocabulary, vocabulary_fr
 from lmn_bench.learning.windows import TextWindows, cut_windows
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.notes import Curve, Notes
-
-Tell = Callable[[dict[str, Any]], None]
-
-# A person reads no faster, and the parent that draws needs a core for it.
-_TELL_EVERY_S = 0.25
+from lmn_bench.worker.learning.scoring import Score, score_of
+from lmn_bench.worker.learning.telling import Tell, Ticker
 
 
 @dataclass(frozen=True)
@@ -86,8 +83,8 @@ def train(job: TrainJob, tell: Tell, stops: Callable[[], bool]) -> None:
         "threads": torch.get_num_threads(),
     }})  # fmt: skip
     try:
-        done = learn(model, optimizer, _lessons(settings, windows, device), _schedule(settings),
-                     watcher, done=done)  # fmt: skip
+        done = learn(model, optimizer, _lessons(settings, windows, model, device),
+                     _schedule(settings), watcher, done=done)  # fmt: skip
     except TrainingError as error:
         raise TrainingError(f"{error.message}; {watcher.last_good()}", error.hint) from None
     tell({"ended": {"done": done, "curve": asdict(curve)}})
@@ -103,23 +100,26 @@ class _Watcher:
         self._job, self._notes, self._model, self._optimizer = job, notes, model, optimizer
         self._tell, self.stops = tell, stops
         self._saved = len(notes.curve.training) if job.resume else None
-        self._last_told = self._last_tick = time.perf_counter()
+        self._last_tick, self._ticker = time.perf_counter(), Ticker()
 
-    def stepped(self, step: int, loss: float) -> None:
+    def stepped(self, step: int, loss: float, seconds: float) -> None:
         """Add to the curve; tell now and then."""
         curve, settings = self._notes.curve, self._notes.settings
         curve.training.append(loss)
         curve.tokens += settings.batch * settings.length
         self._tick()
-        if not self._job.quiet and self._last_tick - self._last_told >= _TELL_EVERY_S:
-            self._last_told = self._last_tick
+        if not self._job.quiet and self._ticker.is_due():
             self._tell({"step": self._state(step)})
 
-    def validated(self, step: int, loss: float) -> None:
+    def validated(self, step: int, score: Score) -> None:
         """Add to the curve, and tell."""
-        self._notes.curve.validation.append((step, loss))
+        self._notes.curve.validation.append((step, score.loss))
         self._tick()
-        self._tell({"validation": {**self._state(step), "validation_loss": loss}})
+        self._tell({"validation": {**self._state(step), "validation_loss": score.loss}})
+
+    def enough(self) -> bool:
+        """Never before the last step."""
+        return False
 
     def save(self, step: int) -> None:
         """Write the checkpoint."""
@@ -231,11 +231,13 @@ def _model(settings: TrainingSettings, vocabulary: int) -> LMNLanguageModel:
     ))  # fmt: skip
 
 
-def _lessons(settings: TrainingSettings, windows: TextWindows, device: torch.device) -> Lessons:
+def _lessons(
+    settings: TrainingSettings, windows: TextWindows, model: LMNLanguageModel, device: torch.device
+) -> Lessons:
     size, limit = settings.batch, settings.validation_windows
     return Lessons(
         lambda step: windows.training_batch(size, seed=settings.seed, step=step),
-        lambda: windows.validation_batches(size, limit=limit),
+        lambda: score_of(model, windows.validation_batches(size, limit=limit), device),
         device,
     )
 

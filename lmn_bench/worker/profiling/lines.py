@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from lmn_bench.worker.memory import trim
+
 _MIB = 2**20
 
 
@@ -37,6 +39,8 @@ def memory_by_line(
         profiler.add_function(function)
         code = function.__code__
         names[code.co_filename, code.co_firstlineno] = function.__qualname__
+    # What was freed before would be taken again, and no line would seem to grow.
+    trim()
     with profiler:
         call()
     found = []

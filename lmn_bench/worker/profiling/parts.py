@@ -128,13 +128,13 @@ _RESIDUAL_BLOCK: Final = (
 )  # fmt: skip
 
 _TRANSFORMER: Final = (
-    Rule("lmn_bench.subjects.transformer:CausalAttention._project", body=PROJECT,
-         calls={"self.rotary.turn": ROTATE}),
+    Rule("lmn_bench.subjects.transformer:CausalAttention._project", body=PROJECT),
+    Rule("lmn_bench.subjects.transformer:CausalAttention._place", body=ROTATE),
     Rule("lmn_bench.subjects.transformer:CausalAttention._attend", body=ATTEND,
          calls={"self.output": PROJECT}),
     Rule("lmn_bench.subjects.transformer:CausalAttention.prefill", body=CACHE),
     Rule("lmn_bench.subjects.transformer:CausalAttention.decode", body=PROJECT,
-         calls={"self.rotary.turn": ROTATE, "_grown": CACHE, "self.output": PROJECT},
+         calls={"_grown": CACHE, "self.output": PROJECT},
          since={"state.keys[": CACHE, "scores = ": ATTEND}),
 )  # fmt: skip
 

@@ -1,0 +1,73 @@
+"""The text that a suite learns from: found, read and checked before anything is started."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from lmn_bench.errors import StoreError
+from lmn_bench.learning.names import CORPORA, TOKENIZERS
+from lmn_bench.lessons import TEXT, Learning
+from lmn_bench.schema import Suite
+
+
+def with_material(suite: Suite) -> Suite:
+    """The suite with name and hash of its corpus; as it was if it learns from no text.
+
+    Raises:
+        UsageError: the corpus or the tokenizer cannot be had, or the text is too short.
+    """
+    learning = suite.learning
+    if learning is None or not _lengths(suite):
+        return suite
+    return replace(suite, learning=_found(learning, max(_lengths(suite))))
+
+
+def check_material(suite: Suite) -> None:
+    """Make sure that a run goes on with the text that it began with.
+
+    Raises:
+        StoreError: the text or the tokenizer has changed.
+        UsageError: as `with_material`.
+    """
+    before, now = suite.learning, with_material(suite).learning
+    if before is None or now is None or before == now:
+        return
+    if before.corpus_sha256 != now.corpus_sha256:
+        raise StoreError(
+            f"corpus {before.corpus} has changed: sha256 {now.corpus_sha256[:16]}…, and "
+            f"{before.corpus_sha256[:16]}… when the run began",
+            "results of different texts are never mixed: start a new run, or bring the text back",
+        )
+    raise StoreError(
+        f"tokenizer {before.tokens} has changed since the run began",
+        "start a new run, or bring the file back",
+    )
+
+
+def _found(learning: Learning, length: int) -> Learning:
+    # They load numpy, which other suites do without.
+    from lmn_bench.learning.corpora import load_corpus
+    from lmn_bench.learning.tokens import make_vocabulary
+    from lmn_bench.learning.windows import cut_windows
+
+    corpus = load_corpus(learning.corpus)
+    cut_windows(make_vocabulary(learning.tokens, corpus.text).encode(corpus.text), length)
+    # A path has to hold when the run is resumed elsewhere.
+    source = learning.corpus
+    source = source if source in CORPORA else str(Path(source).absolute())
+    tokens, name = learning.tokens, learning.tokens
+    if tokens not in TOKENIZERS:
+        path = Path(tokens).absolute()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        tokens, name = str(path), f"{path.name}@{digest[:12]}"
+    return replace(
+        learning, corpus=source, corpus_name=corpus.name, corpus_sha256=corpus.sha256,
+        tokens=tokens, tokens_name=name,
+    )  # fmt: skip
+
+
+def _lengths(suite: Suite) -> list[int]:
+    """Lengths at which text is read."""
+    return [length for sweep in suite.sweeps if TEXT in sweep.task for length in sweep.lengths]

@@ -1,0 +1,1 @@
+"""What a report says of trainings: answers, charts, tables, method and data of mode learn."""

@@ -1,0 +1,306 @@
+"""What reports say of trainings: sentences, tables, charts, data, plans."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+from bench_helpers import environment
+from learned_helpers import (
+    LEARNING,
+    OTHER_SHA,
+    TASKS,
+    TEXTS,
+    diverged,
+    group,
+    learned_run,
+    lesson_case,
+    trained,
+)
+from rich.console import Console
+
+from lmn_bench.plan import plan
+from lmn_bench.report.build import build_overlay, build_report
+from lmn_bench.report.charts.draw import panel_specs, picture_spec
+from lmn_bench.report.html import embedded_json
+from lmn_bench.report.inspect import inspect_cases, inspect_run
+from lmn_bench.report.learned.published import published_setting
+from lmn_bench.report.markdown import render_markdown
+from lmn_bench.report.page import csv_of, document_of, json_of
+from lmn_bench.report.planned import plan_document
+from lmn_bench.report.text import render_document
+from lmn_bench.schema import ModelSpec, Outcome, Record
+
+OTHER = replace(LEARNING, corpus_name="plays", corpus_sha256=OTHER_SHA)
+NOT_OF_TRAININGS = ("process", "timeout", "median over", "prefill", "decode")
+
+
+def document(records, learning=LEARNING):
+    return document_of([learned_run(records, learning)])
+
+
+def said(records, learning=LEARNING):
+    return " ".join(document(records, learning).answers)
+
+
+def table(document, caption):
+    found = [t for section in document.sections for t in section.tables if t.caption == caption]
+    return found[0]
+
+
+def shown(document, width):
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(render_document(document, console))
+    return console.file.getvalue()
+
+
+def test_a_text_is_answered_with_the_best_model_and_both_transformers():
+    words = said(TEXTS)
+    assert "python-docs: lstm has the lowest validation loss, 2.100 ± 0.012" in words
+    assert "lmn learned worse than the transformer with rotary positions: 0.076 ± 0.017" in words
+    assert "the transformer with learned positions cannot be told (the interval holds 0)" in words
+    assert "perplexity +7.9 %" in words
+    assert "lmn learned better than lmn@published" in words
+    assert "Diverged: gru at learning rate 0.003 (1 of 3 trainings)." in words
+
+
+def test_one_seed_tells_nothing_and_says_so():
+    words = said(group({"lmn": 2.3, "transformer": 2.0}, seeds=1))
+    assert "cannot be told (no interval): 0.300 nats per token more" in words
+    assert "one seed: another may come out otherwise" in words
+
+
+def test_unequal_numbers_of_seeds_are_named():
+    words = said([*group({"lmn": 2.3}), *group({"transformer": 2.0}, seeds=2)])
+    assert "3 seeds against 2" in words
+
+
+def test_tasks_are_answered_with_chance_state_and_what_is_solved_and_failed():
+    words = said(TASKS)
+    assert "mqar-64, chance 0.024%: lmn 12.0% ± 0.6 with a state of 3.75 KiB" in words
+    assert "best of the others transformer 99.0% ± 0.6 with a state of 64.0 KiB" in words
+    assert "With a state that grows as log n, lmn solves induction-heads-64; fails mqar-64" in words
+    assert "mqar-64 can be learned within the budget: transformer and transformer-learned" in words
+
+
+def test_of_a_task_that_nobody_solves_nothing_is_concluded():
+    words = said(group({"lmn": 0.1, "transformer": 0.3}, task="mqar-64"))
+    assert "No model solves mqar-64 within the budget: that says nothing about the state" in words
+    assert "fails" not in words
+
+
+def test_failing_is_measured_from_chance():
+    record = trained(lesson_case("lmn", "listops"), 0, 0.7)
+    record = replace(record, learned=replace(record.learned, chance=0.6))
+    solved = trained(lesson_case("transformer", "listops"), 0, 0.99)
+    assert "lmn fails listops" in said([record, solved])
+
+
+def test_settings_of_one_task_are_told_apart_by_what_differs():
+    sizes = [trained(lesson_case(task="mqar-64", model=ModelSpec(width=w)), 0, 0.5)
+             for w in (16, 32)]  # fmt: skip
+    words = said(sizes)
+    assert "mqar-64 (width 16)," in words
+    assert "mqar-64 (width 32)," in words
+
+
+def test_the_quality_table_ranks_models_with_their_difference_to_ours():
+    found = table(document(TEXTS), "Validation loss, nats per token")
+    assert [row[0] for row in found.rows[:2]] == ["lstm", "gru"]
+    assert ("transformer", "2.220 ± 0.012", "0.003", "3", "-0.076 ± 0.017 better") in found.rows
+    assert "pooled over all models and rates, 23 degrees of freedom" in found.note
+    assert "the best of 2 learning rates, chosen by the same validation data" in found.note
+
+
+def test_seeds_of_a_task_that_end_far_apart_are_not_summed_up_in_silence():
+    found = document(group({"lmn": 0.5}, 0.4, task="mqar-64"))
+    notes = [t.note for section in found.sections for t in section.tables]
+    assert any("Seeds differ widely" in note for note in notes)
+
+
+@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("records", [TEXTS, TASKS], ids=["text", "tasks"])
+def test_names_of_builtin_models_are_never_broken_in_a_terminal(records, width):
+    text = shown(document(records), width)
+    assert max(map(len, text.splitlines())) <= width
+    rows = [line for line in text.splitlines() if line.startswith(" transformer-learned ")]
+    assert len(rows) >= 2
+    assert any("±" in row for row in rows)
+
+
+def test_accuracy_at_every_tested_length_is_told():
+    found = table(document(TASKS), "Accuracy by length")
+    assert found.columns == ("model", "64", "128", "256", "512")
+    assert found.rows[0][0] == "lmn"
+
+
+def test_the_method_speaks_of_trainings_and_of_nothing_else():
+    (method,) = [s for s in document([*TEXTS, *TASKS]).sections if s.title == "Method"]
+    words = " ".join(method.sentences)
+    assert "python-docs (sha256 2a95af4ac93f…) in characters" in words
+    assert "AdamW, constant learning rate of 0.001 and 0.003" in words
+    assert "3 trainings of every case, seeds 0 to 2" in words
+    assert "first 90 %" in words
+    assert not [word for word in NOT_OF_TRAININGS if word in words]
+
+
+def test_published_settings_stand_beside_ours():
+    found = table(document(TASKS), "Published settings and ours")
+    assert "100,000 examples × 64 epochs, batch 512" in found.rows[0][1]
+    assert "batch 16" in found.rows[0][2]
+
+
+@pytest.mark.parametrize("task", ["mqar-512", "selective-copying-64", "copy-16", "listops", "copy"])
+def test_every_task_has_its_published_settings(task):
+    assert published_setting(task).partition(" ")[0] in {"Arora", "Gu", "Jelassi", "Tay"}
+
+
+def test_a_run_in_which_everything_diverged_is_reported_with_its_reasons():
+    bad = [diverged(lesson_case(s), seed) for s in ("lmn", "gru") for seed in range(2)]
+    found = document(bad)
+    assert "No training ended well (diverged)" in found.answers[0]
+    text = render_markdown(found)
+    assert "the loss is nan at step 17" in text
+    assert "Diverged is a result" in text
+
+
+def test_a_run_without_records_is_reported():
+    assert "Nothing was learned yet" in document([]).answers[0]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.KILLED, Outcome.OUT_OF_MEMORY, Outcome.SKIPPED])
+def test_other_ends_are_named_too(outcome):
+    end = Record.of(lesson_case("gru"), 0, outcome, reason="so it was")
+    found = document([*group({"lmn": 2.0}), end])
+    text = render_markdown(found)
+    assert "so it was" in text
+    assert "±" in text
+
+
+def test_models_of_ones_own_without_a_state_are_told():
+    own = trained(lesson_case("mine:make", task="mqar-64"), 0, 0.9)
+    metrics = {k: v for k, v in own.metrics.items() if k != "state_bytes"}
+    found = document([replace(own, metrics=metrics), *group({"lmn": 0.5}, task="mqar-64")])
+    assert "mine:make 90.0%" in " ".join(found.answers)
+
+
+def test_accuracy_against_state_has_a_panel_per_task_with_its_chance():
+    (chart,) = [c for c in document([*TEXTS, *TASKS]).charts if c.kind == "scores"]
+    assert [p.title for p in chart.panels] == ["mqar-64", "induction-heads-64", "copy-16"]
+    assert chart.panels[0].chance == pytest.approx(1 / 4096)
+    (lmn,) = [score for score in chart.panels[0].scores if score.series == "lmn"]
+    assert (lmn.x, round(lmn.value, 3)) == (3840, 0.12)
+    assert lmn.low < lmn.value < lmn.high
+
+
+def test_sizes_of_a_model_share_a_panel():
+    sizes = [trained(lesson_case(task="mqar-64", model=ModelSpec(width=w)), 0, w / 64,
+                     state_bytes=60 * w) for w in (16, 32)]  # fmt: skip
+    (chart,) = [c for c in document(sizes).charts if c.kind == "scores"]
+    assert len(chart.panels) == 1
+    assert [score.x for score in chart.panels[0].scores] == [960, 1920]
+
+
+def test_a_text_has_its_loss_against_steps_and_time_at_the_best_rate():
+    charts = [c for c in document(TEXTS).charts if c.kind == "curves"]
+    assert [c.key for c in charts] == ["learn-1-loss-steps", "learn-1-loss-time"]
+    last = max((s for s in charts[0].panels[0].scores if s.series == "transformer"),
+               key=lambda score: score.x)  # fmt: skip
+    assert (last.x, round(last.value, 2)) == (1000, 2.22)
+
+
+def test_what_was_validated_once_is_drawn_by_its_training_loss():
+    records = [
+        replace(r, learned=replace(r.learned, validation=r.learned.validation[-1:]))
+        for r in group({"lmn": 2.0, "gru": 2.1})
+    ]
+    assert document(records).charts[0].title.startswith("Training loss against steps")
+
+
+@pytest.mark.parametrize("records", [TEXTS, TASKS], ids=["text", "tasks"])
+def test_charts_become_plain_json_for_pages_and_pictures(records):
+    for chart in document(records).charts:
+        embedded_json(panel_specs(chart))
+        embedded_json(picture_spec(chart))
+
+
+def test_no_two_names_beside_curves_overlap():
+    (chart, _) = [c for c in document(TEXTS).charts if c.kind == "curves"]
+    (spec,) = panel_specs(chart)
+    places = sorted(row["y"] for row in spec["datasets"]["names"])
+    low, high = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    gap = 12.9 / 300 * (high - low)
+    assert all(b - a >= gap for a, b in itertools.pairwise(places))
+
+
+def test_runs_are_laid_over_each_other_where_the_lesson_is_the_same():
+    runs = [learned_run(TEXTS), learned_run(group({"lmn": 2.0})),
+            learned_run(group({"lmn": 1.0}, learning=OTHER), OTHER)]  # fmt: skip
+    found = build_overlay(runs, ["one", "two", "three"])
+    shared, apart = [s for s in found.sections if s.charts]
+    names = {one.name for one in shared.charts[0].series}
+    assert {"lmn · one", "lmn · two"} <= names
+    assert {one.name for one in apart.charts[0].series} == {"lmn · three"}
+    assert any(section.title == "three · Method" for section in found.sections)
+
+
+def test_csv_has_a_row_per_seed_and_metric_with_the_lesson():
+    rows = list(csv.DictReader(io.StringIO(csv_of([learned_run(TEXTS)]))))
+    losses = [row for row in rows if row["metric"] == "validation_loss"
+              and row["subject"] == "transformer" and row["learning_rate"] == "0.003"]  # fmt: skip
+    assert [row["seed"] for row in losses] == ["0", "1", "2"]
+    assert [float(row["median"]) for row in losses] == pytest.approx([2.21, 2.22, 2.23])
+    assert losses[0]["task"] == "text"
+    assert losses[0]["corpus"] == "python-docs"
+    assert losses[0]["corpus_sha256"].startswith("2a95af4ac93f")
+    assert (losses[0]["budget"], losses[0]["budget_unit"]) == ("1000", "steps")
+    (end,) = [row for row in rows if row["outcome"] == "diverged"]
+    assert (end["seed"], end["metric"]) == ("1", "")
+
+
+def test_json_has_seeds_curves_and_verdicts():
+    data = json.loads(json_of([learned_run(TEXTS)]))
+    seed = data["cases"][0]["seeds"][0]
+    assert seed["learned"]["validation"][-1][0] == 1000
+    (setting,) = data["learned"]
+    assert setting["lesson"]["corpus"] == "python-docs"
+    against = {m["subject"]: m["against"] for m in setting["models"]}
+    assert against["transformer"]["verdict"] == "better"
+    assert against["lmn"] is None
+
+
+def test_show_tells_trainings_as_such():
+    run = learned_run([trained(lesson_case(), 0, 2.0), diverged(lesson_case(), 1)])
+    text = render_markdown(inspect_cases(run.info, run.records))
+    assert "training 1: diverged, the loss is nan" in text
+    assert "validation loss: █▃▁▁" in text
+    assert "timed samples" not in text
+
+
+def test_show_names_trainings_that_did_not_end_well(tmp_path):
+    run = learned_run([trained(lesson_case(), 0, 2.0), diverged(lesson_case(), 1)])
+    text = render_markdown(inspect_run(run.info, tmp_path, run.records, ()))
+    assert "Trainings that did not end well" in text
+    assert "Not measured" not in text
+
+
+def test_a_plan_counts_trainings_and_groups_them_by_lesson():
+    suite = learned_run([*TEXTS, *TASKS]).info.suite
+    sweep = replace(suite.sweeps[0], learning_rate=(1e-3, 3e-3), subjects=("lmn", "transformer"))
+    suite = replace(suite, sweeps=(sweep,))
+    found = plan_document(suite, plan(suite, environment()), environment())
+    assert found.answers[0].startswith("16 cases × 3 seeds = 48 trainings, about ")
+    captions = [t.caption for t in found.sections[0].tables]
+    assert captions[0].startswith("Learning python-docs, 1,000 steps of 16 × 128 tokens")
+    assert found.sections[0].tables[0].rows[0][:2] == ("lmn", "0.001, 0.003")
+    assert "process" not in render_markdown(found)
+
+
+def test_the_report_of_a_run_can_be_built_from_its_parts():
+    run = learned_run(TEXTS)
+    found = build_report(run.info, run.results, run.records, run.planned)
+    assert found.answers == document(TEXTS).answers
