@@ -94,36 +94,33 @@ class CausalAttention(Mixer):
             cannot tell one order of the tokens before from another.
     """
 
+    scale: Tensor
+
     def __init__(self, width: int, heads: int, *, rotary: bool = True) -> None:
         super().__init__()
         self.heads, self.head_width = heads, width // heads
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
         self.rotary = Rotary(self.head_width) if rotary else None
+        # of queries and keys; a rotation holds its own
+        scale = torch.tensor([1 / math.sqrt(self.head_width), 1.0]).view(2, 1, 1)
+        self.register_buffer("scale", None if rotary else scale, persistent=False)
 
-    def _place(self, query_key: Tensor, first: int) -> tuple[Tensor, Tensor]:
-        """Queries, scaled, and keys; both rotated by their positions, if at all.
+    def _place(self, query_key: Tensor, first: int) -> Tensor:
+        """Queries, scaled, and keys, (batch, tokens, 2, heads, head width) like `query_key`.
 
-        Args:
-            query_key: (batch, tokens, 2, heads, head width).
-            first: position of the first of them.
-
-        Returns:
-            (batch, tokens, heads, head width) each.
+        Both are rotated by their positions, if at all; `first` is the position of the first.
         """
         if self.rotary is None:
-            query, key = query_key.unbind(2)
-            return query / math.sqrt(self.head_width), key
+            return query_key * self.scale
         last = first + query_key.shape[1]
-        factors = self.rotary.table(last, query_key)[first:last]
-        query, key = self.rotary.turn(query_key, factors).unbind(2)
-        return query, key
+        return self.rotary.turn(query_key, self.rotary.table(last, query_key)[first:last])
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries and keys as `_place` gives them, values; (batch, heads, tokens, head width)."""
         split = self.query_key_value(x).unflatten(-1, (3, self.heads, self.head_width))
-        query, key = self._place(split[:, :, :2], 0)
-        return query.transpose(1, 2), key.transpose(1, 2), split[:, :, 2].transpose(1, 2)
+        query, key = self._place(split[:, :, :2], 0).transpose(1, 3).unbind(2)
+        return query, key, split[:, :, 2].transpose(1, 2)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
@@ -166,7 +163,7 @@ class CausalAttention(Mixer):
             state = _grown(state)
         rows = (batch * self.heads, self.head_width)
         split = self.query_key_value(x_t).view(batch, 1, 3, self.heads, self.head_width)
-        query, key = self._place(split[:, :, :2], seen)
+        query, key = self._place(split[:, :, :2], seen).unbind(2)
         state.keys[:, :, seen] = key.reshape(rows)
         state.values[:, seen] = split[:, :, 2].reshape(rows)
         scores = torch.bmm(query.reshape(rows).unsqueeze(1), state.keys[:, :, : seen + 1])
