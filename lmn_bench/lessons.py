@@ -50,6 +50,7 @@ class Lesson:
         learning_rate: of AdamW, constant.
         budget: how long.
         parameters: trainable numbers of every model, within 1 %; None: as many as `lmn` has.
+        tie_weights: whether embedding and head are one table.
         weight_decay: of AdamW.
         gradient_clip: longest gradient over all weights; 0 clips nothing.
         examples: what a score is the mean over: windows of text, or examples of a task.
@@ -63,6 +64,7 @@ class Lesson:
     learning_rate: float = 1e-3
     budget: Budget = Budget(1000)
     parameters: int | None = None
+    tie_weights: bool = False
     weight_decay: float = 0.01
     gradient_clip: float = 0.0
     examples: int = 256
@@ -75,7 +77,7 @@ class Lesson:
         enough = "" if self.enough_accuracy is None else f"-until{self.enough_accuracy:g}"
         return "/".join((
             f"{self.task}{text}", f"lr-{self.learning_rate:g}", self.budget.label,
-            f"p{self.parameters or 'lmn'}",
+            f"p{self.parameters or 'lmn'}{'-tied' * self.tie_weights}",
             f"wd{self.weight_decay:g}-gc{self.gradient_clip:g}-e{self.examples}{enough}",
         ))  # fmt: skip
 
@@ -92,7 +94,7 @@ class Learning:
         tokens_name: the same, a file by name and hash.
         budget: how long every model learns.
         seeds: trainings of each case; seed s draws weights and the order of examples.
-        parameters: as in `Lesson`, like the next four.
+        parameters: as in `Lesson`, like the next five.
         validate_every: steps from one validation to the next.
         save_every: steps from one checkpoint to the next.
     """
@@ -105,6 +107,7 @@ class Learning:
     budget: Budget = Budget(1000)
     seeds: int = 1
     parameters: int | None = None
+    tie_weights: bool = False
     weight_decay: float = 0.01
     gradient_clip: float = 0.0
     examples: int = 256
@@ -123,6 +126,7 @@ class Learning:
             learning_rate=learning_rate,
             budget=self.budget,
             parameters=self.parameters,
+            tie_weights=self.tie_weights,
             weight_decay=self.weight_decay,
             gradient_clip=self.gradient_clip,
             examples=self.examples,

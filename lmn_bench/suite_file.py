@@ -181,6 +181,7 @@ class LearningTable(_Table):
     time_budget_s: Annotated[float, Field(gt=0, le=MAX_TRAINING_S)] | None = None
     seeds: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     parameters: _Positive | None = None
+    tie_weights: StrictBool | None = None
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     gradient_clip: Annotated[float, Field(ge=0)] | None = None
     examples: _Positive | None = None

@@ -1,9 +1,9 @@
 """How large the models of mode learn are: parameters and bytes of state, exactly, without torch.
 
 A learner is an embedding, blocks, a final norm and a linear head; with learned positions also a
-vector for each of them. All learners of a size have the same budget of parameters, all these parts
-included, and spend on the feed-forward part what the others leave. Tests hold every number against
-what is counted on the real models.
+vector for each of them; with tied weights embedding and head are one table. All learners of a size
+have the same budget of parameters, all these parts included, and spend on the feed-forward part
+what the others leave. Tests hold every number against what is counted on the real models.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ LEARNED_POSITIONS: Final = "transformer-learned"
 
 
 def learner_parameters(
-    subject: str, spec: ModelSpec, vocabulary: int, length: int, inner: int
+    subject: str, spec: ModelSpec, vocabulary: int, length: int, inner: int, *, tied: bool = False
 ) -> int:
     """Trainable numbers of a whole learner whose feed-forward parts are `inner` wide.
 
     Args:
         subject: a builtin learner; "lmn@published" counts as "lmn".
         spec: sizes of its blocks.
-        vocabulary: different tokens; embedding and head are not tied.
+        vocabulary: different tokens.
         length: of the longest sequence, which learned positions have a vector for.
         inner: hidden features of the feed-forward part.
+        tied: whether embedding and head are one table.
 
     Raises:
         UnknownNameError: no builtin learner has this name.
@@ -37,15 +38,21 @@ def learner_parameters(
     """
     name = learner_name(subject)
     width = spec.width
-    embedding, head, norm = vocabulary * width, width * vocabulary + vocabulary, 2 * width
+    tables, bias, norm = (1 if tied else 2) * vocabulary * width, vocabulary, 2 * width
     positions = length * width if name == LEARNED_POSITIONS else 0
     blocks = spec.layers * sizes.block_parameters(_block_of(name), spec, inner)
-    return embedding + positions + blocks + norm + head
+    return tables + positions + blocks + norm + bias
 
 
 @lru_cache(maxsize=1024)
 def learner_feedforward_width(
-    subject: str, spec: ModelSpec, *, vocabulary: int, length: int, budget: int | None
+    subject: str,
+    spec: ModelSpec,
+    *,
+    vocabulary: int,
+    length: int,
+    budget: int | None,
+    tied: bool = False,
 ) -> int:
     """Inner width of the feed-forward parts that makes a learner as large as the budget.
 
@@ -56,6 +63,7 @@ def learner_feedforward_width(
         length: of the longest sequence.
         budget: parameters in all; `None` means those of `lmn` of the same sizes, whose feed-forward
             part is 4 times its width.
+        tied: whether embedding and head are one table.
 
     Raises:
         SubjectError: no width gives that many parameters within `PARAMETER_TOLERANCE`.
@@ -64,8 +72,8 @@ def learner_feedforward_width(
     usual = sizes.REFERENCE_WIDENING * spec.width
     wanted = budget
     if wanted is None:
-        wanted = learner_parameters(sizes.REFERENCE, spec, vocabulary, length, usual)
-    count = partial(learner_parameters, subject, spec, vocabulary, length)
+        wanted = learner_parameters(sizes.REFERENCE, spec, vocabulary, length, usual, tied=tied)
+    count = partial(learner_parameters, subject, spec, vocabulary, length, tied=tied)
     inner, found = sizes.search_width(count, wanted, usual)
     if sizes.is_near(found, wanted):
         return inner

@@ -79,6 +79,7 @@ def build_learner(
     budget: int | None,
     seed: int,
     device: torch.device,
+    tied: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> LMNLearner | WrappedModel:
     """The learner named `subject`, a `Learner`, ready to train.
@@ -96,6 +97,7 @@ def build_learner(
             user's model has as many as it has.
         seed: of the weights.
         device: where it lives.
+        tied: whether embedding and head are one table.
         dtype: of the weights.
 
     Raises:
@@ -108,30 +110,30 @@ def build_learner(
         torch.manual_seed(seed)
         if is_user_subject(subject):
             body = user_body(subject, spec, dtype=dtype, device=device)
-            model = WrappedModel(body, width=spec.width, vocabulary=vocabulary)
+            model = WrappedModel(body, width=spec.width, vocabulary=vocabulary, tied=tied)
             return model.to(device=device, dtype=dtype)
         name = learner_name(subject)
         inner = learner_feedforward_width(
-            subject, spec, vocabulary=vocabulary, length=length, budget=budget
+            subject, spec, vocabulary=vocabulary, length=length, budget=budget, tied=tied
         )
         if name in LMN_FAMILY:
-            learner = _lmn(subject, spec, vocabulary, inner)
+            learner = _lmn(subject, spec, vocabulary, inner, tied)
             return learner.to(device=device, dtype=dtype)
-        baseline = _baseline(name, spec, vocabulary, length, inner)
+        baseline = _baseline(name, spec, vocabulary, length, inner, tied)
         return baseline.to(device=device, dtype=dtype)
 
 
-def _lmn(subject: str, spec: ModelSpec, vocabulary: int, inner: int) -> LMNLearner:
+def _lmn(subject: str, spec: ModelSpec, vocabulary: int, inner: int, tied: bool) -> LMNLearner:
     name, init = split_init(subject)
     block = replace(lmn_shape(name, spec), feedforward_width=inner)
     config = LMNLanguageModelConfig(
-        vocabulary=vocabulary, layers=spec.layers, block=block, init=init
+        vocabulary=vocabulary, layers=spec.layers, block=block, tie_weights=tied, init=init
     )
     return LMNLearner(config, implementation="published" if name == "lmn-published" else "chunked")
 
 
 def _baseline(
-    name: str, spec: ModelSpec, vocabulary: int, length: int, inner: int
+    name: str, spec: ModelSpec, vocabulary: int, length: int, inner: int, tied: bool
 ) -> SequenceModel:
     learned = name == LEARNED_POSITIONS
     body = Stack([
@@ -140,7 +142,9 @@ def _baseline(
         for _ in range(spec.layers)
     ])  # fmt: skip
     positions = length if learned else 0
-    model = SequenceModel(body, width=spec.width, vocabulary=vocabulary, positions=positions)
+    model = SequenceModel(
+        body, width=spec.width, vocabulary=vocabulary, positions=positions, tied=tied
+    )
     if name in ("transformer", LEARNED_POSITIONS):
         draw_transformer(model)
     return model

@@ -41,15 +41,28 @@ class WrappedModel(nn.Module):
         width: features per token.
         vocabulary: different tokens, numbered from 0.
         positions: learned positions; 0 for none.
+        tied: whether embedding and head are one table; it is then drawn with variance 1 / width,
+            so that logits begin with variance 1.
     """
 
-    def __init__(self, body: nn.Module, *, width: int, vocabulary: int, positions: int = 0) -> None:
+    def __init__(
+        self,
+        body: nn.Module,
+        *,
+        width: int,
+        vocabulary: int,
+        positions: int = 0,
+        tied: bool = False,
+    ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
         self.positions = nn.Embedding(positions, width) if positions else None
         self.body = body
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, vocabulary)
+        if tied:
+            nn.init.normal_(self.embedding.weight, std=width**-0.5)
+            self.head.weight = self.embedding.weight
 
     @property
     def longest(self) -> int | None:
@@ -128,13 +141,15 @@ class SequenceModel(WrappedModel):
 
     Args:
         body: blocks on top of each other.
-        width, vocabulary, positions: as for `WrappedModel`.
+        width, vocabulary, positions, tied: as for `WrappedModel`.
     """
 
     body: Stack
 
-    def __init__(self, body: Stack, *, width: int, vocabulary: int, positions: int = 0) -> None:
-        super().__init__(body, width=width, vocabulary=vocabulary, positions=positions)
+    def __init__(
+        self, body: Stack, *, width: int, vocabulary: int, positions: int = 0, tied: bool = False
+    ) -> None:
+        super().__init__(body, width=width, vocabulary=vocabulary, positions=positions, tied=tied)
 
     def prefill(
         self, tokens: Tensor, *, capacity: int | None = None

@@ -205,6 +205,13 @@ def test_a_task_is_tested_at_all_its_lengths_but_not_beyond_learned_positions(fo
     assert [length for length, _ in ending(learn_here(limited))["learned"]["tests"]] == [32]
 
 
+def test_tied_weights_save_a_table(folder):
+    free = ending(learn_here(job(folder)))["metrics"]["parameters"]
+    (folder / "interim.pt").unlink()
+    tied = ending(learn_here(job(folder, tie_weights=True)))["metrics"]["parameters"]
+    assert free - tied == len(set(TEXT)) * SMALL.width
+
+
 def test_a_text_that_changed_under_a_training_is_refused(folder):
     wanted = job(folder)
     (folder / "cats.txt").write_text(TEXT + "!")

@@ -34,6 +34,7 @@ def test_a_budget_of_tokens_ends_with_the_step_that_reaches_it():
         {"budget": Budget(2000)},
         {"budget": Budget(1000, "tokens")},
         {"parameters": 71_489},
+        {"tie_weights": True},
         {"weight_decay": 0.1},
         {"gradient_clip": 1.0},
         {"examples": 64},

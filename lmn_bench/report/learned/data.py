@@ -14,7 +14,7 @@ from lmn_bench.schema import Case, Record
 # Columns of a table that only trainings fill.
 COLUMNS = (
     "task", "corpus", "corpus_sha256", "tokens", "learning_rate", "budget", "budget_unit",
-    "parameters_asked", "weight_decay", "seed",
+    "parameters_asked", "tie_weights", "weight_decay", "seed",
 )  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def lesson_cells(case: Case, seed: int | None) -> tuple[Any, ...]:
     return (
         lesson.task, lesson.corpus or None, lesson.corpus_sha256 or None, lesson.tokens or None,
         lesson.learning_rate, lesson.budget.amount, lesson.budget.unit, lesson.parameters,
-        lesson.weight_decay, seed,
+        lesson.tie_weights, lesson.weight_decay, seed,
     )  # fmt: skip
 
 

@@ -123,9 +123,10 @@ def _published_table(settings: Sequence[LearnedSetting]) -> Table | None:
         if published:
             rates = sorted({attempt.learning_rate for attempt in one.attempts})
             setting = one.setting
+            tied = ", tied weights" * one.lesson.tie_weights
             ours = (
                 f"{setting.length:,} tokens, {budget_words(one.lesson.budget)}, batch "
-                f"{setting.batch}, {model_words(setting.model)}, AdamW, weight decay "
+                f"{setting.batch}, {model_words(setting.model)}{tied}, AdamW, weight decay "
                 f"{one.lesson.weight_decay:g}, learning rate {listed([f'{r:g}' for r in rates])}"
             )
             rows.append((one.lesson.task, published, ours))

@@ -20,7 +20,16 @@ _MOST_PLACES = 5
 # Of a corpus' hash: enough to tell two texts apart.
 HASH_DIGITS = 12
 # What has words of its own in `_unlike`.
-_TOLD = {"task", "corpus", "corpus_sha256", "tokens", "learning_rate", "budget", "parameters"}
+_TOLD = {
+    "task",
+    "corpus",
+    "corpus_sha256",
+    "tokens",
+    "learning_rate",
+    "budget",
+    "parameters",
+    "tie_weights",
+}
 
 
 def material_words(lesson: Lesson) -> str:
@@ -46,9 +55,10 @@ def budget_words(budget: Budget) -> str:
 
 def size_words(lesson: Lesson) -> str:
     """How large every model is."""
+    tied = ", embedding and head tied" * lesson.tie_weights
     if lesson.parameters is None:
-        return "as many parameters as lmn"
-    return f"{lesson.parameters:,} parameters"
+        return f"as many parameters as lmn{tied}"
+    return f"{lesson.parameters:,} parameters{tied}"
 
 
 def device_words(setting: Case) -> str:
@@ -157,7 +167,7 @@ def _unlike(one: Case, other: Case) -> list[str]:
         for f in fields(ModelSpec)
         if getattr(one.model, f.name) != getattr(other.model, f.name)
     ]
-    if mine.parameters != its.parameters:
+    if size_words(mine) != size_words(its):
         said.append(size_words(mine))
     for name in (f.name for f in fields(Lesson) if f.name not in _TOLD):
         if getattr(mine, name) != getattr(its, name):

@@ -143,7 +143,7 @@ def _new(
     case, lesson = job.case, _lesson_of(job.case)
     model = build_learner(
         case.subject, case.model, vocabulary=material.vocabulary, length=case.length,
-        budget=lesson.parameters, seed=job.seed, device=device,
+        budget=lesson.parameters, tied=lesson.tie_weights, seed=job.seed, device=device,
     )  # fmt: skip
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=lesson.learning_rate, weight_decay=lesson.weight_decay

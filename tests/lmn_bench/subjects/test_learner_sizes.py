@@ -22,16 +22,18 @@ VOCABULARY, LENGTH, BUDGET = 65, 512, 71_489
 each_learner = pytest.mark.parametrize("name", list(LEARNERS))
 
 
-def width_of(name, spec=PUBLISHED, vocabulary=VOCABULARY, length=LENGTH, budget=None):
+def width_of(
+    name, spec=PUBLISHED, vocabulary=VOCABULARY, length=LENGTH, budget=None, *, tied=False
+):
     return learner_feedforward_width(
-        name, spec, vocabulary=vocabulary, length=length, budget=budget
+        name, spec, vocabulary=vocabulary, length=length, budget=budget, tied=tied
     )
 
 
-def built(name, spec=PUBLISHED, vocabulary=VOCABULARY, length=LENGTH, budget=None):
+def built(name, spec=PUBLISHED, vocabulary=VOCABULARY, length=LENGTH, budget=None, *, tied=False):
     return build_learner(
         name, spec, vocabulary=vocabulary, length=length, budget=budget, seed=0,
-        device=torch.device("cpu"),
+        device=torch.device("cpu"), tied=tied,
     )  # fmt: skip
 
 
@@ -52,6 +54,18 @@ def test_it_keeps_to_a_budget_at_other_sizes(name):
     inner = width_of(name, spec, 200, 33, 40_000)
     assert counted == learner_parameters(name, spec, 200, 33, inner)
     assert abs(counted - 40_000) <= PARAMETER_TOLERANCE * 40_000
+
+
+@each_learner
+def test_a_tied_table_is_counted_once_and_as_loud_as_logits_need(name):
+    model = built(name, tied=True)
+    assert model.head.weight is model.embedding.weight
+    assert model.embedding.weight.std().item() == pytest.approx(PUBLISHED.width**-0.5, rel=0.1)
+    counted = sum(weight.numel() for weight in model.parameters())
+    inner = width_of(name, tied=True)
+    assert counted == learner_parameters(name, PUBLISHED, VOCABULARY, LENGTH, inner, tied=True)
+    saved = BUDGET - VOCABULARY * PUBLISHED.width
+    assert abs(counted - saved) <= PARAMETER_TOLERANCE * saved
 
 
 def test_the_reference_is_lmn_with_four_times_its_width():
