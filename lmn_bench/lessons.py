@@ -92,6 +92,7 @@ class Learning:
         corpus_sha256: of the text.
         tokens: "characters", "bytes", or the path of a tokenizer's file.
         tokens_name: the same, a file by name and hash.
+        vocabulary: different tokens of the text; 0 while it is not read.
         budget: how long every model learns.
         seeds: trainings of each case; seed s draws weights and the order of examples.
         parameters: as in `Lesson`, like the next five.
@@ -104,6 +105,7 @@ class Learning:
     corpus_sha256: str = ""
     tokens: str = "characters"
     tokens_name: str = ""
+    vocabulary: int = 0
     budget: Budget = Budget(1000)
     seeds: int = 1
     parameters: int | None = None

@@ -14,7 +14,8 @@ from lmn_bench import costs
 from lmn_bench.errors import SubjectError
 from lmn_bench.lessons import TEXT, Learning, Lesson
 from lmn_bench.schema import Case, Environment, Measuring, ModelSpec, Suite, Sweep
-from lmn_bench.subjects.names import BUILTIN, WITH_CUDA_GRAPHS
+from lmn_bench.subjects.learner_sizes import learner_feedforward_width
+from lmn_bench.subjects.names import BUILTIN, WITH_CUDA_GRAPHS, is_user_subject
 
 # Fork, build, check and load kernels in every process (measured: 0.1 to 0.25 s at small widths).
 OVERHEAD_PER_PROCESS_S = 0.15
@@ -47,8 +48,8 @@ class PlannedCase:
 def plan(suite: Suite, environment: Environment) -> list[PlannedCase]:
     """All cases of a suite, each once, in the order of the file."""
     if suite.learning is not None:
-        seeds = suite.learning.seeds
-        return [_planned_lesson(case, seeds, environment) for case in all_cases(suite)]
+        learning = suite.learning
+        return [_planned_lesson(case, learning, environment) for case in all_cases(suite)]
     return [_planned(case, suite.measuring, environment) for case in all_cases(suite)]
 
 
@@ -106,6 +107,12 @@ def _task_length(task: str) -> int:
     return task_preset(task).train.length
 
 
+def _vocabulary(task: str) -> int:
+    from lmn_bench.learning.tasks.presets import task_preset
+
+    return task_preset(task).train.vocabulary_size
+
+
 def _planned(case: Case, measuring: Measuring, environment: Environment) -> PlannedCase:
     skip = _skip_reason(case, environment)
     if case.subject not in BUILTIN:
@@ -118,11 +125,11 @@ def _planned(case: Case, measuring: Measuring, environment: Environment) -> Plan
     return PlannedCase(case, skip, memory_bytes, _case_seconds(case, call_s, measuring))
 
 
-def _planned_lesson(case: Case, seeds: int, environment: Environment) -> PlannedCase:
+def _planned_lesson(case: Case, learning: Learning, environment: Environment) -> PlannedCase:
     """A training takes its steps' time; embedding, head and validation come on top."""
     assert case.lesson is not None
-    skip = _skip_reason(case, environment)
-    budget = case.lesson.budget
+    skip = _skip_reason(case, environment) or _size_problem(case, case.lesson, learning)
+    budget, seeds = case.lesson.budget, learning.seeds
     steps = budget.steps(case.batch, case.length)
     if steps is None:
         return PlannedCase(case, skip, None, (LOADING_S + budget.amount) * seeds)
@@ -136,6 +143,21 @@ def _planned_lesson(case: Case, seeds: int, environment: Environment) -> Planned
     except SubjectError as error:
         return PlannedCase(case, skip or error.message, None, None)
     return PlannedCase(case, skip, memory_bytes, (LOADING_S + steps * step_s) * seeds)
+
+
+def _size_problem(case: Case, lesson: Lesson, learning: Learning) -> str | None:
+    """Why a learner cannot have its budget of parameters, as far as its vocabulary is known."""
+    vocabulary = learning.vocabulary if lesson.task == TEXT else _vocabulary(lesson.task)
+    if not vocabulary or is_user_subject(case.subject):
+        return None
+    try:
+        learner_feedforward_width(
+            case.subject, case.model, vocabulary=vocabulary, length=case.length,
+            budget=lesson.parameters, tied=lesson.tie_weights,
+        )  # fmt: skip
+    except SubjectError as error:
+        return f"{error.message} ({error.hint})"
+    return None
 
 
 def _skip_reason(case: Case, environment: Environment) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from lmn_bench.errors import Problem
@@ -14,6 +14,9 @@ from lmn_bench.suite_file import BUDGET_KEYS, LearningTable
 _FIXED = {"dtype": "float32", "memory_cap": "none", "compile": False, "cuda_graph": False}
 # Axes that only mode learn has.
 _OWN = ("task", "learning_rate")
+# Keys of `[learning]` that only a text heeds, and one that only tasks do.
+_OF_TEXT = ("corpus", "tokens")
+_OF_TASKS = "enough_accuracy"
 _BUDGETS = "steps = …, token_budget = … or time_budget_s = …"
 
 
@@ -38,6 +41,13 @@ def learning_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> It
     learns = [LEARN in _items(axes.get("modes")) for _, axes in sweeps]
     if any(learns):
         yield from _table_problems(data, origins)
+        tasks = {
+            task
+            for (_, axes), learning in zip(sweeps, learns, strict=True)
+            if learning
+            for task in _items(axes.get("task", TEXT))
+        }
+        yield from _idle_options(tasks, origins)
     elif "learning" in data:
         key = next((key for key in _keys(data["learning"]) if key in origins), None)
         yield Problem(
@@ -59,6 +69,9 @@ def _table_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> Iter
     if len(given) != 1:
         what = f"has {' and '.join(given)}" if given else "says not how long to learn"
         yield Problem("learning", what, f"give one of {_BUDGETS}")
+    options = [origins[key] for key in BUDGET_KEYS if key in origins]
+    if len(options) > 1:
+        yield Problem(" and ".join(options), "both say how long to learn", "give one of them")
     for key in _keys(data.get("measuring")):
         yield Problem(
             origins.get(key, f"measuring.{key}"),
@@ -67,6 +80,22 @@ def _table_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> Iter
         )
     if data.get("claim"):
         yield Problem("claim", "a suite that learns claims no laws", "leave it out")
+
+
+def _idle_options(tasks: Collection[Any], origins: Mapping[str, str]) -> Iterator[Problem]:
+    """Options that none of the tasks heeds; a file may well hold keys that options make idle."""
+    if TEXT not in tasks:
+        for key in _OF_TEXT:
+            if key in origins:
+                yield Problem(
+                    origins[key], "no sweep of this suite learns from a text",
+                    "leave it out, or choose a suite that does: language, language-quick",
+                )  # fmt: skip
+    if tasks == {TEXT} and _OF_TASKS in origins:
+        yield Problem(
+            origins[_OF_TASKS], "no sweep of this suite learns a task",
+            "leave it out, or choose a suite that does: recall, recall-quick",
+        )  # fmt: skip
 
 
 def _learning_sweep(

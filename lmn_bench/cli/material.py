@@ -12,14 +12,21 @@ from lmn_bench.lessons import TEXT, Learning
 from lmn_bench.schema import Suite
 
 
-def with_material(suite: Suite) -> Suite:
-    """The suite with name and hash of its corpus; as it was if it learns from no text.
+def with_material(suite: Suite, *, download: bool = True) -> Suite:
+    """The suite with name, hash and vocabulary of its corpus; as it was if it learns from no text.
+
+    Args:
+        suite: any.
+        download: whether a corpus that is not on this machine is brought here; else it stays
+            unknown.
 
     Raises:
         UsageError: the corpus or the tokenizer cannot be had, or the text is too short.
     """
     learning = suite.learning
     if learning is None or not _lengths(suite):
+        return suite
+    if not download and not _is_here(learning.corpus):
         return suite
     return replace(suite, learning=_found(learning, max(_lengths(suite))))
 
@@ -32,7 +39,7 @@ def check_material(suite: Suite) -> None:
         UsageError: as `with_material`.
     """
     before, now = suite.learning, with_material(suite).learning
-    if before is None or now is None or before == now:
+    if before is None or now is None:
         return
     if before.corpus_sha256 != now.corpus_sha256:
         raise StoreError(
@@ -40,10 +47,11 @@ def check_material(suite: Suite) -> None:
             f"{before.corpus_sha256[:16]}… when the run began",
             "results of different texts are never mixed: start a new run, or bring the text back",
         )
-    raise StoreError(
-        f"tokenizer {before.tokens} has changed since the run began",
-        "start a new run, or bring the file back",
-    )
+    if before.tokens_name != now.tokens_name:
+        raise StoreError(
+            f"tokenizer {before.tokens} has changed since the run began",
+            "start a new run, or bring the file back",
+        )
 
 
 def _found(learning: Learning, length: int) -> Learning:
@@ -53,7 +61,8 @@ def _found(learning: Learning, length: int) -> Learning:
     from lmn_bench.learning.windows import cut_windows
 
     corpus = load_corpus(learning.corpus)
-    cut_windows(make_vocabulary(learning.tokens, corpus.text).encode(corpus.text), length)
+    vocabulary = make_vocabulary(learning.tokens, corpus.text)
+    cut_windows(vocabulary.encode(corpus.text), length)
     # A path has to hold when the run is resumed elsewhere.
     source = learning.corpus
     source = source if source in CORPORA else str(Path(source).absolute())
@@ -64,8 +73,14 @@ def _found(learning: Learning, length: int) -> Learning:
         tokens, name = str(path), f"{path.name}@{digest[:12]}"
     return replace(
         learning, corpus=source, corpus_name=corpus.name, corpus_sha256=corpus.sha256,
-        tokens=tokens, tokens_name=name,
+        tokens=tokens, tokens_name=name, vocabulary=vocabulary.size,
     )  # fmt: skip
+
+
+def _is_here(source: str) -> bool:
+    from lmn_bench.learning.corpora import needs_download
+
+    return not needs_download(source)
 
 
 def _lengths(suite: Suite) -> list[int]:

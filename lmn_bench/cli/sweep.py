@@ -30,6 +30,7 @@ from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.lessons import Progressed, run_lessons
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import Finished, Started, Task, order_tasks, run_tasks, skipped
+from lmn_bench.run_lock import locked
 from lmn_bench.schema import Environment, Outcome, RunInfo, Suite
 from lmn_bench.store import (
     RecordWriter,
@@ -52,7 +53,10 @@ def show_plan(suite_name: str, overrides: Sequence[Override], *, as_json: bool) 
     """`run --dry-run`: what would be measured, what not and why, and what it would cost."""
     suite = load_suite(find_suite(suite_name), overrides)
     environment = checked_environment(overrides)
-    planned = plan(suite, environment)
+    suite = with_material(suite, download=False)
+    with server_for(suite) as server:
+        planned = plan_here(suite, environment, server)
+        _probe_user_subjects(server, planned)
     if as_json:
         print_json({"suite": asdict(suite), "cases": [_plan_row(item) for item in planned]})
     else:
@@ -80,6 +84,7 @@ def new_sweep(
     with server_for(suite) as server:
         planned = plan_here(suite, environment, server)
         _probe_user_subjects(server, planned)
+        _require_cases(planned)
         # Rates need times: without them a ceiling has nothing to stand beside.
         wanted = suite.measuring.ceilings and suite.measuring.timing and not suite.learning
         ceilings = ceilings_of(server, runnable(planned)) if wanted else ()
@@ -97,7 +102,9 @@ def new_sweep(
         if suite.learning is None:
             _ = server.software
         folder = create_run(results, info)
-        return _measure(StoredRun(folder, info, ()), planned, server, quiet=quiet, as_json=as_json)
+        with locked(folder):
+            run = StoredRun(folder, info, ())
+            return _measure(run, planned, server, quiet=quiet, as_json=as_json)
 
 
 def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool) -> int:
@@ -117,16 +124,22 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
             "start a new run here",
         )
     check_material(run.info.suite)
-    console = stderr_console()
-    for bad in run.bad_lines:
-        console.print(
-            f"warning: records.jsonl line {bad.number} set aside: {bad.reason}", markup=False
-        )
-    run = repair(run)
-    with server_for(run.info.suite) as server:
+    with locked(run.folder), server_for(run.info.suite) as server:
+        # Read again: who had the lock before may have measured more.
+        run = _repaired(read_run(run.folder))
         planned = plan_here(run.info.suite, environment, server)
         _probe_user_subjects(server, planned)
+        _require_cases(planned)
         return _measure(run, planned, server, quiet=quiet, as_json=as_json)
+
+
+def _repaired(run: StoredRun) -> StoredRun:
+    """The run with its bad lines told and set aside."""
+    for bad in run.bad_lines:
+        stderr_console().print(
+            f"warning: records.jsonl line {bad.number} set aside: {bad.reason}", markup=False
+        )
+    return repair(run)
 
 
 def _measure(
@@ -175,8 +188,9 @@ def _measure(
                     records.append(event.record)
                     progress.finished(event)
     except KeyboardInterrupt:
+        under_way = " and the training that was under way" if suite.learning else ""
         console.print(
-            f"interrupted; {len(records):,} records are safe in {run.folder}\n"
+            f"interrupted; {len(records):,} records{under_way} are safe in {run.folder}\n"
             f"next: lmn-bench run --resume {run.folder}",
             markup=False, soft_wrap=True,
         )  # fmt: skip
@@ -207,7 +221,9 @@ def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) 
     page = save_page(run.folder, found, document)
     outcomes = Counter(record.outcome for record in run.records)
     failed = sum(record.is_failure for record in run.records)
-    code = ExitCode.CASES_FAILED if failed else ExitCode.OK
+    # That one model diverges is a result; that nothing was learned at all is a failure.
+    nothing_learned = run.info.suite.learning is not None and not outcomes[Outcome.OK]
+    code = ExitCode.CASES_FAILED if failed or nothing_learned else ExitCode.OK
     if as_json:
         print_json({"run": str(run.folder), "report": str(report),
                     "page": None if page is None else str(page), "exit_code": int(code),
@@ -219,7 +235,7 @@ def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) 
         console.print(part)
     counts = ", ".join(f"{outcomes[o]:,} {o.value}" for o in Outcome if outcomes[o])
     console.print(f"{counts}; report: {page or report}", markup=False, soft_wrap=True)
-    verb = "show" if failed else "report"
+    verb = "report" if code == ExitCode.OK else "show"
     console.print(f"next: lmn-bench {verb} {run.folder}", markup=False, soft_wrap=True)
     return code
 
@@ -270,6 +286,9 @@ def _probe_user_subjects(server: ForkServer, planned: Sequence[PlannedCase]) -> 
     own = {(i.case.subject, i.case.model) for i in planned if is_user_subject(i.case.subject)}
     for subject, spec in sorted(own):
         server.probe(subject, asdict(spec))
+
+
+def _require_cases(planned: Sequence[PlannedCase]) -> None:
     if not runnable(planned):
         reasons = sorted({item.skip for item in planned if item.skip})
         raise UsageError(f"nothing to measure: {'; '.join(reasons)}")

@@ -39,7 +39,7 @@ def command(suite: str, as_json: bool) -> int:
         )  # fmt: skip
     else:
         skipped = len(planned) - cases
-        more = f", {skipped} skipped on this machine" if skipped else ""
+        more = f", {skipped} skipped" if skipped else ""
         times = "seeds" if loaded.learning else "processes"
         stdout_console().print(f"{path}: ok, {cases} cases × {replicates} {times}{more}",
                                markup=False, soft_wrap=True)  # fmt: skip

@@ -65,6 +65,12 @@ def load_corpus(
     return _corpus(path.resolve().name or str(path), text)
 
 
+def needs_download(source: str | Path, *, cache: Path | None = None) -> bool:
+    """Whether `load_corpus` would have to ask the network."""
+    kept = (cache or cache_folder()) / TINY_SHAKESPEARE.name
+    return source == "tinyshakespeare" and not kept.exists()
+
+
 def _corpus(name: str, text: str) -> Corpus:
     if not text.strip():
         raise UsageError(f"corpus {name!r} is empty: it holds no text", "give another file")

@@ -19,7 +19,7 @@ def plan_document(
     answers = planned_answers(suite, planned) if learns else _answers(suite, planned)
     skipped = sum(item.skip is not None for item in planned)
     if skipped:
-        answers.append(f"{skipped:,} cases are skipped on this machine.")
+        answers.append(f"{skipped:,} cases are skipped.")
     tables = planned_tables(planned) if learns else (_series_table(planned),)
     sections = [Section("Plan", tables=tables)]
     reasons: dict[str, list[str]] = {}

@@ -81,7 +81,9 @@ def learner_feedforward_width(
         f"{subject} cannot have {wanted:,} parameters at {spec.label}, vocabulary {vocabulary:,} "
         f"and length {length:,}: it comes no nearer than {found:,}, which is not within "
         f"{sizes.PARAMETER_TOLERANCE:.0%}",
-        f"set the budget to {found:,}, or choose other sizes",
+        "choose other sizes"
+        if budget is None
+        else f"leave parameters out, for as many as lmn has, or set parameters = {found}",
     )
 
 

@@ -133,6 +133,19 @@ def test_no_process_outlives_a_run_that_was_killed(begun):
     assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
 
 
+def test_a_run_that_is_being_measured_is_not_resumed_beside_it(begun, finish, tmp_path):
+    begun.send_signal(signal.SIGSTOP)
+    before = only_run(tmp_path).records
+    code, _, err = finish("run", "--resume")
+    begun.send_signal(signal.SIGCONT)
+    assert code == 2
+    assert "another lmn-bench is measuring into results/tiny-" in err
+    assert only_run(tmp_path).records[: len(before)] == before
+    begun.communicate(timeout=120)
+    assert begun.returncode == 0
+    assert set(counted(only_run(tmp_path)).values()) == {1}
+
+
 def test_ctrl_c_ends_in_130_keeps_the_records_and_says_how_to_go_on(begun, tmp_path):
     begun.send_signal(signal.SIGINT)
     _, err = begun.communicate(timeout=60)

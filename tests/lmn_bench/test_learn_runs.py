@@ -259,10 +259,25 @@ def test_a_corpus_that_cannot_be_learned_is_told_before_anything_is_started(
     assert not (folder / "results").exists()
 
 
-def test_a_dry_run_needs_no_corpus(cli, folder):
+def test_a_dry_run_finds_a_corpus_that_is_missing(cli, folder):
     (folder / "cats.txt").unlink()
     code, _, err = cli("run", "--suite", "cats.toml", "--dry-run")
+    assert code == ExitCode.USAGE
+    assert "cats.txt" in err
+
+
+def test_a_dry_run_downloads_nothing(cli, folder, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    code, _, err = cli("run", "--suite", "cats.toml", "--dry-run", "--corpus", "tinyshakespeare")
     assert code == ExitCode.OK, err
+    assert not (folder / "cache").exists()
+
+
+def test_a_run_in_which_nothing_is_learned_is_a_failure(cli, folder):
+    code, _, err = cli(
+        "run", "--suite", "cats.toml", "--set", "learning_rate=1e20", "--set", "steps=20"
+    )
+    assert code == ExitCode.CASES_FAILED, err
 
 
 def test_a_full_disk_keeps_what_was_learned_before(folder, monkeypatch):

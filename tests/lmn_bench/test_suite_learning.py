@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from lmn_bench.environment import read_environment
 from lmn_bench.errors import SuiteError
 from lmn_bench.lessons import Budget
-from lmn_bench.plan import all_cases
+from lmn_bench.plan import all_cases, plan
 from lmn_bench.suite import Override, builtin_suites, load_suite, parse_suite
 
 TEXT = {"modes": "learn", "subjects": ["lmn", "gru"], "lengths": 64}
@@ -58,6 +59,33 @@ def test_an_option_takes_the_place_of_a_budget_in_another_unit():
         TEXT, learning={"time_budget_s": 60.0}, overrides=[Override("--steps", "steps", 5)]
     )
     assert suite.learning.budget == Budget(5, "steps")
+
+
+@pytest.mark.parametrize(
+    ("sweep", "options", "place"),
+    [
+        (TEXT, {"--steps": ("steps", 5), "--set token_budget": ("token_budget", 9)},
+         "--steps and --set token_budget"),
+        (RECALL, {"--corpus": ("corpus", "a.txt")}, "--corpus"),
+        (RECALL, {"--set tokens": ("tokens", "bytes")}, "--set tokens"),
+        (TEXT, {"--set enough_accuracy": ("enough_accuracy", 0.9)}, "--set enough_accuracy"),
+    ],
+)  # fmt: skip
+def test_an_option_that_nothing_would_heed_is_refused(sweep, options, place):
+    overrides = [Override(option, *given) for option, given in options.items()]
+    ((told, _),) = problems(sweep, overrides=overrides)
+    assert told == place
+
+
+def test_a_budget_of_parameters_that_no_model_can_have_is_planned_as_skipped():
+    suite = parse(
+        {"modes": "learn", "subjects": "lmn", "task": ["mqar-64", "copy-16"]},
+        learning={"steps": 10, "parameters": 40_000},
+    )
+    recall, copying = plan(suite, read_environment())
+    assert "cannot have 40,000 parameters" in recall.skip
+    assert "leave parameters out" in recall.skip
+    assert copying.skip is None
 
 
 @pytest.mark.parametrize(

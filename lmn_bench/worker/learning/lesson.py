@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -190,9 +191,10 @@ class _Watcher:
         try:
             self._save()
         except OSError as error:
+            first = "make room" if error.errno == errno.ENOSPC else "mend that"
             raise TrainingError(
                 f"what was learned by step {step:,} cannot be kept: {error.strerror}",
-                "make room, then go on with `lmn-bench run --resume`",
+                f"{first}, then go on with `lmn-bench run --resume`",
             ) from None
 
     def enough(self) -> bool:

@@ -93,7 +93,9 @@ def test_bytes_of_state_are_those_of_the_state_after_a_prompt(name, tokens):
 def test_a_budget_that_no_width_meets_is_refused_with_the_nearest_one():
     with pytest.raises(SubjectError, match=r"10,000 parameters .* than 38,469") as caught:
         width_of("lmn", budget=10_000)
-    assert "38,469" in caught.value.hint
+    assert caught.value.hint == (
+        "leave parameters out, for as many as lmn has, or set parameters = 38469"
+    )
     assert learner_parameters("lmn", PUBLISHED, VOCABULARY, LENGTH, 1) == 38_469
 
 

@@ -171,16 +171,18 @@ def test_an_init_after_the_name_draws_other_weights():
 
 
 @pytest.mark.parametrize("name", ["transformer", "transformer-learned"])
-def test_a_transformer_starts_as_gpt_2_does(name):
-    model = learner(name, spec=ModelSpec(width=64, heads=4, layers=2), budget=None)
+@pytest.mark.parametrize("width", [32, 64])
+def test_a_transformer_starts_as_gpt_2_would_at_its_width(name, width):
+    model = learner(name, spec=ModelSpec(width=width, heads=4, layers=2), budget=None)
+    usual = 0.02 * (768 / width) ** 0.5
     block = model.body.blocks[0]
     tables = [model.embedding, model.head, block.mixer.query_key_value, block.up]
     tables += [model.positions] if name == "transformer-learned" else []
     for part in tables:
-        assert part.weight.std().item() == pytest.approx(0.02, rel=0.1)
+        assert part.weight.std().item() == pytest.approx(usual, rel=0.1)
     # what adds to the residual stream: 2 layers of 2 such maps
     for part in (block.mixer.output, block.down):
-        assert part.weight.std().item() == pytest.approx(0.01, rel=0.1)
+        assert part.weight.std().item() == pytest.approx(usual / 2, rel=0.1)
         assert not part.bias.any()
 
 
