@@ -21,7 +21,7 @@ TASK_KINDS: dict[str, str] = {
 # Tasks with all their settings, as published or smaller.
 TASKS: dict[str, str] = {
     "mqar-64": "4 pairs in 64 tokens, vocabulary 8,192",
-    "mqar-64-small": "4 pairs in 64 tokens, vocabulary 256",
+    "mqar-64-small": "4 pairs in 64 tokens, vocabulary 64",
     "mqar-128": "8 pairs in 128 tokens, vocabulary 8,192",
     "mqar-256": "16 pairs in 256 tokens, vocabulary 8,192",
     "mqar-512": "64 pairs in 512 tokens, vocabulary 8,192",
