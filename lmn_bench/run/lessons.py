@@ -13,7 +13,7 @@ from typing import Any
 from lmn_bench.errors import KilledError, StoreError, WorkerError
 from lmn_bench.lessons import Learned, Learning
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
-from lmn_bench.run.schedule import Backstop, Finished, Started, Task, skipped
+from lmn_bench.run.schedule import Backstop, Finished, Started, Task
 from lmn_bench.schema import Outcome, Record
 
 # Where trainings are kept that were broken off, in the folder of their run.
@@ -65,10 +65,8 @@ def run_lessons(
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
     for done, task in enumerate(tasks):
         yield Started(task, done, len(tasks))
-        reason = backstop.reason(task.case)
-        if reason is not None:
-            record = skipped(task.case, task.replicate, reason, order=task.order)
-            yield Finished(task, record, measured=False)
+        if (left_out := backstop.leaves_out(task)) is not None:
+            yield left_out
             continue
         kept = interim / _file_name(task)
         job = {"case": asdict(task.case), "learning": asdict(learning),

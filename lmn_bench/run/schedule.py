@@ -114,6 +114,14 @@ class Backstop:
             return at
         return f"{at} under {format_cap(limit.memory_cap_bytes)} by {limit.cap_mechanism}"
 
+    def leaves_out(self, task: Task) -> Finished | None:
+        """The end of a task that isn't worth running, or None."""
+        reason = self.reason(task.case)
+        if reason is None:
+            return None
+        record = skipped(task.case, task.replicate, reason, order=task.order)
+        return Finished(task, record, measured=False)
+
 
 def run_tasks(
     tasks: Sequence[Task],
@@ -140,10 +148,8 @@ def run_tasks(
     backstop = Backstop(records)
     for done, task in enumerate(tasks):
         yield Started(task, done, len(tasks))
-        reason = backstop.reason(task.case)
-        if reason is not None:
-            record = skipped(task.case, task.replicate, reason, order=task.order)
-            yield Finished(task, record, measured=False)
+        if (left_out := backstop.leaves_out(task)) is not None:
+            yield left_out
             continue
         record = measure_task(task, measuring, seed, spawner, now)
         backstop.learn(record)
