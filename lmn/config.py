@@ -26,6 +26,7 @@ INITS: Final[tuple[str, ...]] = (
     "faint",
     "sharp",
     "quiet",
+    "turning",
     "rotation",
     "averaging",
     "recency",

@@ -78,10 +78,11 @@ def test_recency_makes_later_banks_lean_to_the_right():
     torch.testing.assert_close(late, left / 4 + 3 * right / 4, atol=0.6, rtol=0)
 
 
-def test_rotation_keeps_every_norm():
+@pytest.mark.parametrize("init", ["rotation", "turning"])
+def test_rotation_keeps_every_norm(init):
     zero, token = torch.zeros(50, 64), torch.randn(50, 64)
     for children in ((zero, token), (token, zero)):
-        for bank in merged(model_of("rotation"), *children):
+        for bank in merged(model_of(init), *children):
             torch.testing.assert_close(bank.norm(dim=1) * 2**0.5, token.norm(dim=1))
 
 
@@ -100,8 +101,9 @@ def test_published_biases_are_drawn_and_others_are_zero():
     assert not model_of("default").layers[0].memory.summarizer.bias.any()
 
 
-def test_quiet_blocks_begin_by_adding_nothing():
-    model = model_of("quiet")
+@pytest.mark.parametrize("init", ["quiet", "turning"])
+def test_quiet_blocks_begin_by_adding_nothing(init):
+    model = model_of(init)
     x = torch.randn(2, 9, 64)
     for block in model.layers:
         assert torch.equal(block(x)[0], x)
