@@ -9,7 +9,7 @@ scheme does not name is drawn as torch draws it (`nn.Linear`, `nn.Embedding`, no
 With tied weights the embedding is drawn with variance 1 / width, so that logits begin with variance
 1: torch's own embedding has variance 1.
 
-`tests/scripts/init_table.py` trains each of them; the table is results/evidence/init.md.
+results/evidence/init.md has the table of how well models learn from each.
 """
 
 from __future__ import annotations
