@@ -159,6 +159,15 @@ def test_names_of_builtin_models_are_never_broken_in_a_terminal(records, width):
     assert any("±" in row for row in rows)
 
 
+def test_a_long_name_of_ones_own_model_squeezes_no_column_of_the_scores():
+    own = "mypackage.models.sequence:build_hierarchical_model"
+    found = document(group({own: 2.3, "transformer-learned": 2.5}))
+    text = shown(found, 80)
+    assert "2.300 ± 0.025" in text
+    assert "+0.200 ± 0.045 worse" in text
+    assert f"Difference: against {own}." in " ".join(text.split())
+
+
 def test_accuracy_at_every_tested_length_is_told():
     found = table(document(TASKS), "Accuracy by length")
     assert found.columns == ("model", "64", "128", "256", "512")

@@ -33,6 +33,7 @@ _FEW_SEEDS = (
     "Two seeds leave one degree of freedom: half an interval is then 9 times the deviation of "
     "seeds; with a third it is 2.5 times."
 )
+_LONGEST_HEADING = 12
 _COST_NOTE = (
     "State: what is kept to go on after as many tokens as are learned at a time. tokens/s: by the "
     "median step. Time: of all steps. Peak: of memory, Python and its libraries included. Means "
@@ -72,16 +73,20 @@ def quality_table(one: LearnedSetting) -> Table | None:
             rows.append((subject, end, _NOTHING, _seeds(one.of(subject)), _NOTHING, _NOTHING))
             continue
         found = one.difference(subject, own) if subject != own else None
-        against = _NOTHING if found is None else difference_cell(found, one.metric)
+        cell = _NOTHING if found is None else difference_cell(found, one.metric)
         score = interval_words(one.interval(best), one.metric)
         rate = f"{best.learning_rate:g}"
-        rows.append((subject, score, rate, _seeds([best]), against, _state(best)))
+        rows.append((subject, score, rate, _seeds([best]), cell, _state(best)))
     score_title = "loss" if text else "accuracy"
-    columns: tuple[str, ...] = ("model", score_title, "rate", "n", f"against {own}", "state")
+    # A heading is never cut, so that a long name would squeeze all other columns.
+    short = len(own) <= _LONGEST_HEADING
+    against = f"against {own}" if short else "difference"
+    columns: tuple[str, ...] = ("model", score_title, "rate", "n", against, "state")
     if text:
         # What a text takes of memory stands with its cost; a task is about it.
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    return Table(caption, columns, tuple(rows), _quality_note(one), whole=True)
+    note = _quality_note(one) + ("" if short else f" Difference: against {own}.")
+    return Table(caption, columns, tuple(rows), note, whole=True)
 
 
 def cost_table(one: LearnedSetting) -> Table | None:
