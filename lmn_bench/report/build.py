@@ -57,8 +57,10 @@ class RunResults:
 
     @cached_property
     def lessons(self) -> list[LearnedSetting]:
-        """What was learned, by what may be set side by side."""
-        return learned_settings(self.records, self.info.seed)
+        """What was learned, by what may be set side by side, in the order of the suite."""
+        places = {result.case: place for place, result in enumerate(self.results.cases)}
+        ordered = sorted(self.records, key=lambda record: places.get(record.case, len(places)))
+        return learned_settings(ordered, self.info.seed)
 
     @cached_property
     def findings(self) -> Findings:

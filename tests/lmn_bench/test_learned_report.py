@@ -32,7 +32,7 @@ from lmn_bench.report.html import embedded_json
 from lmn_bench.report.inspect import inspect_cases, inspect_run
 from lmn_bench.report.learned.published import published_setting
 from lmn_bench.report.markdown import render_markdown
-from lmn_bench.report.page import csv_of, document_of, json_of
+from lmn_bench.report.page import csv_of, document_of, json_of, page_of
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_document
 from lmn_bench.schema import ModelSpec, Outcome, Record
@@ -306,6 +306,60 @@ def test_no_two_names_beside_curves_overlap():
     low, high = spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
     gap = 12.9 / 300 * (high - low)
     assert all(b - a >= gap for a, b in itertools.pairwise(places))
+
+
+def test_names_beside_marks_keep_clear_of_chance_and_of_each_other():
+    close = {"lmn": 0.031, "lmn@published": 0.035, "transformer": 0.04, "gru": 0.045, "lstm": 0.02}
+    (chart,) = [c for c in document(group(close, 0.0, task="copy-16", length=32)).charts
+                if c.kind == "scores"]  # fmt: skip
+    (spec,) = panel_specs(chart)
+    row = 13 / 300 * 1.09
+    names = {one["s"]: (one["x"], one["y"]) for one in spec["datasets"]["names"]}
+    (chance,) = spec["datasets"]["chance"]
+    assert all(abs(y - chance["y"]) > 0.7 * row for _, y in names.values())
+    assert all(-0.01 < y < 1 for _, y in names.values())
+    at_one_place = [names[subject][1] for subject in ("lmn", "lmn@published")]
+    assert abs(at_one_place[0] - at_one_place[1]) > 0.99 * row
+
+
+def test_chance_is_told_in_the_same_words_everywhere():
+    found = document(group({"lmn": 0.4}, task="copy-16", length=32))
+    (chart,) = [c for c in found.charts if c.kind == "scores"]
+    (chance,) = panel_specs(chart)[0]["datasets"]["chance"]
+    assert chance["w"] == "chance 3.8%"
+    assert table(found, "Accuracy, chance 3.8%")
+    assert "copy-16, chance 3.8%" in found.answers[0]
+
+
+def test_curves_of_many_models_differ_in_dash_too():
+    subjects = ["lmn", "transformer", "transformer-learned", "lstm", "gru", "lmn-conv", "a", "b"]
+    chart, _ = document(group(dict.fromkeys(subjects, 2.0))).charts
+    (spec,) = panel_specs(chart)
+    (line,) = [one for one in spec["layer"] if one["mark"]["type"] == "line"]
+    scales = [line["encoding"][what]["scale"] for what in ("color", "strokeDash")]
+    looks = zip(scales[0]["range"], map(tuple, scales[1]["range"]), strict=True)
+    assert len(set(looks)) == len(subjects)
+    assert len({tuple(one) for one in scales[1]["range"]}) == 2
+
+
+def test_a_model_has_one_colour_in_all_charts_of_a_report():
+    places = {
+        (one.name, one.place) for chart in document([*TEXTS, *TASKS]).charts for one in chart.series
+    }
+    assert len(places) == len({name for name, _ in places})
+
+
+def test_a_page_shows_scores_unfolded_and_no_heading_twice():
+    text = page_of([learned_run([*TEXTS, *TASKS])])
+    shown_at_once = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    assert "<h4>Validation loss, nats per token</h4>" in shown_at_once
+    assert "<h4>Accuracy, chance 0.024%</h4>" in shown_at_once
+    assert text.count(">Accuracy against state</h") == 1
+
+
+def test_cells_that_are_stacked_on_a_phone_keep_the_names_of_their_columns():
+    text = page_of([learned_run(TASKS)])
+    assert '<td data-label="solved by">transformer, transformer-learned</td>' in text
 
 
 def test_runs_are_laid_over_each_other_where_the_lesson_is_the_same():

@@ -11,6 +11,7 @@ from lmn_bench.lessons import TEXT
 from lmn_bench.report.chart import Chart, Panel, Score, Series
 from lmn_bench.report.learned.words import (
     interval_words,
+    percent,
     place_words,
     score_words,
     seeds_words,
@@ -47,7 +48,9 @@ def state_chart(sources: Sequence[LearnedSource], key: str) -> Chart | None:
     for found in panels.values():
         scores = tuple(score for source in found for score in _state_scores(source))
         if scores:
-            drawn.append(Panel(_panel_title(found), scores=scores, chance=found[0].found.chance))
+            chance = found[0].found.chance
+            drawn.append(Panel(_panel_title(found), scores=scores, chance=chance,
+                               chance_words=_chance_words(chance)))  # fmt: skip
     if not drawn:
         return None
     return Chart(
@@ -88,7 +91,7 @@ def curve_charts(source: LearnedSource, key: str, *, by_time: bool) -> tuple[Cha
         scores = tuple(_curve(source, what, x))
         if not scores:
             continue
-        panel = Panel("", scores=scores, chance=chance)
+        panel = Panel("", scores=scores, chance=chance, chance_words=_chance_words(chance))
         found.append(
             Chart(
                 key=f"{key}-{what}-{x}",
@@ -146,6 +149,10 @@ def _points(source: LearnedSource, subject: str, what: What) -> list[CurvePoint]
 def _tells(source: LearnedSource, what: What) -> bool:
     """Whether any curve has two points."""
     return any(len(_points(source, subject, what)) > 1 for subject in source.found.subjects)
+
+
+def _chance_words(chance: float | None) -> str:
+    return "" if chance is None else percent(chance)
 
 
 def _sizeless(setting: Case) -> Case:

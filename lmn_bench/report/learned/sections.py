@@ -60,12 +60,14 @@ def _sections(
             _RECALL,
             tables=() if ends is None else (ends,),
             charts=() if state is None else (state,),
+            opened=True,
         )
     for number, source in enumerate(sources, start=1):
         tables = learned_tables(source.found, costs=costs)
         drawn = curve_charts(source, f"learn-{number}", by_time=costs) if charts else ()
         if tables or drawn:
-            yield Section(setting_title(source.found.setting), tables=tables, charts=drawn)
+            title = setting_title(source.found.setting)
+            yield Section(title, tables=tables, charts=drawn, opened=True)
     for section in (unfinished(settings), every_training(settings)):
         if section is not None:
             yield section
