@@ -405,6 +405,8 @@ def test_seeds_of_one_lesson_in_several_runs_are_put_together():
     words = " ".join(found.answers)
     assert "one and two learned python-docs alike: their seeds are put together." in words
     assert "over 2 paired seeds" in words
+    (method,) = [s for s in found.sections if s.title == "Method for all runs"]
+    assert "A difference is taken seed by seed" in method.sentences[0]
     assert len(json.loads(json_of(runs))["learned"]) == 1
 
 

@@ -23,7 +23,8 @@ from lmn_bench.schema import Record, RunInfo
 
 # What is said of sizes, by the tolerance that models are built to.
 _TOLERANCE = f"within {SIZE_TOLERANCE:.0%}".replace("%", " %")
-_STATISTICS = (
+# How scores and differences get their intervals, in one run or over several.
+STATISTICS = (
     "Intervals hold 95 %, by Student's t. A score's comes from the seeds of that model at its best "
     "learning rate alone. A difference is taken seed by seed over the seeds that both models have, "
     "as equal seeds bring equal examples in equal order; with fewer than two in common, from both "
@@ -46,7 +47,7 @@ def learned_method(
     sentences = [
         *_material(settings),
         *_how(info, settings),
-        *([_STATISTICS] if any(one.repeated for one in settings) else []),
+        *([STATISTICS] if any(one.repeated for one in settings) else []),
         "The trainings of a run go one after the other. Time: the sum over all steps; "
         "evaluating and saving are not counted. Throughput: from the median step. Peak memory: the "
         "highest resident memory from before the model is built to its last step, Python and its "

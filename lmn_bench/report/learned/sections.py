@@ -9,6 +9,7 @@ from lmn_bench.analysis.learned import LearnedSetting
 from lmn_bench.report.chart import Series
 from lmn_bench.report.document import Section
 from lmn_bench.report.learned.figures import LearnedSource, curve_charts, state_chart
+from lmn_bench.report.learned.method import STATISTICS
 from lmn_bench.report.learned.tables import (
     cost_tables,
     ends_table,
@@ -17,6 +18,7 @@ from lmn_bench.report.learned.tables import (
     unfinished,
 )
 from lmn_bench.report.learned.words import setting_title
+from lmn_bench.report.method import METHOD
 
 _RECALL = "Accuracy against state"
 _COST = "Size and cost"
@@ -38,6 +40,8 @@ def joined_sections(
     others; none where all are of one machine and device.
     """
     yield from _sections(joined.settings, joined.versions, charts=True, costs=not costs)
+    if any(one.repeated for one in joined.settings):
+        yield Section(f"{METHOD} for all runs", sentences=(STATISTICS,))
     for label, settings in costs.items():
         tables = cost_tables(settings)
         if tables:
