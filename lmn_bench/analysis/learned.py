@@ -83,12 +83,8 @@ class Attempt:
     @cached_property
     def by_seed(self) -> dict[int, float]:
         """The same by seed."""
-        ended = set(map(id, self.finished))
-        return {
-            number: float(record.metrics[self.metric])
-            for number, record in zip(self.numbers, self.records, strict=True)
-            if id(record) in ended
-        }
+        numbers = {id(r): seed for r, seed in zip(self.records, self.numbers, strict=True)}
+        return {numbers[id(r)]: float(r.metrics[self.metric]) for r in self.finished}
 
     @property
     def seeds(self) -> int:
@@ -149,6 +145,11 @@ class Difference:
     seeds: tuple[int, int]
     paired: bool
 
+    @property
+    def same(self) -> bool:
+        """Whether all pairs of seeds came out alike to the last digit."""
+        return self.paired and self.value.high is None and self.value.estimate == 0
+
 
 @dataclass(frozen=True)
 class LearnedSetting:
@@ -197,8 +198,7 @@ class LearnedSetting:
     def best(self, subject: str) -> Attempt | None:
         """A subject at its best learning rate; None if no training of it ended well.
 
-        A rate at which any seed diverged loses to one at which none did, and then a rate of fewer
-        seeds to one of more: the seed that a rate was chosen by is no match for several.
+        A rate at which a seed diverged loses to one without, and then fewer seeds lose to more.
         """
         return self._best.get(subject)
 
@@ -266,8 +266,7 @@ class LearnedSetting:
 def learned_settings(records: Iterable[Record], first_seed: int = 0) -> list[LearnedSetting]:
     """The trainings among some records, those together that may be set side by side.
 
-    `first_seed`: of the run; a training that did not live to tell its seed has the one after as
-    many as went before.
+    `first_seed`: of the run, for trainings that did not live to tell their own.
     """
     grouped: dict[Case, dict[tuple[str, float], list[Trained]]] = {}
     for record in records:

@@ -105,6 +105,19 @@ def test_with_several_seeds_it_is_told_who_won_and_by_how_much(seeds, half):
     assert "A difference is taken seed by seed" in words
 
 
+def test_models_that_came_out_the_same_in_every_seed_are_told_so():
+    records = [trained(lesson_case(subject, task=task), seed, 1.0)
+               for subject in ("lmn", "transformer") for task in ("text", "copy-16")
+               for seed in range(2)]  # fmt: skip
+    found = document(records)
+    assert (
+        "python-docs: lmn and the transformer with rotary positions came out the same, "
+        "over 2 paired seeds." in found.answers
+    )
+    assert "both came out the same, over 2 paired seeds." in " ".join(found.answers)
+    assert table(found, "Validation loss, nats per token").rows[1][4] == "the same"
+
+
 def test_tasks_are_answered_with_chance_state_and_what_is_solved_and_failed():
     words = said(TASKS)
     assert "mqar-64, chance 0.024%: lmn 12.0% ± 1.2 with a state of 3.75 KiB" in words

@@ -73,7 +73,9 @@ def _text_answers(one: LearnedSetting, every: Sequence[LearnedSetting]) -> Itera
         how = ", ".join(
             filter(None, (difference_words(found, one.metric), compared_words(found), gap))
         )
-        if found.verdict in _VERDICT:
+        if found.same:
+            yield f"{place}: {own} and {against} came out the same, {compared_words(found)}."
+        elif found.verdict in _VERDICT:
             yield f"{place}: {own} {_VERDICT[found.verdict]} {against}: {how}."
         else:
             why = "no interval" if found.value.low is None else "the interval holds 0"

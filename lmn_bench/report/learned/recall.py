@@ -87,6 +87,8 @@ def _against(one: LearnedSetting, own: str, other: str) -> str:
     said = [difference_words(found, one.metric), compared_words(found),
             size_gap_words(one, own, other)]  # fmt: skip
     how = ", ".join(filter(None, said))
+    if found.same:
+        return f"both came out the same, {compared_words(found)}"
     if found.verdict != "cannot tell":
         return f"{own} is {found.verdict}: {how}"
     why = "no interval" if found.value.low is None else "the interval holds 0"

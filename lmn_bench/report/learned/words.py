@@ -120,6 +120,8 @@ def interval_words(value: Interval, metric: str) -> str:
 def difference_cell(found: Difference, metric: str) -> str:
     """A difference with its sign and verdict: +0.046 ± 0.010 worse."""
     half = half_width(found.value)
+    if found.same:
+        return "the same"
     if metric == LOSS:
         text = f"{found.value.estimate:+.{_places(half)}f}"
     else:
