@@ -34,6 +34,9 @@ _SECONDS = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?\d+)?)\s*(s|ms|us|µs|μs|ns
 _COUNTED = ("", "FLOP", "FLOP/s", "B/s", "token/s", "slots")
 _RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 
+# People count hours up to two days; past that they count days.
+_HOURS_TOLD = 48
+
 # A length past this is a typing slip: 2^40 float32 tokens of width 1 are 4 TiB.
 MAX_LENGTH = 2**40
 # A range that doubles each step has at most 40 lengths; a plain list is bounded likewise.
@@ -290,13 +293,16 @@ def format_change_range(low: float, high: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A span a person waits: 8 s, 3 min 20 s, 1 h 5 min."""
+    """A span a person waits: 8 s, 3 min 20 s, 1 h 5 min; from two days on 2 days 3 h."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    hours = whole // 3600
+    if hours < _HOURS_TOLD:
+        return f"{hours} h {whole % 3600 // 60} min"
+    return f"{hours // 24} days {hours % 24} h" if hours % 24 else f"{hours // 24} days"
 
 
 def read_value(text: str) -> float | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
 from lmn_bench.analysis.intervals import Interval
-from lmn_bench.analysis.spreads import Spread, pooled_spread
+from lmn_bench.analysis.seeds import mean_interval, welch_interval
 from lmn_bench.lessons import LEARN, TEXT, Lesson
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Outcome, Record
@@ -17,6 +17,8 @@ from lmn_bench.schema import Case, Outcome, Record
 LOSS, ACCURACY = "validation_loss", "accuracy"
 
 Verdict = Literal["better", "worse", "cannot tell"]
+# A training with its seed.
+Trained = tuple[int, Record]
 
 
 def is_learned(record: Record) -> bool:
@@ -49,12 +51,19 @@ class Attempt:
         learning_rate: of the optimizer.
         metric: that the task is judged by.
         records: all of them by number of the seed, however they ended.
+        numbers: the seed of each.
     """
 
     subject: str
     learning_rate: float
     metric: str
     records: tuple[Record, ...]
+    numbers: tuple[int, ...]
+
+    @property
+    def model(self) -> str:
+        """The subject as the suite names it: where runs are compared, `subject` names one too."""
+        return self.records[0].subject
 
     @cached_property
     def finished(self) -> tuple[Record, ...]:
@@ -70,6 +79,12 @@ class Attempt:
     def scores(self) -> tuple[float, ...]:
         """The final score of every seed that ended well."""
         return tuple(float(record.metrics[self.metric]) for record in self.finished)
+
+    @cached_property
+    def by_seed(self) -> dict[int, float]:
+        """The same by seed."""
+        numbers = {id(r): seed for r, seed in zip(self.records, self.numbers, strict=True)}
+        return {numbers[id(r)]: float(r.metrics[self.metric]) for r in self.finished}
 
     @property
     def seeds(self) -> int:
@@ -119,7 +134,8 @@ class Difference:
         subject, other: whose.
         value: in nats per token, or a share; its interval has limits where there is one.
         verdict: on `subject`; "cannot tell" without an interval, or with one that holds 0.
-        seeds: of either.
+        seeds: of either that count.
+        paired: whether the difference was taken seed by seed.
     """
 
     subject: str
@@ -127,6 +143,12 @@ class Difference:
     value: Interval
     verdict: Verdict
     seeds: tuple[int, int]
+    paired: bool
+
+    @property
+    def same(self) -> bool:
+        """Whether all pairs of seeds came out alike to the last digit."""
+        return self.paired and self.value.high is None and self.value.estimate == 0
 
 
 @dataclass(frozen=True)
@@ -176,14 +198,14 @@ class LearnedSetting:
     def best(self, subject: str) -> Attempt | None:
         """A subject at its best learning rate; None if no training of it ended well.
 
-        A rate at which any seed diverged loses to one at which none did.
+        A rate at which a seed diverged loses to one without, and then fewer seeds lose to more.
         """
         return self._best.get(subject)
 
-    @cached_property
-    def spread(self) -> Spread | None:
-        """How seeds differ, pooled over all subjects and rates; None with one seed everywhere."""
-        return pooled_spread([attempt.scores for attempt in self.attempts])
+    @property
+    def repeated(self) -> bool:
+        """Whether any score has an interval."""
+        return any(self.interval(best).high is not None for best in self._best.values())
 
     def score(self, subject: str) -> Interval | None:
         """Mean score at the best rate with its interval; None if nothing ended well."""
@@ -191,23 +213,33 @@ class LearnedSetting:
         return None if best is None else self.interval(best)
 
     def interval(self, attempt: Attempt) -> Interval:
-        """Mean score of an attempt with its interval.
+        """Mean score of an attempt with the interval that its own seeds give.
 
         Raises:
             ValueError: no seed ended well.
         """
-        return self._interval(attempt.mean, attempt.seeds)
+        return mean_interval(attempt.scores)
 
     def difference(self, subject: str, other: str) -> Difference | None:
-        """How a subject did against another; None if either has no score."""
+        """How a subject did against another; None if either has no score.
+
+        Seed by seed over those that both have, which see the same examples in the same order; by
+        Welch's interval with fewer than two of them.
+        """
         one, two = self.best(subject), self.best(other)
         if one is None or two is None:
             return None
-        value = self._interval(one.mean - two.mean, one.seeds, two.seeds)
+        shared = [seed for seed in one.by_seed if seed in two.by_seed]
+        paired = len(shared) > 1
+        if paired:
+            value = mean_interval([one.by_seed[seed] - two.by_seed[seed] for seed in shared])
+            seeds = (len(shared), len(shared))
+        else:
+            value, seeds = welch_interval(one.scores, two.scores), (one.seeds, two.seeds)
         verdict: Verdict = "cannot tell"
         if value.low is not None and not value.holds(0.0):
             verdict = "better" if (value.estimate > 0) == self._higher else "worse"
-        return Difference(subject, other, value, verdict, (one.seeds, two.seeds))
+        return Difference(subject, other, value, verdict, seeds, paired)
 
     @property
     def _higher(self) -> bool:
@@ -227,37 +259,39 @@ class LearnedSetting:
                 found[attempt.subject] = attempt
         return found
 
-    def _rank(self, attempt: Attempt) -> tuple[bool, float]:
-        return attempt.diverged > 0, self._cost(attempt)
-
-    def _interval(self, middle: float, *counts: int) -> Interval:
-        if self.spread is None:
-            return Interval(middle, None, None)
-        half = self.spread.half_width(*counts)
-        return Interval(middle, middle - half, middle + half)
+    def _rank(self, attempt: Attempt) -> tuple[bool, int, float]:
+        return attempt.diverged > 0, -attempt.seeds, self._cost(attempt)
 
 
-def learned_settings(records: Iterable[Record]) -> list[LearnedSetting]:
-    """The trainings among some records, those together that may be set side by side."""
-    grouped: dict[Case, dict[tuple[str, float], list[Record]]] = {}
+def learned_settings(records: Iterable[Record], first_seed: int = 0) -> list[LearnedSetting]:
+    """The trainings among some records, those together that may be set side by side.
+
+    `first_seed`: of the run, for trainings that did not live to tell their own.
+    """
+    grouped: dict[Case, dict[tuple[str, float], list[Trained]]] = {}
     for record in records:
-        if not is_learned(record):
-            continue
-        assert record.lesson is not None
-        attempts = grouped.setdefault(lesson_setting(record.case), {})
-        attempts.setdefault((record.subject, record.lesson.learning_rate), []).append(record)
-    return [
-        LearnedSetting(
-            setting,
-            tuple(
-                Attempt(subject, rate, score_metric(setting.lesson.task), _ordered(found))
-                for (subject, rate), found in attempts.items()
-                if setting.lesson is not None
-            ),
-        )
-        for setting, attempts in grouped.items()
-    ]
+        if is_learned(record):
+            assert record.lesson is not None
+            attempts = grouped.setdefault(lesson_setting(record.case), {})
+            key = record.subject, record.lesson.learning_rate
+            attempts.setdefault(key, []).append((seed_of(record, first_seed), record))
+    return [setting_of(setting, attempts) for setting, attempts in grouped.items()]
 
 
-def _ordered(records: list[Record]) -> tuple[Record, ...]:
-    return tuple(sorted(records, key=lambda record: record.replicate))
+def setting_of(
+    setting: Case, attempts: Mapping[tuple[str, float], Sequence[Trained]]
+) -> LearnedSetting:
+    """A setting of these trainings, by the name that a model is shown with and learning rate."""
+    found = []
+    for (subject, rate), trainings in attempts.items():
+        assert setting.lesson is not None
+        ordered = sorted(trainings, key=lambda one: one[0])
+        records, numbers = tuple(r for _, r in ordered), tuple(seed for seed, _ in ordered)
+        metric = score_metric(setting.lesson.task)
+        found.append(Attempt(subject, rate, metric, records, numbers))
+    return LearnedSetting(setting, tuple(found))
+
+
+def seed_of(record: Record, first_seed: int) -> int:
+    """The seed of a training of a run that began with `first_seed`."""
+    return record.learned.seed if record.learned else first_seed + record.replicate

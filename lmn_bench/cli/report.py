@@ -31,6 +31,7 @@ def command(
     """Report a run (a folder, a name, or the beginning of one; default: the latest).
 
     Several runs are laid over each other, each as a series of its own: machines are never pooled.
+    Trainings of one lesson are put together, each model with its seeds of all runs.
     """
     from lmn_bench.cli.reports import read_runs, save_pictures
     from lmn_bench.errors import UsageError

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lmn_bench.analysis.claims import ClaimVerdict, judge
+from lmn_bench.analysis.joined import Joined, joined_settings
 from lmn_bench.analysis.learned import LearnedSetting, learned_settings
 from lmn_bench.analysis.results import ResultSet
 from lmn_bench.lessons import LEARN
@@ -18,7 +19,8 @@ from lmn_bench.report.figures_memory import caps_charts
 from lmn_bench.report.findings import Findings
 from lmn_bench.report.learned.answers import learned_answers
 from lmn_bench.report.learned.method import learned_method
-from lmn_bench.report.learned.sections import learned_sections, overlaid_sections
+from lmn_bench.report.learned.sections import joined_sections, learned_sections
+from lmn_bench.report.learned.together import LearnedRun, separate_costs, together_answers
 from lmn_bench.report.method import method_section
 from lmn_bench.report.sources import Source
 from lmn_bench.report.tables import (
@@ -55,8 +57,10 @@ class RunResults:
 
     @cached_property
     def lessons(self) -> list[LearnedSetting]:
-        """What was learned, by what may be set side by side."""
-        return learned_settings(self.records)
+        """What was learned, by what may be set side by side, in the order of the suite."""
+        places = {result.case: place for place, result in enumerate(self.results.cases)}
+        ordered = sorted(self.records, key=lambda record: places.get(record.case, len(places)))
+        return learned_settings(ordered, self.info.seed)
 
     @cached_property
     def findings(self) -> Findings:
@@ -85,29 +89,50 @@ def build_report(
 def build_overlay(runs: Sequence[RunResults], labels: Sequence[str]) -> Document:
     """Several runs in one report: their charts laid over each other, the rest run by run.
 
-    Nothing is pooled: every run keeps its own medians, laws, verdicts and method.
+    Measurements are never pooled: every run keeps its own medians, laws, verdicts and method.
+    Trainings of one lesson are put together, each model with the seeds of all runs.
 
     Args:
         runs: two or more.
         labels: a distinct name for each.
     """
-    said: list[str] = []
-    sections = [*overlaid_sections([run.lessons for run in runs], labels)]
+    learned = learned_runs(runs, labels)
+    joined = joined_runs(learned)
+    sections = [*joined_sections(joined, separate_costs(learned, joined))] if learned else []
+    said = [*together_answers(learned, joined)]
+    if len(learned) > 1:
+        said += learned_answers(joined.settings)
     # Trainings are no series over lengths: their charts are their own.
     measured = [(run, label) for run, label in zip(runs, labels, strict=True) if not run.learns]
     sections += _overlaid([run for run, _ in measured], [label for _, label in measured])
     for run, label in zip(runs, labels, strict=True):
+        if run.learns and len(learned) > 1:
+            sections.append(_titled(label, _learned_method(run)))
+            continue
         said += [f"{label}: {text}" for text in _answers(run)]
         sections += [
-            Section(f"{label} · {section.title}", section.sentences, section.tables,
-                    folded=section.folded)
-            for section in _sections(run, charts=False)
-        ]  # fmt: skip
+            _titled(label, section)
+            for section in ([_learned_method(run)] if run.learns else _sections(run, charts=False))
+        ]
     machines = "; ".join(
         f"{label}: {machine_line(run.info.environment)}"
         for run, label in zip(runs, labels, strict=True)
     )
     return Document(f"{len(runs)} runs side by side", machines, tuple(said), tuple(sections))
+
+
+def learned_runs(runs: Sequence[RunResults], labels: Sequence[str]) -> list[LearnedRun]:
+    """Those of some runs that learned."""
+    return [
+        LearnedRun(label, run.info, tuple(run.lessons))
+        for run, label in zip(runs, labels, strict=True)
+        if run.learns
+    ]
+
+
+def joined_runs(runs: Sequence[LearnedRun]) -> Joined:
+    """What they learned, put together."""
+    return joined_settings([run.settings for run in runs], [run.label for run in runs])
 
 
 def run_labels(infos: Sequence[RunInfo]) -> list[str]:
@@ -131,11 +156,22 @@ def _sections(run: RunResults, *, charts: bool) -> Iterator[Section]:
     """All sections of a run, its method the last."""
     if run.learns:
         yield from learned_sections(run.lessons, charts=charts)
-        yield learned_method(run.info, run.lessons, run.records, run.planned)
+        yield _learned_method(run)
         return
     yield from claims_sections(run.judged)
     yield from _measured_sections(run, run.findings, charts=charts)
     yield method_section(run.info, run.records, run.planned)
+
+
+def _learned_method(run: RunResults) -> Section:
+    return learned_method(run.info, run.lessons, run.records, run.planned)
+
+
+def _titled(label: str, section: Section) -> Section:
+    """A section of one run of several, without charts."""
+    return Section(
+        f"{label} · {section.title}", section.sentences, section.tables, folded=section.folded
+    )
 
 
 def _measured_sections(run: RunResults, findings: Findings, *, charts: bool) -> Iterator[Section]:

@@ -119,7 +119,7 @@ class Score:
 class Panel:
     """One plot of a chart; the panels of a chart share their axes.
 
-    `chance`: a score that is had without learning anything.
+    `chance`: a score that is had without learning anything, and the same in words.
     """
 
     title: str
@@ -132,6 +132,7 @@ class Panel:
     peak: Moment | None = None
     scores: tuple[Score, ...] = ()
     chance: float | None = None
+    chance_words: str = ""
 
     @property
     def lengths(self) -> list[float]:

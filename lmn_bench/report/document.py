@@ -36,7 +36,8 @@ class Table:
 class Section:
     """A heading, sentences, charts and the tables with their numbers.
 
-    `folded`: few readers look for its tables; where they can be folded away, they are. `flame`
+    `folded`: few readers look for its tables; where they can be folded away, they are. `opened`:
+    its tables are the result; pages have them before the charts and never fold them away. `flame`
     stands before the charts, on pages alone.
     """
 
@@ -45,6 +46,7 @@ class Section:
     tables: tuple[Table, ...] = ()
     charts: tuple[Chart, ...] = ()
     folded: bool = False
+    opened: bool = False
     flame: Flame | None = None
 
 

@@ -48,7 +48,10 @@ def inspect_run(
         ),
     ]  # fmt: skip
     measured = [record for record in records if record.mode != LEARN]
-    failures = (failures_section(result_set(measured)), unfinished(learned_settings(records)))
+    failures = (
+        failures_section(result_set(measured)),
+        unfinished(learned_settings(records, info.seed)),
+    )
     sections += [section for section in failures if section is not None]
     if bad_lines:
         lines = tuple((str(bad.number), bad.reason, bad.text[:60]) for bad in bad_lines)

@@ -32,6 +32,9 @@ def _lines(document: Document, pictures: Mapping[str, str]) -> Iterator[str]:
     if document.answers:
         yield ""
     for section in document.sections:
+        drawn = any(chart.key in pictures for chart in section.charts)
+        if not (section.sentences or section.tables or drawn):
+            continue
         yield f"## {escaped(section.title)}"
         yield ""
         for sentence in section.sentences:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lmn_bench.report.build import RunResults, build_overlay, build_report, run_labels
+from lmn_bench.report.build import (
+    RunResults,
+    build_overlay,
+    build_report,
+    joined_runs,
+    learned_runs,
+    run_labels,
+)
 from lmn_bench.report.document import Document, Section
 from lmn_bench.report.html import Download, render_html
 from lmn_bench.report.method import METHOD, machine_section, noise_sentences
@@ -29,13 +36,16 @@ def csv_of(runs: Sequence[RunResults]) -> str:
     """One row per case (or seed) and metric; of several runs with the run before each row."""
     if len(runs) > 1:
         return render_csv_of_runs([(run.info, run.results, run.records) for run in runs])
-    return render_csv(runs[0].results, runs[0].records)
+    return render_csv(runs[0].results, runs[0].records, runs[0].info.seed)
 
 
 def json_of(runs: Sequence[RunResults]) -> str:
     """The same content for programs."""
     if len(runs) > 1:
-        return render_json_of_runs([(run.info, run.results, run.records) for run in runs])
+        joined = joined_runs(learned_runs(runs, run_labels([run.info for run in runs])))
+        return render_json_of_runs(
+            [(run.info, run.results, run.records) for run in runs], joined.settings
+        )
     return render_json(runs[0].info, runs[0].results, runs[0].records)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lmn_bench.analysis.claims import judge
+from lmn_bench.analysis.learned import LearnedSetting, learned_settings, seed_of
 from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.lessons import LEARN
 from lmn_bench.metrics import METRICS
@@ -24,28 +25,29 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def tidy(results: ResultSet, records: Sequence[Record] = ()) -> pd.DataFrame:
+def tidy(results: ResultSet, records: Sequence[Record] = (), first_seed: int = 0) -> pd.DataFrame:
     """One row per case and metric; a case without results has one row with no metric.
 
-    Of trainings, one row per seed and metric; `records` has them.
+    Of trainings, one row per seed and metric; `records` has them, of a run that began with
+    `first_seed`.
     """
-    rows = [*_rows(results), *_learned_rows(records)]
+    rows = [*_rows(results), *_learned_rows(records, first_seed)]
     frame = pd.DataFrame.from_records(rows, columns=COLUMNS)
     # Missing whole numbers stay missing; they don't turn every cap into a float.
     whole = ("memory_cap_bytes", "cap_floor_bytes", "processes", "parameters_asked", "seed")
     return frame.astype(dict.fromkeys(whole, "Int64"))
 
 
-def render_csv(results: ResultSet, records: Sequence[Record] = ()) -> str:
+def render_csv(results: ResultSet, records: Sequence[Record] = (), first_seed: int = 0) -> str:
     """The tidy table as CSV."""
-    return str(tidy(results, records).to_csv(index=False))
+    return str(tidy(results, records, first_seed).to_csv(index=False))
 
 
 def render_csv_of_runs(runs: Sequence[tuple[RunInfo, ResultSet, Sequence[Record]]]) -> str:
     """The tidy tables of several runs as one, with the run and its machine before every row."""
     frames = []
     for info, results, records in runs:
-        frame = tidy(results, records)
+        frame = tidy(results, records, info.seed)
         frame.insert(0, "machine", info.environment.hostname)
         frame.insert(0, "run", info.run_id)
         frames.append(frame)
@@ -57,9 +59,16 @@ def render_json(info: RunInfo, results: ResultSet, records: Sequence[Record] = (
     return _dump({"schema": SCHEMA, **_run_data(info, results, records)})
 
 
-def render_json_of_runs(runs: Sequence[tuple[RunInfo, ResultSet, Sequence[Record]]]) -> str:
-    """Several runs, each as `render_json` has it, in a list `runs`."""
-    return _dump({"schema": SCHEMA, "runs": [_run_data(*run) for run in runs]})
+def render_json_of_runs(
+    runs: Sequence[tuple[RunInfo, ResultSet, Sequence[Record]]],
+    together: Sequence[LearnedSetting] = (),
+) -> str:
+    """Several runs, each as `render_json` has it, in a list `runs`.
+
+    `together`: what they learned, their seeds put together; in a list `learned`.
+    """
+    data = {"schema": SCHEMA, "runs": [_run_data(*run) for run in runs]}
+    return _dump({**data, "learned": learned.learned_data(together)} if together else data)
 
 
 def _dump(data: dict[str, Any]) -> str:
@@ -87,7 +96,7 @@ def _run_data(info: RunInfo, results: ResultSet, records: Sequence[Record]) -> d
                 "cap": None if result.cap is None else asdict(result.cap),
                 "metrics": metrics,
                 **(
-                    {"seeds": learned.seeds_data(trainings[result.case])}
+                    {"seeds": learned.seeds_data(trainings[result.case], info.seed)}
                     if result.case in trainings
                     else {}
                 ),
@@ -95,7 +104,9 @@ def _run_data(info: RunInfo, results: ResultSet, records: Sequence[Record]) -> d
         )
     claims = [asdict(verdict) for verdict in judge(results, info.suite.claims)]
     data = {"run": asdict(info), "cases": cases, "claims": claims}
-    return {**data, "learned": learned.learned_data(records)} if trainings else data
+    if not trainings:
+        return data
+    return {**data, "learned": learned.learned_data(learned_settings(records, info.seed))}
 
 
 def _rows(results: ResultSet) -> Iterator[tuple[Any, ...]]:
@@ -115,18 +126,18 @@ def _rows(results: ResultSet) -> Iterator[tuple[Any, ...]]:
                        estimate.high, estimate.confidence, estimate.count, *nothing)  # fmt: skip
 
 
-def _learned_rows(records: Sequence[Record]) -> Iterator[tuple[Any, ...]]:
+def _learned_rows(records: Sequence[Record], first_seed: int) -> Iterator[tuple[Any, ...]]:
     for record in records:
         if record.mode != LEARN:
             continue
         case = record.case
         shared = (*_case_cells(case, (None,) * 3), record.outcome.value, record.reason)
-        lesson = learned.lesson_cells(case, learned.seed_of(record))
+        lesson = learned.lesson_cells(case, seed_of(record, first_seed))
         rows = list(learned.metric_rows(record))
         if not rows:
             yield (*shared, *(None,) * 7, *lesson)
         for key, unit, value in rows:
-            yield (*shared, key, unit, value, None, None, 0.0, 1, *lesson)
+            yield (*shared, key, unit, value, None, None, None, 1, *lesson)
 
 
 def _case_cells(case: Case, capped: tuple[Any, ...]) -> tuple[Any, ...]:

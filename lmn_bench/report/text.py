@@ -23,9 +23,18 @@ def render_document(document: Document, console: Console) -> Group:
     parts: list[RenderableType] = [Text(document.title, style="bold"), Text(document.subtitle)]
     parts += render_answers(document.answers)
     for section in document.sections:
-        parts += [Text(""), Rule(Text(section.title, style="bold"), align="left", style="dim")]
+        if not (section.sentences or section.tables):
+            continue  # all it has are charts
+        parts += [Text(""), *_heading(section.title, console.width)]
         parts += render_section(section, console)
     return Group(*parts)
+
+
+def _heading(title: str, width: int) -> list[RenderableType]:
+    """A title with a rule behind it; one without room for that is wrapped, never cut."""
+    if len(title) + _GAP <= width:
+        return [Rule(Text(title, style="bold"), align="left", style="dim")]
+    return [Text(title, style="bold"), Rule(style="dim")]
 
 
 def render_answers(answers: Sequence[str]) -> list[RenderableType]:

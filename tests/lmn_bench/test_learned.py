@@ -19,7 +19,6 @@ from scipy import stats
 
 from lmn_bench.analysis.learned import learned_settings
 from lmn_bench.analysis.learning_curves import learning_curve
-from lmn_bench.analysis.spreads import pooled_spread
 from lmn_bench.lessons import Budget
 from lmn_bench.schema import ModelSpec, Outcome, Record
 
@@ -84,14 +83,60 @@ def test_where_every_rate_diverged_in_some_seed_the_best_of_them_counts():
     assert only(records).best("lmn").learning_rate == 3e-3
 
 
-def test_the_spread_is_pooled_over_models_and_rates():
-    groups = [(1.0, 1.2, 1.1), (2.0, 2.4), (5.0,)]
-    spread = pooled_spread(groups)
-    squares = 0.02 + 0.08
-    assert spread.freedom == 3
-    assert spread.deviation == pytest.approx(math.sqrt(squares / 3))
-    expected = stats.t.ppf(0.975, 3) * spread.deviation * math.sqrt(1 / 3 + 1 / 2)
-    assert spread.half_width(3, 2) == pytest.approx(expected)
+def test_an_interval_is_students_t_of_a_models_own_seeds():
+    records = [*group({"lmn": 2.0}, 0.1), *group({"gru": 3.0}, 0.5),
+               *group({"lmn": 2.1}, 0.9, rate=3e-3)]  # fmt: skip
+    score = only(records).score("lmn")
+    assert score.high - score.estimate == pytest.approx(stats.t.ppf(0.975, 2) * 0.1 / 3**0.5)
+
+
+def by_seed(subject, scores, **rest):
+    return [trained(lesson_case(subject, **rest), seed, score) for seed, score in scores.items()]
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_differences_are_taken_seed_by_seed(seeds):
+    ours = dict(enumerate([2.0, 2.4, 2.2][:seeds]))
+    theirs = {seed: score - 0.1 - 0.01 * seed for seed, score in ours.items()}
+    found = only([*by_seed("lmn", ours), *by_seed("gru", theirs)]).difference("lmn", "gru")
+    expected = stats.ttest_1samp([ours[s] - theirs[s] for s in ours], 0.0).confidence_interval(0.95)
+    assert (found.value.low, found.value.high) == pytest.approx(tuple(expected))
+    assert (found.paired, found.seeds) == (True, (seeds, seeds))
+
+
+def test_only_seeds_that_both_have_are_paired():
+    found = only([*by_seed("lmn", {0: 2.0, 1: 2.4, 5: 9.0}), *by_seed("gru", {0: 1.9, 1: 2.2})])
+    difference = found.difference("lmn", "gru")
+    assert difference.value.estimate == pytest.approx(0.15)
+    assert difference.seeds == (2, 2)
+
+
+def test_seeds_in_no_pairs_are_compared_by_welchs_interval():
+    ours, theirs = {0: 2.0, 1: 2.4, 2: 2.1}, {3: 1.9, 4: 1.8}
+    found = only([*by_seed("lmn", ours), *by_seed("gru", theirs)]).difference("lmn", "gru")
+    expected = stats.ttest_ind(
+        list(ours.values()), list(theirs.values()), equal_var=False
+    ).confidence_interval(0.95)
+    assert (found.value.low, found.value.high) == pytest.approx(tuple(expected))
+    assert (found.paired, found.seeds) == (False, (3, 2))
+
+
+def test_other_rates_are_no_part_of_an_interval():
+    alone = [*group({"lmn": 2.3, "gru": 2.2})]
+    rated = [*alone, *group({"lmn": 2.9, "gru": 3.9}, 0.4, rate=1e-2)]
+    assert only(rated).difference("lmn", "gru") == only(alone).difference("lmn", "gru")
+
+
+def test_a_rate_of_one_seed_is_no_match_for_one_of_several():
+    found = only([*group({"lmn": 2.3}), trained(lesson_case(rate=3e-3), 0, 2.0)])
+    assert found.best("lmn").learning_rate == 1e-3
+
+
+def test_seeds_that_agree_to_the_last_digit_give_no_interval():
+    found = only([*by_seed("lmn", {0: 1.0, 1: 1.0}, task="copy-16"),
+                  *by_seed("gru", {0: 0.9, 1: 0.9}, task="copy-16")])  # fmt: skip
+    assert found.score("lmn").high is None
+    assert found.difference("lmn", "gru").verdict == "cannot tell"
 
 
 def test_a_difference_beyond_the_spread_of_seeds_is_a_verdict_either_way():
@@ -110,17 +155,17 @@ def test_a_difference_within_the_spread_cannot_be_told():
 def test_one_seed_gives_no_interval_and_no_verdict():
     found = only(group({"lmn": 2.3, "transformer": 1.0}, seeds=1))
     difference = found.difference("lmn", "transformer")
-    assert found.spread is None
+    assert not found.repeated
     assert difference.value.low is None
     assert difference.verdict == "cannot tell"
 
 
-def test_one_seed_beside_repeated_ones_has_a_wider_interval():
-    records = [*group({"lmn": 2.3}), trained(lesson_case("gru"), 0, 2.1)]
-    found = only(records)
-    half = {s: found.score(s).high - found.score(s).estimate for s in ("lmn", "gru")}
-    assert half["gru"] == pytest.approx(math.sqrt(3) * half["lmn"])
-    assert found.difference("gru", "lmn").seeds == (1, 3)
+def test_one_seed_beside_repeated_ones_has_no_interval():
+    found = only([*group({"lmn": 2.3}), trained(lesson_case("gru"), 0, 2.1)])
+    assert found.repeated
+    assert found.score("gru").high is None
+    difference = found.difference("gru", "lmn")
+    assert (difference.value.high, difference.seeds, difference.paired) == (None, (1, 3), False)
 
 
 def test_a_score_that_is_no_number_is_none():

@@ -11,6 +11,7 @@ import altair as alt
 from lmn_bench.report.chart import Chart, Panel
 from lmn_bench.report.charts import theme
 from lmn_bench.report.charts.axes import label_expression
+from lmn_bench.report.charts.labels import Label, free_places
 from lmn_bench.report.charts.rows import words
 from lmn_bench.report.charts.scales import even_ticks, powers_of_two, spread_labels
 
@@ -25,8 +26,15 @@ _SHARES = (-0.03, 1.06)
 # Losses of nearly one size are not blown up: this much of a loss is seen at least (nats).
 _LEAST_SPAN = 0.05
 _AIR = 0.06
-# An axis of bytes begins this many octaves before its first mark; names stand to the right.
-_BEFORE, _AFTER = 0.7, 2.2
+# An axis of bytes begins this many octaves before its first mark.
+_BEFORE = 0.7
+# To place names: pixels of a letter, and of a plot as narrow as it is beside two others.
+_LETTER, _NARROW_PLOT = 6.2, 330
+_NAME_GAP = 9
+# A longer name than this share of a plot runs out of it.
+_MOST_NAMED = 0.5
+# The name of chance stands so many rows above its line.
+_ABOVE = 0.75
 # Room for names behind the last point of a curve, as a share of the axis.
 _NAMES = 0.32
 # Past so many points of a curve its line alone is seen; marks are there to hover over.
@@ -61,8 +69,7 @@ def curve_specs(chart: Chart, *, interactive: bool) -> list[dict[str, Any]]:
 
 def score_specs(chart: Chart, *, interactive: bool) -> list[dict[str, Any]]:
     """One Vega-Lite specification per panel: a mark per model and size, on an axis of bytes."""
-    sizes = [score.x for panel in chart.panels for score in panel.scores]
-    low, high = min(sizes) / 2**_BEFORE, max(sizes) * 2**_AFTER
+    low, high = (2**end for end in _octaves(chart))
     ticks = powers_of_two(low, high, most=8)
     axis = alt.Axis(title=chart.x_title, values=ticks, labelExpr=label_expression("B"))
     x = alt.X("x:Q", scale=alt.Scale(type="log", base=2, domain=[low, high], nice=False), axis=axis)
@@ -113,9 +120,9 @@ class _Parts:
         shapes = scaled([theme.shape(one.place, one.run) for one in chart.series])
         self.colour = alt.Color("s:N", scale=colours, legend=legend)
         self.shape = alt.Shape("s:N", scale=shapes, legend=legend)
-        dashes = scaled([theme.dash(one.run) for one in chart.series])
-        several = any(one.run for one in chart.series)
-        self.dash = [alt.StrokeDash("s:N", scale=dashes, legend=legend)] if several else []
+        looks = [theme.learned_dash(one.place, one.run) for one in chart.series]
+        dash = alt.StrokeDash("s:N", scale=scaled(looks), legend=legend)
+        self.dash = [dash] if len(set(map(tuple, looks))) > 1 else []
         self.pick = alt.selection_point(name="pick", fields=["s"], bind="legend")
         self.tips = [alt.Tooltip("s:N", title="model"), alt.Tooltip("a:N", title="at"),
                      alt.Tooltip("t:N", title=chart.y_title),
@@ -144,8 +151,13 @@ class _Parts:
         placed: dict[str, Any] = {"color": theme.SOFT_INK, "fontSize": 11}
         rim: dict[str, Any] = {"stroke": theme.PAGE, "strokeWidth": 4}
         bare: dict[str, Any] = {}
+        line: dict[str, Any] = {"color": theme.SOFT_INK, "strokeDash": [4, 3]}
         return [
-            data.mark_rule(color=theme.SOFT_INK, strokeDash=[4, 3]).encode(self.y),
+            data.mark_rule(**line).transform_filter("!isValid(datum.x)").encode(self.y),
+            # As far as the curves: it goes through none of the names behind them.
+            data.mark_rule(**line)
+            .transform_filter("isValid(datum.x)")
+            .encode(self.y, self.x, x2=alt.X2Datum(0)),
             # Beside the names of the curves, among which it has its place.
             *(
                 data.mark_text(**placed, **look, align="left", dx=9)
@@ -175,12 +187,13 @@ class _Parts:
 def _filled(layered: Any, chart: Chart, parts: _Parts, *, last_wins: bool) -> list[dict[str, Any]]:
     spec: dict[str, Any] = layered.properties(width=WIDTH, height=HEIGHT).to_dict(validate=False)
     gap = _ROW * (parts.domain[1] - parts.domain[0]) / HEIGHT
+    places = _ends if last_wins else _beside
     return [
         {
             **spec,
             "datasets": {
                 "scores": _rows(panel, chart.unit),
-                **_names(panel, chart.unit, gap, together=last_wins),
+                **places(panel, chart, gap),
             },
         }
         for panel in chart.panels
@@ -197,32 +210,59 @@ def _rows(panel: Panel, unit: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _names(panel: Panel, unit: str, gap: float, *, together: bool) -> dict[str, Any]:
-    """A name per series at its last mark, and chance, moved apart; `together`: in one column."""
+def _ends(panel: Panel, chart: Chart, gap: float) -> dict[str, Any]:
+    """A name per curve and chance, moved apart in one column behind the last point of all.
+
+    One column, also where lines end earlier: no name covers another line.
+    """
+    places = {one.series: one.value for one in sorted(panel.scores, key=lambda score: score.x)}
+    if panel.chance is not None:
+        places[_CHANCE] = panel.chance
+    spread = spread_labels(places, gap)
+    last = _short(max(one.x for one in panel.scores))
+    chance = {"x": last, "at": _short(spread.pop(_CHANCE))} if panel.chance is not None else {}
+    names = [{"s": name, "x": last, "y": _short(at)} for name, at in spread.items()]
+    return {"names": names, "chance": _chance(panel, chance)}
+
+
+def _beside(panel: Panel, chart: Chart, gap: float) -> dict[str, Any]:
+    """A name beside the last mark of every model, where it covers nothing; chance at the edge."""
+    low, high = _octaves(chart)
+    letter, bottom, top = _LETTER * (high - low) / _NARROW_PLOT, *_domain(chart)
+    before = _NAME_GAP / _LETTER
     ends = {one.series: one for one in sorted(panel.scores, key=lambda score: score.x)}
-    # Names run to the right: those of marks up to two octaves apart may meet.
-    groups: dict[int, dict[str, float]] = {}
-    for name, one in ends.items():
-        place = 0 if together or one.x <= 0 else round(math.log2(one.x) / 2)
-        groups.setdefault(place, {})[name] = one.value
-    if together and panel.chance is not None:
-        groups.setdefault(0, {})[_CHANCE] = panel.chance
-    placed = {name: at for places in groups.values()
-              for name, at in spread_labels(places, gap).items()}  # fmt: skip
-    # One column, also where lines end earlier: no name covers another line.
-    last = max(one.x for one in panel.scores)
-    return {
-        "names": [
-            {"s": name, "x": _short(last if together else ends[name].x), "y": _short(at)}
-            for name, at in placed.items()
-            if name != _CHANCE
-        ],
-        "chance": [
-            {"y": _short(panel.chance), "w": f"chance {words(panel.chance, unit)}",
-             **({"x": _short(last), "at": _short(placed[_CHANCE])}
-                if _CHANCE in placed else {})}
-        ] if panel.chance is not None else [],
-    }  # fmt: skip
+    labels = [
+        Label(name, math.log2(one.x), (len(name) + 2 * before) * letter, one.value)
+        for name, one in ends.items()
+    ]
+    taken = []
+    if panel.chance is not None:
+        width = (len(panel.chance_words) + before) * letter
+        taken = [Label(_CHANCE, high - width, width, panel.chance + gap * _ABOVE)]
+    spread = free_places(
+        labels, gap, (bottom + gap / 2, top - gap / 2), line=panel.chance, taken=taken,
+        marks=[(math.log2(one.x), one.value) for one in panel.scores],
+    )  # fmt: skip
+    names = [{"s": name, "x": _short(ends[name].x), "y": _short(at)} for name, at in spread.items()]
+    return {"names": names, "chance": _chance(panel, {})}
+
+
+def _chance(panel: Panel, place: dict[str, float]) -> list[dict[str, Any]]:
+    if panel.chance is None:
+        return []
+    return [{"y": _short(panel.chance), "w": f"chance {panel.chance_words}", **place}]
+
+
+def _octaves(chart: Chart) -> tuple[float, float]:
+    """Where the axis of bytes begins and ends, in powers of two: names have room behind marks."""
+    scores = [score for panel in chart.panels for score in panel.scores]
+    low = min(math.log2(one.x) for one in scores) - _BEFORE
+    most = _NARROW_PLOT * _MOST_NAMED
+    return low, low + max(
+        (math.log2(one.x) - low)
+        / (1 - min(len(one.series) * _LETTER + _NAME_GAP, most) / _NARROW_PLOT)
+        for one in scores
+    )
 
 
 def _domain(chart: Chart) -> tuple[float, float]:

@@ -10,9 +10,9 @@ SERIES_COLOURS = (
     ("#0072b2", "#5ab0ea"),
     ("#c84e00", "#ff8f57"),
     ("#00775a", "#35c79a"),
-    ("#b4508a", "#eb9cc9"),
-    ("#8a6100", "#e3b341"),
-    ("#3a8fc7", "#a6d8f9"),
+    ("#c0398f", "#f08fd0"),
+    ("#6b46c1", "#b9a0ff"),
+    ("#6b7a00", "#c3cf3f"),
     ("#3b3b3b", "#f2f2f2"),
     ("#777777", "#a9a9a9"),
 )
@@ -31,6 +31,8 @@ SHAPES = (
 # Of the measured lines, per run; laws have the shortest dash.
 DASHES = ((1, 0), (10, 3), (10, 3, 2, 3), (2, 2))
 LAW_DASH = (4, 3)
+# Curves of so many subjects are told apart by hue; the next ones are dashed too.
+_SOLID = 4
 
 INK, SOFT_INK, GRID, PAGE = "#1f2328", "#59636e", "#e2e6ea", "#ffffff"
 _DARK_OF = {INK: "#e6edf3", SOFT_INK: "#9aa4af", GRID: "#2b3138", PAGE: "#14181d"}
@@ -54,6 +56,11 @@ def shape(place: int, run: int) -> str:
 def dash(run: int) -> list[int]:
     """Dash of a run's lines."""
     return list(DASHES[run % len(DASHES)])
+
+
+def learned_dash(place: int, run: int) -> list[int]:
+    """Dash of a training's curve: past four subjects hues alone are hard to tell apart."""
+    return list(DASHES[(place // _SOLID + run) % len(DASHES)])
 
 
 def config(font: str = "sans-serif", background: str | None = None) -> dict[str, Any]:

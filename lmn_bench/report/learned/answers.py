@@ -10,13 +10,16 @@ from lmn_bench.report.learned.recall import recall_answers
 from lmn_bench.report.learned.words import (
     ONE_SEED,
     budget_words,
+    compared_words,
     difference_words,
     interval_words,
     listed,
+    own_of,
     place_words,
+    scoreless,
     seeds_words,
+    size_gap_words,
 )
-from lmn_bench.report.words import own_subject
 
 # Whom the model is set against first, in words; the others follow in one sentence each.
 _RIVALS = {
@@ -35,7 +38,12 @@ def learned_answers(settings: Sequence[LearnedSetting]) -> Iterator[str]:
         if one.lesson.task == TEXT and one.finished:
             yield from _text_answers(one, settings)
     yield from recall_answers(settings)
-    if all(one.spread is None for one in settings):
+    for one in settings:
+        missing = scoreless(one)
+        if missing:
+            ended = "no score of" if one.finished else "no training ended well:"
+            yield f"{place_words(one, settings)}: {ended} {listed(missing)}."
+    if not any(one.repeated for one in settings):
         yield f"No score has an interval ({ONE_SEED})."
     yield from _diverged(settings)
 
@@ -53,25 +61,27 @@ def _nothing_finished(settings: Sequence[LearnedSetting]) -> str:
 
 def _text_answers(one: LearnedSetting, every: Sequence[LearnedSetting]) -> Iterator[str]:
     place = place_words(one, every)
-    own = own_subject(one.finished)
+    own = own_of(one)
     yield f"{place}: {_best_words(one, own)} after {budget_words(one.lesson.budget)}."
-    rivals = [name for name in _RIVALS if name in one.finished and name != own]
     others = [name for name in one.subjects if name in one.finished and name != own]
-    for other in (*rivals, *(name for name in others if name not in _RIVALS)):
+    for other in sorted(others, key=lambda name: list(_RIVALS).index(name) if name in _RIVALS
+                        else len(_RIVALS)):  # fmt: skip
         found = one.difference(own, other)
         assert found is not None
         against = _RIVALS.get(other, other)
-        how = difference_words(found, one.metric)
-        uneven = "" if len(set(found.seeds)) == 1 else (
-            f", {seeds_words(found.seeds[0])} against {found.seeds[1]}"
-        )  # fmt: skip
-        if found.verdict in _VERDICT:
-            yield f"{place}: {own} {_VERDICT[found.verdict]} {against}: {how}{uneven}."
+        gap = size_gap_words(one, own, other)
+        how = ", ".join(
+            filter(None, (difference_words(found, one.metric), compared_words(found), gap))
+        )
+        if found.same:
+            yield f"{place}: {own} and {against} came out the same, {compared_words(found)}."
+        elif found.verdict in _VERDICT:
+            yield f"{place}: {own} {_VERDICT[found.verdict]} {against}: {how}."
         else:
             why = "no interval" if found.value.low is None else "the interval holds 0"
             yield (
                 f"{place}: whether {own} learned better or worse than {against} cannot be told "
-                f"({why}): {how}{uneven}."
+                f"({why}): {how}."
             )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lmn_bench.analysis.learned import Attempt, LearnedSetting, learned_settings
+from lmn_bench.analysis.learned import Attempt, LearnedSetting, seed_of
 from lmn_bench.metrics import METRICS
-from lmn_bench.report.words import own_subject
+from lmn_bench.report.learned.words import own_of
 from lmn_bench.schema import Case, Record
 
 # Columns of a table that only trainings fill.
@@ -25,14 +25,14 @@ def lesson_cells(case: Case, seed: int | None) -> tuple[Any, ...]:
         return (None,) * len(COLUMNS)
     return (
         lesson.task, lesson.corpus or None, lesson.corpus_sha256 or None, lesson.tokens or None,
-        lesson.learning_rate, lesson.budget.amount, lesson.budget.unit, lesson.parameters,
+        lesson.learning_rate, _plain(lesson.budget.amount), lesson.budget.unit, lesson.parameters,
         lesson.tie_weights, lesson.weight_decay, seed,
     )  # fmt: skip
 
 
-def seed_of(record: Record) -> int:
-    """The seed of a training; its number where it did not live to tell."""
-    return record.learned.seed if record.learned else record.replicate
+def _plain(amount: float) -> str:
+    """Steps and tokens are whole numbers, however they are stored: 20, not 20.0."""
+    return f"{int(amount) if float(amount).is_integer() else amount}"
 
 
 def metric_rows(record: Record) -> Iterator[tuple[str, str, float]]:
@@ -42,11 +42,11 @@ def metric_rows(record: Record) -> Iterator[tuple[str, str, float]]:
             yield key, METRICS[key].unit, float(value)
 
 
-def seeds_data(records: Sequence[Record]) -> list[dict[str, Any]]:
+def seeds_data(records: Sequence[Record], first_seed: int = 0) -> list[dict[str, Any]]:
     """Every training of a case: how it ended, what it measured, and its curves."""
     return [
         {
-            "seed": seed_of(record),
+            "seed": seed_of(record, first_seed),
             "outcome": record.outcome,
             "reason": record.reason,
             "metrics": record.metrics,
@@ -56,9 +56,9 @@ def seeds_data(records: Sequence[Record]) -> list[dict[str, Any]]:
     ]
 
 
-def learned_data(records: Sequence[Record]) -> list[dict[str, Any]]:
+def learned_data(settings: Sequence[LearnedSetting]) -> list[dict[str, Any]]:
     """Every setting: its lesson, and every model at its best rate with its difference to ours."""
-    return [_setting_data(one) for one in learned_settings(records)]
+    return [_setting_data(one) for one in settings]
 
 
 def _setting_data(one: LearnedSetting) -> dict[str, Any]:
@@ -67,15 +67,12 @@ def _setting_data(one: LearnedSetting) -> dict[str, Any]:
     # These differ within a setting.
     setting.pop("subject")
     lesson.pop("learning_rate")
-    spread = one.spread
     return {
         "setting": setting,
         "lesson": lesson,
         "metric": one.metric,
         "unit": METRICS[one.metric].unit,
         "chance": one.chance,
-        "pooled_deviation": None if spread is None else spread.deviation,
-        "degrees_of_freedom": 0 if spread is None else spread.freedom,
         "models": [_model_data(one, subject) for subject in one.subjects],
     }
 
@@ -85,7 +82,7 @@ def _model_data(one: LearnedSetting, subject: str) -> dict[str, Any]:
     if best is None:
         return {"subject": subject, "best_learning_rate": None, "score": None,
                 "against": None, "attempts": _attempts(one, subject)}  # fmt: skip
-    own = own_subject(one.finished)
+    own = own_of(one)
     found = one.difference(subject, own) if subject != own else None
     return {
         "subject": subject,
@@ -93,7 +90,7 @@ def _model_data(one: LearnedSetting, subject: str) -> dict[str, Any]:
         "score": asdict(one.interval(best)),
         "against": None if found is None else {
             "other": found.other, "difference": asdict(found.value), "verdict": found.verdict,
-            "seeds": found.seeds,
+            "seeds": found.seeds, "paired": found.paired,
         },
         "attempts": _attempts(one, subject),
     }  # fmt: skip
@@ -106,7 +103,7 @@ def _attempts(one: LearnedSetting, subject: str) -> list[dict[str, Any]]:
 def _attempt_data(attempt: Attempt) -> dict[str, Any]:
     return {
         "learning_rate": attempt.learning_rate,
-        "seeds": [seed_of(record) for record in attempt.finished],
+        "seeds": list(attempt.by_seed),
         "scores": attempt.scores,
         "diverged": attempt.diverged,
         "trainings": len(attempt.records),

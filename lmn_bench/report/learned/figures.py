@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lmn_bench.analysis.learned import LOSS, LearnedSetting
@@ -11,6 +11,7 @@ from lmn_bench.lessons import TEXT
 from lmn_bench.report.chart import Chart, Panel, Score, Series
 from lmn_bench.report.learned.words import (
     interval_words,
+    percent,
     place_words,
     score_words,
     seeds_words,
@@ -21,25 +22,17 @@ from lmn_bench.units import format_bytes, format_seconds
 
 @dataclass(frozen=True)
 class LearnedSource:
-    """What one run learned in one setting.
+    """What was learned in one setting.
 
     Attributes:
         found: the trainings.
-        every: all settings of that run, which a panel's name has to tell this one from.
-        label: names the run where there are several; else empty.
-        run: its place among them.
-        places: every subject of the report, each with its own colour and shape.
+        every: all settings of the report, which a panel's name has to tell this one from.
+        series: of every subject of the report, its own colour and shape in all charts.
     """
 
     found: LearnedSetting
     every: tuple[LearnedSetting, ...]
-    label: str
-    run: int
-    places: tuple[str, ...]
-
-    def name(self, subject: str) -> str:
-        """A subject of this run, distinct from the same subject of another."""
-        return f"{subject} · {self.label}" if self.label else subject
+    series: Mapping[str, Series]
 
 
 def state_chart(sources: Sequence[LearnedSource], key: str) -> Chart | None:
@@ -55,7 +48,9 @@ def state_chart(sources: Sequence[LearnedSource], key: str) -> Chart | None:
     for found in panels.values():
         scores = tuple(score for source in found for score in _state_scores(source))
         if scores:
-            drawn.append(Panel(_panel_title(found), scores=scores, chance=found[0].found.chance))
+            chance = found[0].found.chance
+            drawn.append(Panel(_panel_title(found), scores=scores, chance=chance,
+                               chance_words=_chance_words(chance)))  # fmt: skip
     if not drawn:
         return None
     return Chart(
@@ -73,14 +68,13 @@ def state_chart(sources: Sequence[LearnedSource], key: str) -> Chart | None:
     )
 
 
-def curve_charts(sources: Sequence[LearnedSource], key: str) -> tuple[Chart, ...]:
-    """Scores of one setting against steps, and against the time of steps."""
-    text = sources[0].found.metric == LOSS
-    what: What = "loss" if text else "accuracy"
-    if not _tells(sources, what):
+def curve_charts(source: LearnedSource, key: str, *, by_time: bool) -> tuple[Chart, ...]:
+    """Scores of one setting against steps, and against the time of steps where `by_time`."""
+    what: What = "loss" if source.found.metric == LOSS else "accuracy"
+    if not _tells(source, what):
         # Validated once, at the end: the course is told by the training itself.
         what = "training"
-        if not _tells(sources, what):
+        if not _tells(source, what):
             return ()
     title = {"loss": "Validation loss", "accuracy": "Accuracy", "training": "Training loss"}[what]
     better = "Higher" if what == "accuracy" else "Lower"
@@ -90,22 +84,24 @@ def curve_charts(sources: Sequence[LearnedSource], key: str) -> tuple[Chart, ...
     )
     if what == "training":
         reading += " It was validated once, at the end: these are the batches learned from."
-    found, first = [], sources[0]
-    for x, axis in (("steps", "steps"), ("time", "time spent on steps")):
-        scores = tuple(score for source in sources for score in _curve(source, what, x))
+    chance = source.found.chance if what == "accuracy" else None
+    found = []
+    axes = {"steps": "steps", **({"time": "time spent on steps"} if by_time else {})}
+    for x, axis in axes.items():
+        scores = tuple(_curve(source, what, x))
         if not scores:
             continue
-        panel = Panel("", scores=scores, chance=_chance(sources, what))
+        panel = Panel("", scores=scores, chance=chance, chance_words=_chance_words(chance))
         found.append(
             Chart(
                 key=f"{key}-{what}-{x}",
-                title=f"{title} against {x} · {place_words(first.found, first.every)}",
+                title=f"{title} against {x} · {place_words(source.found, source.every)}",
                 reading=reading,
                 kind="curves",
                 x_title=axis,
                 y_title=title.lower() + ("" if what == "accuracy" else ", nats per token"),
                 unit="share" if what == "accuracy" else "nat/token",
-                series=_series(sources, {score.series for score in scores}),
+                series=_series([source], {score.series for score in scores}),
                 panels=(panel,),
             )
         )
@@ -122,7 +118,7 @@ def _state_scores(source: LearnedSource) -> Iterator[Score]:
         value = one.interval(best)
         ends = [None if end is None else min(max(end, 0.0), 1.0) for end in (value.low, value.high)]
         hint = f"{interval_words(value, one.metric)}, {seeds_words(best.seeds)}"
-        yield Score(source.name(subject), state, value.estimate, ends[0], ends[1],
+        yield Score(subject, state, value.estimate, ends[0], ends[1],
                     format_bytes(state), hint)  # fmt: skip
 
 
@@ -139,7 +135,7 @@ def _curve(source: LearnedSource, what: What, x: str) -> Iterator[Score]:
             ends = f"{score_words(point.low, metric)} to {score_words(point.high, metric)}"
             several = point.seeds > 1
             yield Score(
-                source.name(subject), place, point.mean, point.low if several else None,
+                subject, place, point.mean, point.low if several else None,
                 point.high if several else None, at,
                 f"{ends}, {seeds_words(point.seeds)}" if several else seeds_words(1),
             )  # fmt: skip
@@ -150,17 +146,13 @@ def _points(source: LearnedSource, subject: str, what: What) -> list[CurvePoint]
     return [] if best is None else learning_curve(best, what)
 
 
-def _tells(sources: Sequence[LearnedSource], what: What) -> bool:
+def _tells(source: LearnedSource, what: What) -> bool:
     """Whether any curve has two points."""
-    return any(
-        len(_points(source, subject, what)) > 1
-        for source in sources
-        for subject in source.found.subjects
-    )
+    return any(len(_points(source, subject, what)) > 1 for subject in source.found.subjects)
 
 
-def _chance(sources: Sequence[LearnedSource], what: What) -> float | None:
-    return sources[0].found.chance if what == "accuracy" else None
+def _chance_words(chance: float | None) -> str:
+    return "" if chance is None else percent(chance)
 
 
 def _sizeless(setting: Case) -> Case:
@@ -178,9 +170,5 @@ def _panel_title(sources: Sequence[LearnedSource]) -> str:
 
 
 def _series(sources: Sequence[LearnedSource], shown: set[str]) -> tuple[Series, ...]:
-    found = (
-        Series(source.name(subject), source.places.index(subject), source.run)
-        for source in sources
-        for subject in source.found.subjects
-    )
+    found = (source.series[subject] for source in sources for subject in source.found.subjects)
     return tuple(dict.fromkeys(one for one in found if one.name in shown))

@@ -9,9 +9,11 @@ from lmn_bench.lessons import TEXT, Learning
 from lmn_bench.report.document import Section, Table
 from lmn_bench.report.learned.published import published_setting
 from lmn_bench.report.learned.words import (
+    SIZE_TOLERANCE,
     budget_words,
     corpus_words,
     device_words,
+    exception_words,
     listed,
     size_words,
 )
@@ -20,7 +22,15 @@ from lmn_bench.report.words import model_words
 from lmn_bench.schema import Record, RunInfo
 
 # What is said of sizes, by the tolerance that models are built to.
-_TOLERANCE = "within 1 %"
+_TOLERANCE = f"within {SIZE_TOLERANCE:.0%}".replace("%", " %")
+# How scores and differences get their intervals, in one run or over several.
+STATISTICS = (
+    "Intervals hold 95 %, by Student's t. A score's comes from the seeds of that model at its best "
+    "learning rate alone. A difference is taken seed by seed over the seeds that both models have, "
+    "as equal seeds bring equal examples in equal order; with fewer than two in common, from both "
+    "models' seeds apart (Welch). Neither other models nor other rates lend their spread, and "
+    "nothing is corrected for the number of comparisons."
+)
 
 
 def learned_method(
@@ -37,6 +47,7 @@ def learned_method(
     sentences = [
         *_material(settings),
         *_how(info, settings),
+        *([STATISTICS] if any(one.repeated for one in settings) else []),
         "The trainings of a run go one after the other. Time: the sum over all steps; "
         "evaluating and saving are not counted. Throughput: from the median step. Peak memory: the "
         "highest resident memory from before the model is built to its last step, Python and its "
@@ -93,10 +104,11 @@ def _how(info: RunInfo, settings: Sequence[LearnedSetting]) -> Iterator[str]:
         )
     sizes = dict.fromkeys(size_words(one.lesson) for one in settings)
     models = dict.fromkeys(model_words(one.setting.model) for one in settings)
+    own = exception_words(a.model for one in settings for a in one.attempts)
     if sizes:
         yield (
-            f"Every model: {listed(list(sizes))}, {_TOLERANCE}; lmn has {'; '.join(models)}, and "
-            "the others the width that comes nearest."
+            f"Every model{own}: {listed(list(sizes))}, {_TOLERANCE}; lmn has {'; '.join(models)}, "
+            "and the others the width that comes nearest."
         )
     devices = dict.fromkeys(device_words(one.setting) for one in settings)
     if devices:

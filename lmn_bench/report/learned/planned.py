@@ -11,6 +11,7 @@ from lmn_bench.plan import PlannedCase
 from lmn_bench.report.document import Table
 from lmn_bench.report.learned.words import (
     corpus_words,
+    exception_words,
     setting_title,
     size_words,
 )
@@ -40,7 +41,8 @@ def planned_answers(suite: Suite, planned: Sequence[PlannedCase]) -> list[str]:
     materials = "; ".join(dict.fromkeys(corpus_words(lesson) for lesson in lessons))
     sizes = ", ".join(dict.fromkeys(size_words(lesson) for lesson in lessons))
     if lessons:
-        answers.append(f"To be learned: {materials}; every model with {sizes}, within 1 %.")
+        own = exception_words(item.case.subject for item in planned)
+        answers.append(f"To be learned: {materials}; every model with {sizes}, within 1 %{own}.")
     return answers
 
 

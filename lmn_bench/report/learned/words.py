@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
 from lmn_bench.analysis.intervals import Interval, exponential
-from lmn_bench.analysis.learned import LOSS, Difference, LearnedSetting
+from lmn_bench.analysis.learned import LOSS, Attempt, Difference, LearnedSetting
 from lmn_bench.lessons import TEXT, Budget, Lesson
-from lmn_bench.report.words import model_words
+from lmn_bench.report.words import OWN_SUBJECT, SHORT_OUTCOME, model_words
 from lmn_bench.schema import Case, ModelSpec
-from lmn_bench.units import format_change, format_duration, format_number
+from lmn_bench.subjects.names import is_user_subject
+from lmn_bench.units import format_change, format_duration, format_number, format_ratio
 
+# Models are built to the asked number of parameters within this; a user's own are not.
+SIZE_TOLERANCE = 0.01
+# From twice the size on, sizes are told as a multiple.
+_TIMES = 2.0
 # What no report may leave out where nothing was repeated.
 ONE_SEED = "one seed: another may come out otherwise"
 # A loss is told to this many places, or to what its interval leaves of them.
@@ -19,7 +24,7 @@ _PLACES = 3
 _MOST_PLACES = 5
 # Of a corpus' hash: enough to tell two texts apart.
 HASH_DIGITS = 12
-# What has words of its own in `_unlike`.
+# What has words of its own in `unlike`.
 _TOLD = {
     "task",
     "corpus",
@@ -86,7 +91,7 @@ def place_words(one: LearnedSetting, every: Sequence[LearnedSetting]) -> str:
         words
         for other in same
         if other.setting != one.setting
-        for words in _unlike(one.setting, other.setting)
+        for words in unlike(one.setting, other.setting)
     ]
     return f"{name} ({', '.join(dict.fromkeys(found))})" if found else name
 
@@ -115,6 +120,8 @@ def interval_words(value: Interval, metric: str) -> str:
 def difference_cell(found: Difference, metric: str) -> str:
     """A difference with its sign and verdict: +0.046 ± 0.010 worse."""
     half = half_width(found.value)
+    if found.same:
+        return "the same"
     if metric == LOSS:
         text = f"{found.value.estimate:+.{_places(half)}f}"
     else:
@@ -135,9 +142,68 @@ def difference_words(found: Difference, metric: str) -> str:
     return f"{size}{within} {unit}"
 
 
+def own_of(one: LearnedSetting) -> str:
+    """The model that the others are set against: ours, its first version, or the best one."""
+    own = next((name for name in one.subjects if _is_own(one, name) and name in one.finished), None)
+    return own or one.finished[0]
+
+
+def _is_own(one: LearnedSetting, name: str) -> bool:
+    return one.of(name)[0].model == OWN_SUBJECT
+
+
+def size_gap_words(one: LearnedSetting, subject: str, other: str) -> str:
+    """How much larger a model is, where that is more than sizes may differ: " with 12 % more …"."""
+    mine, its = _parameters(one, subject), _parameters(one, other)
+    if not mine or not its or abs(mine / its - 1) <= SIZE_TOLERANCE:
+        return ""
+    ratio = mine / its
+    if ratio >= _TIMES:
+        return f"with {format_ratio(ratio)} the parameters"
+    change = format_change(ratio)
+    return f"with {change.lstrip('+-')} {'more' if ratio > 1 else 'fewer'} parameters"
+
+
+def _parameters(one: LearnedSetting, subject: str) -> float | None:
+    best = one.best(subject)
+    return None if best is None else best.metric_mean("parameters")
+
+
+def exception_words(subjects: Iterable[str]) -> str:
+    """Whose size is not ours to set: ", but mine:make, as large as it was built"; else empty."""
+    own = list(dict.fromkeys(name for name in subjects if is_user_subject(name)))
+    built = "it was" if len(own) == 1 else "they were"
+    return f", but {listed(own)}, as large as {built} built" if own else ""
+
+
+def ends_words(attempts: Sequence[Attempt]) -> str:
+    """How trainings without a score ended: OOM, diverged."""
+    ends = (
+        SHORT_OUTCOME.get(record.outcome, "no score")
+        for attempt in attempts
+        for record in attempt.records
+    )
+    return ", ".join(dict.fromkeys(ends))
+
+
+def scoreless(one: LearnedSetting) -> list[str]:
+    """The models of which no training has a score, with how they ended: lmn (OOM)."""
+    return [
+        f"{name} ({ends_words(one.of(name))})" for name in one.subjects if name not in one.finished
+    ]
+
+
 def half_width(value: Interval) -> float | None:
     """Half an interval that lies evenly around its estimate; None without one."""
     return None if value.high is None else value.high - value.estimate
+
+
+def compared_words(found: Difference) -> str:
+    """How many seeds a difference comes from: over 3 paired seeds; 3 seeds against 2."""
+    one, other = found.seeds
+    if found.paired:
+        return f"over {one} paired seeds"
+    return f"{seeds_words(one)} against {other}" if max(one, other) > 1 else ""
 
 
 def seeds_words(count: int) -> str:
@@ -150,8 +216,8 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def _unlike(one: Case, other: Case) -> list[str]:
-    """What a setting says where it differs from another."""
+def unlike(one: Case, other: Case) -> list[str]:
+    """What a setting says where it differs from another; the other says as much the other way."""
     mine, its = _lesson(one), _lesson(other)
     said = []
     if (mine.corpus_sha256, mine.tokens) != (its.corpus_sha256, its.tokens):

@@ -4,7 +4,8 @@
   const darkScheme = matchMedia("(prefers-color-scheme: dark)");
   // All in pixels: a letter, a symbol of a legend with its gaps, a plot too narrow for long words.
   const [LETTER, SYMBOL, NARROW] = [7, 34, 420];
-  const NAMES_SHARE = 0.3;
+  // Where names end lines they stand in one column; beside single marks there is more room.
+  const [NAMES_SHARE, SCORES_SHARE] = [0.3, 0.42];
   const CASES_SHARE = 0.42;
   const views = new Map();
 
@@ -32,7 +33,8 @@
     const names = (spec.datasets.names || []).map((row) => row.s.length);
     const longest = LETTER * Math.max(4, ...names);
     // A plot without room for names at the ends of its lines has them in its legend.
-    if (longest > NAMES_SHARE * width && names.length) spec.datasets.names = [];
+    const share = plot.closest("figure").classList.contains("scores") ? SCORES_SHARE : NAMES_SHARE;
+    if (longest > share * width && names.length) spec.datasets.names = [];
     if (width < NARROW) for (const row of spec.datasets.stops || []) row.w = row.w && row.t;
     const dark = darkScheme.matches;
     const columns = Math.max(1, Math.floor((width - 60) / (longest + SYMBOL)));
