@@ -53,7 +53,7 @@ ALLOWED = {
     "run": {*VOCABULARY, "store", "cgroups"},
     "report": {
         *VOCABULARY, "suite", "plan", "environment", "store", "analysis", "sizing",
-        "profiles",
+        "profiles", "subjects.names",
     },
     "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes", "learning"},
     "worker": {

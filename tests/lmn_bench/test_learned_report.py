@@ -524,7 +524,8 @@ def test_show_names_trainings_that_did_not_end_well(tmp_path):
 def test_a_plan_counts_trainings_and_groups_them_by_lesson():
     suite = learned_run([*TEXTS, *TASKS]).info.suite
     sweep = replace(suite.sweeps[0], learning_rate=(1e-3, 3e-3), subjects=("lmn", "transformer"))
-    suite = replace(suite, sweeps=(sweep,))
+    learning = replace(suite.learning, parameters=None)
+    suite = replace(suite, sweeps=(sweep,), learning=learning)
     found = plan_document(suite, plan(suite, environment()), environment())
     assert found.answers[0].startswith("16 cases × 3 seeds = 48 trainings, about ")
     captions = [t.caption for t in found.sections[0].tables]
