@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -44,6 +44,9 @@ from lmn.training_state import (
     optimizer_entries,
     random_entries,
 )
+
+# weights that do not fit, of which one tells as much as all
+_TOLD: Final = 2
 
 __all__ = [
     "CheckpointError",
@@ -205,16 +208,35 @@ def _load_weights(model: LMNLanguageModel, weights: Mapping[str, Tensor]) -> Non
 
 
 def _check_weights(path: PathLike, weights: Mapping[str, Tensor], model: LMNLanguageModel) -> None:
-    """Tell all that is wrong with the weights at once."""
+    """Tell what is wrong with the weights: sizes first, then single ones, a few of each kind."""
     expected = _weights(model)
-    problems = [f"missing {name!r}" for name in expected if name not in weights]
-    problems += [f"unexpected {name!r}" for name in weights if name not in expected]
-    problems += [
+    missing = [f"missing {name!r}" for name in expected if name not in weights]
+    unknown = [f"unexpected {name!r}" for name in weights if name not in expected]
+    misshapen = [
         f"{name!r} has shape {tuple(weights[name].shape)}, expected {tuple(weight.shape)}"
         for name, weight in expected.items()
         if name in weights and weights[name].shape != weight.shape
     ]
-    if problems:
+    wrong = [*misshapen, *missing, *unknown]
+    if wrong:
+        told = [*_other_sizes(weights, model), *wrong[:_TOLD]]
+        if len(wrong) > _TOLD:
+            told.append(f"{len(wrong) - _TOLD} more do not fit")
         raise CheckpointError(
-            f"{path} does not hold the weights of {model.config}: " + "; ".join(problems)
+            f"{path} does not hold the weights that its config asks for: {'; '.join(told)}; the "
+            "file was changed after it was written, so take another copy"
         )
+
+
+def _other_sizes(weights: Mapping[str, Tensor], model: LMNLanguageModel) -> list[str]:
+    """Sizes that the weights have and the config has not, as far as names and shapes tell."""
+    found = {"layers": len({name.split(".")[1] for name in weights if name.startswith("blocks.")})}
+    table = weights.get("embedding.weight")
+    if table is not None and table.dim() == 2:
+        found["vocabulary"], found["width"] = table.shape
+    wanted = {name: getattr(model.config, name) for name in found}
+    return [
+        f"{name} is {size} in the weights and {wanted[name]} in the config"
+        for name, size in found.items()
+        if size != wanted[name]
+    ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,8 +47,10 @@ def write_file(
     metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config.to_dict())}
     metadata |= {name: json.dumps(plain) for name, plain in more.items()}
     plain_entries = {name: entry.detach().cpu().contiguous() for name, entry in entries.items()}
-    content = save(plain_entries, metadata)
     target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    content = save(plain_entries, metadata)
     # in the same folder, hence on the same disk, or moving would be copying
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -55,8 +59,15 @@ def write_file(
             file.flush()
             os.fsync(file.fileno())
         beside.replace(target)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        # the caller knows the file by the name that it gave
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        # not a second error in place of the first one, where nothing can be written
+        with suppress(OSError):
+            beside.unlink()
 
 
 def read_file(path: PathLike) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -66,22 +77,16 @@ def read_file(path: PathLike) -> tuple[dict[str, Tensor], dict[str, str]]:
         FileNotFoundError: there is no such file.
         CheckpointError: it is damaged, of another kind or of a newer version.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = _checked(path, file.metadata())
-            # copies: the file itself may be replaced while they are in use
-            return {name: file.get_tensor(name).clone() for name in file.keys()}, metadata  # noqa: SIM118
-    except SafetensorError as error:
-        raise _damaged(path, error) from error
+    with _opened(path) as file:
+        metadata = _checked(path, file.metadata())
+        # copies: the file itself may be replaced while they are in use
+        return {name: file.get_tensor(name).clone() for name in file.keys()}, metadata  # noqa: SIM118
 
 
 def read_metadata(path: PathLike) -> dict[str, str]:
     """The metadata alone; raises as `read_file`."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return _checked(path, file.metadata())
-    except SafetensorError as error:
-        raise _damaged(path, error) from error
+    with _opened(path) as file:
+        return _checked(path, file.metadata())
 
 
 def config_of(path: PathLike, metadata: Mapping[str, str]) -> LMNLanguageModelConfig:
@@ -112,6 +117,20 @@ def require_config(
         f"{path} is of another config: " + "; ".join(differing) + "; make the model from "
         "read_config(path), or resume from another file"
     )
+
+
+@contextmanager
+def _opened(path: PathLike) -> Iterator[Any]:
+    """The file under safetensors' own reader, which speaks of folders in riddles."""
+    if Path(path).is_dir():
+        raise CheckpointError(
+            f"{path} is a folder; expected a file of save_model or save_training, perhaps one in it"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise _damaged(path, error) from error
 
 
 def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

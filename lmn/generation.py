@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lmn.language_decoder import LanguageModelDecoder
 from lmn.language_model import LMNLanguageModel
-from lmn.sampling import Sampling, draw
+from lmn.sampling import Sampling, draw, seeded_generator
 from lmn.state import LanguageModelState
 from lmn.tokens import Tokens, token_rows
 
@@ -128,8 +128,8 @@ def stream_tokens(
         temperature: logits are divided by it; 0 takes the most likely token.
         top_k: draw among the so many most likely tokens.
         top_p: draw among the most likely tokens that have this probability together.
-        seed: the same seed, prompts and settings draw the same tokens again on the same device.
-            `None` takes one from the system, which the stream tells.
+        seed: from 0 to 2^64 - 1; the same seed, prompts and settings draw the same tokens again on
+            the same device. `None` takes one from the system, which the stream tells.
         stop_tokens: a sequence ends with the first of them; the stream when all have ended.
         forced: (batch, tokens) or (tokens,): the first tokens to take instead of drawing them.
         state: what came before the prompt; `None` at the start of a sequence.
@@ -140,15 +140,23 @@ def stream_tokens(
         ValueError: a number is out of range, a prompt is empty or has tokens outside the
             vocabulary, shapes do not fit together, the state does not fit the model, or the logits
             are not finite.
-        TypeError: tokens are no integers, or the state is of another type.
+        TypeError: tokens, `max_tokens` or `seed` are no integers, or the state is of another type.
     """
     sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int):
+        raise TypeError(f"max_tokens must be an integer, got {max_tokens!r}")
     if max_tokens < 1:
         raise ValueError(f"max_tokens must be at least 1, got {max_tokens}")
     vocabulary = model.config.vocabulary
     tokens = token_rows(prompt, vocabulary, "prompt").to(model.device)
+    generator = seeded_generator(model.device, seed)
     stops = first = None
-    if stop_tokens:
+    if not isinstance(stop_tokens, Collection):
+        raise TypeError(
+            f"stop_tokens must be a collection of integers, got {stop_tokens!r}; write "
+            f"[{stop_tokens!r}]"
+        )
+    if len(stop_tokens):
         stops = token_rows([*stop_tokens], vocabulary, "stop_tokens").to(model.device)
     if forced is not None:
         first = token_rows(forced, vocabulary, "forced").to(model.device)
@@ -172,7 +180,7 @@ def stream_tokens(
             "an earlier checkpoint"
         )
     reader = _Reader(model, decoder, state, max_tokens)
-    return TokenStream(reader, logits, sampling, max_tokens, seed, stops, first)
+    return TokenStream(reader, logits, sampling, max_tokens, generator, stops, first)
 
 
 class TokenStream(Iterator[GeneratedTokens]):
@@ -189,14 +197,12 @@ class TokenStream(Iterator[GeneratedTokens]):
         logits: Tensor,
         sampling: Sampling,
         max_tokens: int,
-        seed: int | None,
+        generator: torch.Generator,
         stop_tokens: Tensor | None,
         forced: Tensor | None,
     ) -> None:
         self.batch = len(logits)
-        self._generator = torch.Generator(logits.device)
-        self.seed = self._generator.seed() if seed is None else seed
-        self._generator.manual_seed(self.seed)
+        self._generator, self.seed = generator, generator.initial_seed()
         self._reader, self._sampling, self._left = reader, sampling, max_tokens
         self._stop_tokens = stop_tokens
         self._forced = () if forced is None else forced.unbind(1)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
+
+# what torch takes as a seed, less the negative numbers that it maps onto these
+LARGEST_SEED: Final = 2**64 - 1
+# a double holds them all, and tools that read JSON keep nothing larger
+_DRAWN_SEEDS: Final = 2**53
+# below this, float32 has too few digits, and its reciprocal may be infinite
+_LEAST_TEMPERATURE: Final = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,28 @@ class Sampling:
             )
 
 
+def seeded_generator(device: torch.device, seed: int | None) -> torch.Generator:
+    """Random numbers from `seed`, or from one that the system gives; `initial_seed()` tells it.
+
+    Raises:
+        ValueError: the seed is not from 0 to 2^64 - 1.
+        TypeError: it is no integer.
+    """
+    generator = torch.Generator(device)
+    if seed is None:
+        return generator.manual_seed(generator.seed() % _DRAWN_SEEDS)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(
+            f"seed must be an integer or None, got {seed!r} of type {type(seed).__name__}; None "
+            "takes one from the system"
+        )
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(
+            f"seed must be from 0 to {LARGEST_SEED}, got {seed}; None takes one from the system"
+        )
+    return generator.manual_seed(seed)
+
+
 def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
     """Draw one token for each row.
 
@@ -61,7 +91,10 @@ def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tens
     """
     if sampling.temperature == 0:
         return logits.argmax(-1)
-    logits = logits.float() / sampling.temperature
+    logits = logits.float()
+    # the likeliest becomes 0, which no temperature makes infinite
+    logits = logits - logits.amax(-1, keepdim=True)
+    logits = logits / max(sampling.temperature, _LEAST_TEMPERATURE)
     if sampling.top_k is None and sampling.top_p is None:
         return torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(1)
     kept = min(sampling.top_k or logits.shape[1], logits.shape[1])

@@ -83,7 +83,12 @@ def token_rows(given: Tokens, vocabulary: int, name: str) -> Tensor:
     """
     try:
         tokens = torch.as_tensor(given)
-    except (ValueError, TypeError) as error:
+    except (RuntimeError, TypeError):
+        # torch's words for what no number is made of, such as None or a text
+        raise TypeError(
+            f"{name} must be integers, in a tensor or in lists, got {given!r}; encode text first"
+        ) from None
+    except ValueError as error:
         raise ValueError(
             f"{name} must be integers in rows of the same length, and torch says: {error}; run "
             "prompts of different lengths one by one"

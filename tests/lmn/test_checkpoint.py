@@ -169,6 +169,39 @@ def test_files_that_hold_something_else_are_told(tmp_path, change, words):
         load_model(path)
 
 
+def test_weights_of_other_sizes_are_told_by_the_sizes_not_one_by_one(tmp_path):
+    path = tmp_path / "model"
+    save_model(path, make_language_model(ONE_OF_EACH[0]))
+    other = LMNLanguageModelConfig(vocabulary=9, layers=5, block=LMNConfig(width=16))
+
+    def change(_, metadata):
+        metadata["config"] = json.dumps(other.to_dict())
+
+    rewritten(path, change)
+    with pytest.raises(CheckpointError) as caught:
+        load_model(path)
+    message = str(caught.value)
+    assert "layers is 2 in the weights and 5 in the config; vocabulary is 7" in message
+    assert "'embedding.weight' has shape (7, 8), expected (9, 16)" in message
+    assert "more do not fit" in message
+    assert len(message) < 600
+
+
+@pytest.mark.parametrize("read", [load_model, read_config, read_notes])
+def test_a_folder_in_place_of_a_file_is_told(tmp_path, read):
+    with pytest.raises(CheckpointError, match=f"{tmp_path} is a folder; expected a file of"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["no/such", "a/folder", "x" * 250])
+def test_a_file_that_cannot_be_written_is_told_by_the_name_that_was_given(tmp_path, name):
+    path = tmp_path / name
+    (tmp_path / "a" / "folder").mkdir(parents=True)
+    with pytest.raises(OSError, match="Errno") as caught:
+        save_model(path, make_language_model(ONE_OF_EACH[0]))
+    assert (caught.value.filename, caught.value.filename2) == (str(path), None)
+
+
 def test_a_missing_file_is_the_systems_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path / "nothing")

@@ -1,5 +1,7 @@
 """Generated tokens are drawn as asked, from the logits that the parallel form gives."""
 
+import inspect
+
 import pytest
 import torch
 from lmn_helpers import ONE_OF_EACH, assert_close, make_language_model, name_of, random_tokens
@@ -76,6 +78,16 @@ def test_a_seed_repeats_the_draws_whatever_else_is_drawn():
     torch.set_rng_state(before)
 
 
+def test_a_seed_from_the_system_is_one_that_tools_for_json_keep():
+    # a double holds whole numbers up to 2^53
+    assert all(stream_tokens(MODEL, [1], max_tokens=1).seed < 2**53 for _ in range(20))
+
+
+def test_generate_takes_what_stream_tokens_takes_by_the_same_defaults():
+    whole, stream = (inspect.signature(f).parameters for f in (generate, stream_tokens))
+    assert {**stream, "keep_logits": whole["keep_logits"]} == whole
+
+
 def test_generation_goes_on_from_a_state():
     whole = generate(MODEL, PROMPT, max_tokens=30, temperature=0)
     first = generate(MODEL, PROMPT, max_tokens=13, temperature=0)
@@ -137,6 +149,21 @@ def test_tokens_are_drawn_with_the_shares_asked_for(sampling, shares):
     assert not (counts[torch.tensor(shares) == 0]).any()
 
 
+@pytest.mark.parametrize("temperature", [5e-324, 1e-300, 1e-40, 1e-30])
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_a_temperature_near_zero_takes_the_most_likely_token(temperature, top_k):
+    logits = torch.tensor([[3.0, 50.0, -400.0, 49.9]])
+    sampling = Sampling(temperature=temperature, top_k=top_k)
+    drawn = draw(logits.expand(50, -1), sampling, torch.Generator().manual_seed(0))
+    assert drawn.unique().tolist() == [1]
+
+
+def test_a_temperature_beyond_float32_makes_all_tokens_equally_likely():
+    logits = torch.tensor([[3.0, 50.0, -400.0]]).expand(20_000, -1)
+    drawn = draw(logits, Sampling(temperature=1e300), torch.Generator().manual_seed(0))
+    assert drawn.bincount(minlength=3).min() > 6_000
+
+
 def test_a_long_prompt_is_read_in_bounded_memory_into_a_small_state():
     block = LMNConfig(width=32, heads=4, banks=2)
     model = make_language_model(block, torch.float32, vocabulary=65, layers=4)
@@ -161,12 +188,19 @@ def test_a_long_prompt_is_read_in_bounded_memory_into_a_small_state():
         ([1, 7], {}, ValueError, "between 0 and 6, got numbers from 1 to 7"),
         ([[1, 2], [3]], {}, ValueError, "rows of the same length"),
         ([0.5], {}, TypeError, "int64 or int32"),
+        (None, {}, TypeError, "prompt must be integers, in a tensor or in lists, got None"),
+        ("text", {}, TypeError, "got 'text'; encode text first"),
         ([1], {"max_tokens": 0}, ValueError, "max_tokens must be at least 1"),
+        ([1], {"max_tokens": 2.5}, TypeError, r"max_tokens must be an integer, got 2\.5"),
+        ([1], {"seed": -1}, ValueError, "seed must be from 0 to 18446744073709551615, got -1"),
+        ([1], {"seed": 2**64}, ValueError, "seed must be from 0 to"),
+        ([1], {"seed": 1.5}, TypeError, "seed must be an integer or None"),
         ([1], {"temperature": -1}, ValueError, "temperature must be"),
         ([1], {"temperature": float("nan")}, ValueError, "temperature must be"),
         ([1], {"top_k": 0}, ValueError, "top_k must be at least 1"),
         ([1], {"top_p": 1.5}, ValueError, "top_p must lie above 0"),
         ([1], {"temperature": 0, "top_k": 3}, ValueError, "decide nothing"),
+        ([1], {"stop_tokens": 3}, TypeError, r"got 3; write \[3\]"),
         ([1], {"stop_tokens": [9]}, ValueError, "stop_tokens must lie between"),
         ([1], {"forced": torch.tensor([[1], [2]])}, ValueError, "one row for each"),
         ([1], {"state": MODEL.initial_state(2)}, ValueError, "holds 2 sequences"),
