@@ -174,5 +174,6 @@ def nearest_hint(kind: str, name: str, known: Sequence[str], extra: str = "") ->
         # After a question, what follows "; …" is a sentence of its own.
         rest = extra.removeprefix("; ")
         return f"did you mean {near[0]!r}?" + (f" {rest[0].upper()}{rest[1:]}" if rest else "")
-    # of "column for --y", only the first word has a plural
-    return f"{kind.partition(' for ')[0]}s: {', '.join(known) or 'none'}{extra}"
+    if not known:
+        return f"there is no {kind} here{extra}"
+    return f"choose one of {', '.join(known)}{extra}"

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from lmn.config import INITS
 from lmn_bench.errors import LmnBenchError, nearest_hint
+from lmn_bench.learning.limits import MAX_LAYERS, MAX_LEARNING_RATE
 from lmn_bench.learning.names import TASKS
 from lmn_bench.lessons import TEXT
 from lmn_bench.metrics import METRICS
@@ -135,7 +136,9 @@ class _SweepTable(_Table):
     threads: Annotated[tuple[_Positive, ...] | None, _List] = None
     width: Annotated[tuple[_Positive, ...] | None, _List] = None
     heads: Annotated[tuple[_Positive, ...] | None, _List] = None
-    layers: Annotated[tuple[_Positive, ...] | None, _List] = None
+    layers: Annotated[
+        tuple[Annotated[StrictInt, Field(ge=1, le=MAX_LAYERS)], ...] | None, _List
+    ] = None
     banks: Annotated[tuple[_Positive, ...] | None, _List] = None
     expansion: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...] | None, _List] = None
     compile: Annotated[tuple[StrictBool, ...] | None, _List] = None
@@ -143,7 +146,9 @@ class _SweepTable(_Table):
     task: Annotated[tuple[Annotated[str, _one_of("task", (TEXT, *TASKS))], ...] | None, _List] = (
         None
     )
-    learning_rate: Annotated[tuple[Annotated[float, Field(gt=0)], ...] | None, _List] = None
+    learning_rate: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=MAX_LEARNING_RATE)], ...] | None, _List
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """The axes that the table gives."""

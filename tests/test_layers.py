@@ -71,6 +71,7 @@ ALLOWED = {
 WITH_TORCH = {"worker", "subjects"}
 # What the rest may know of subjects and of what they learn: names and sizes, which need no torch.
 PLAIN = {
+    "learning.limits": "learning.names",
     "learning.names": "learning.names",
     "subjects": "subjects.names",
     "subjects.names": "subjects.names",

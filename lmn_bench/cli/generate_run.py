@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO, Any
 
 from lmn_bench.cli.console import print_json, stderr_console
@@ -46,11 +46,7 @@ def read_prompt(prompt: str | None, file: IO[bytes] | None) -> str:
 
 def run_generation(job: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
     """Generate, and show it as it comes; as JSON, all at the end."""
-    path = Path(job["checkpoint"])
-    if not path.is_file():
-        raise UsageError(
-            f"there is no checkpoint {path}", "make one: `lmn-bench train -o CHECKPOINT`"
-        )
+    _check(job)
     told: dict[str, Any] = {}
     text: list[str] = []
     with LearningProcess({"generate": dict(job)}) as process:
@@ -69,6 +65,20 @@ def run_generation(job: Mapping[str, Any], *, quiet: bool, as_json: bool) -> Non
         print_json(summary)
     elif not quiet:
         stderr_console().print(_words(summary), markup=False, soft_wrap=True)
+
+
+def _check(job: Mapping[str, Any]) -> None:
+    """What can be told before anything is started."""
+    path = job["checkpoint"]
+    # not of Path: it raises where a path is too long
+    if os.path.isdir(path):  # noqa: PTH112
+        raise UsageError(f"{path} is a folder", "name a checkpoint in it")
+    if not os.path.isfile(path):  # noqa: PTH113
+        raise UsageError(
+            f"there is no checkpoint {path}", "make one: `lmn-bench train -o CHECKPOINT`"
+        )
+    if "" in job["stops"]:
+        raise UsageError("--stop is empty", "give at least one character, or leave it out")
 
 
 def _show(text: str) -> None:
@@ -103,10 +113,13 @@ def _summary(job: Mapping[str, Any], told: Mapping[str, Any], text: str) -> dict
 
 
 def _words(summary: Mapping[str, Any]) -> str:
-    count = summary["prompt_tokens"]
     return (
-        f"prompt: {count:,} token{'s' if count > 1 else ''}, read in "
-        f"{format_seconds(summary['prefill_s'])}; {summary['tokens']:,} tokens in "
+        f"prompt: {_tokens(summary['prompt_tokens'])}, read in "
+        f"{format_seconds(summary['prefill_s'])}; {_tokens(summary['tokens'])} in "
         f"{format_seconds(summary['decode_s'])}, {format_count(summary['tokens_per_s'] or 0)} "
         f"token/s; state {format_bytes(summary['state_bytes'])}; seed {summary['seed']}"
     )
+
+
+def _tokens(count: int) -> str:
+    return f"{count:,} token{'s' * (count != 1)}"

@@ -62,7 +62,7 @@ def _found(learning: Learning, length: int) -> Learning:
 
     corpus = load_corpus(learning.corpus)
     vocabulary = make_vocabulary(learning.tokens, corpus.text)
-    cut_windows(vocabulary.encode(corpus.text), length)
+    cut_windows(vocabulary.encode(corpus.text), length, corpus.name)
     # A path has to hold when the run is resumed elsewhere.
     source = learning.corpus
     source = source if source in CORPORA else str(Path(source).absolute())

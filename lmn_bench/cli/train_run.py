@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -113,8 +113,14 @@ def _check_output(request: Request) -> None:
         raise UsageError("--resume and --force are both given", "go on with it, or replace it")
     if not output.parent.is_dir():
         raise UsageError(f"-o {output}: there is no folder {output.parent}", "make it first")
-    if not os.access(output.parent, os.W_OK):
-        raise UsageError(f"-o {output}: the folder {output.parent} cannot be written to")
+    try:
+        # tried, not asked for: some folders only look as if they could be written to
+        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}."):
+            pass
+    except OSError as error:
+        raise UsageError(f"-o {output}: it cannot be written: {error.strerror}") from None
+    if output.exists() and not output.is_file():
+        raise UsageError(f"-o {output}: it is no file", "take another -o")
     if request.resume and not output.exists():
         raise UsageError(
             f"--resume: there is no checkpoint {output}", "leave --resume out, or name it with -o"

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 
 from lmn.config import INITS, SUMMARIZERS
 from lmn_bench.errors import Problem, TrainingFileError, nearest_hint
+from lmn_bench.learning.limits import MAX_LAYERS, MAX_LEARNING_RATE
 from lmn_bench.learning.settings import TrainingSettings
 
 # What torch takes as a seed of its generators, and numpy as a key.
@@ -31,7 +32,7 @@ class _Keys(BaseModel):
     length: _Count = 1
     batch: _Count = 1
     steps: _Count = 1
-    learning_rate: Annotated[float, Field(gt=0)] = 1
+    learning_rate: Annotated[float, Field(gt=0, le=MAX_LEARNING_RATE)] = 1
     weight_decay: Annotated[float, Field(ge=0)] = 0
     gradient_clip: Annotated[float, Field(ge=0)] = 0
     seed: Annotated[StrictInt, Field(ge=0, le=_LARGEST_SEED)] = 0
@@ -39,7 +40,7 @@ class _Keys(BaseModel):
     device: str = ""
     width: _Count = 1
     heads: _Count = 1
-    layers: _Count = 1
+    layers: Annotated[StrictInt, Field(ge=1, le=MAX_LAYERS)] = 1
     banks: _Count = 1
     summarizer: str = ""
     expansion: Annotated[StrictInt, Field(ge=0)] = 0

@@ -78,12 +78,13 @@ class TextWindows:
         return Batch(np.ascontiguousarray(read[:, :-1]), np.ascontiguousarray(read[:, 1:]))
 
 
-def cut_windows(tokens: NDArray[np.int32], length: int) -> TextWindows:
+def cut_windows(tokens: NDArray[np.int32], length: int, name: str = "the corpus") -> TextWindows:
     """The first 90 % of a corpus for training, the last 10 % for validation.
 
     Args:
         tokens: (tokens,) ids of the whole corpus.
         length: tokens of a window; each part has to hold one, and a token after it.
+        name: of the corpus, for errors.
 
     Raises:
         UsageError: a length below 1, or a corpus too short for it.
@@ -94,10 +95,10 @@ def cut_windows(tokens: NDArray[np.int32], length: int) -> TextWindows:
     if min(training, held_out) < length + 1:
         longest = min(training, held_out) - 1
         raise UsageError(
-            f"the corpus is too short: of its {len(tokens):,} tokens {held_out:,} are held out "
-            f"for validation, and a window of length {length:,} needs {length + 1:,}",
-            f"use a length of at most {longest:,}, or a longer corpus"
-            if longest > 0
-            else "use a longer corpus",
+            f"{name} is too short: of its {len(tokens):,} tokens {held_out:,} "
+            f"{'is' if held_out == 1 else 'are'} held out for validation, and a window of length "
+            f"{length:,} needs {length + 1:,}",
+            (f"use a length of at most {longest:,}, or " if longest > 0 else "use ")
+            + f"a longer corpus: {10 * length + 1:,} tokens at least",
         )
     return TextWindows(tokens[:training], tokens[training:], length)

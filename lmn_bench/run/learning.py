@@ -112,7 +112,7 @@ class LearningProcess:
         if code == -signal.SIGKILL or says_out_of_memory(words):
             return KilledError(
                 "the learning process was killed, most likely for lack of memory",
-                "take a smaller batch or length; a checkpoint that was saved is still good",
+                "take a smaller model, batch or length; a checkpoint that was saved is still good",
             )
         last = words.splitlines()[-1:] or [f"exit code {code}"]
         return WorkerError(f"the learning process died: {last[0]}", "please report it")

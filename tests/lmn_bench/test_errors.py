@@ -37,11 +37,11 @@ def test_every_error_stands_in_the_drawn_tree(error):
 def test_a_name_that_is_near_none_gets_all_of_them():
     error = UnknownNameError("fruit", "zzz", ["pear", "apple"])
     assert error.message == "unknown fruit 'zzz'"
-    assert error.hint == "fruits: apple, pear"
+    assert error.hint == "choose one of apple, pear"
 
 
 def test_a_name_where_there_are_none_says_so():
-    assert UnknownNameError("run", "x", []).hint == "runs: none"
+    assert UnknownNameError("run", "x", []).hint == "there is no run here"
 
 
 def test_a_suite_error_counts_its_mistakes():

@@ -68,6 +68,32 @@ def test_text_goes_to_stdout_and_what_it_took_to_stderr(cli, checkpoint):
     )
 
 
+def test_a_single_token_is_one(cli, checkpoint):
+    _, _, err = cli(checkpoint, "--prompt", "t", "--tokens", 1)
+    assert "prompt: 1 token, read" in err
+    assert "; 1 token in" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--stop", ""], "--stop is empty"),
+        (["--threads", 100_000], "100,000 threads asked for"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(cli, checkpoint, words, told):
+    code, out, err = cli(checkpoint, "--prompt", "the", *words)
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert told in err
+
+
+@pytest.mark.parametrize(("path", "told"), [(".", ". is a folder"), ("a" * 300, "no checkpoint")])
+def test_what_is_no_file_is_no_checkpoint(cli, path, told):
+    code, _, err = cli(path, "--prompt", "the")
+    assert code == ExitCode.USAGE
+    assert told in err
+
+
 def test_json_holds_text_and_figures(cli, checkpoint, tmp_path):
     (tmp_path / "prompt.txt").write_text("the dog ")
     code, out, _ = cli(checkpoint, "--prompt-file", "prompt.txt", "--seed", 3, "--tokens", 25,

@@ -197,13 +197,38 @@ def test_a_corpus_that_has_moved_is_the_same_corpus(folder):
 
 
 def test_a_training_that_diverges_ends_in_1_and_says_where(cli):
-    code, out, err = cli(*command("--steps", 50, "--set", "learning_rate=1e25", "--set",
+    code, out, err = cli(*command("--steps", 50, "--set", "learning_rate=1000", "--set",
                                   "save_every=50", "-q", "-o", "a.safetensors"))  # fmt: skip
     assert (code, out) == (ExitCode.CASES_FAILED, "")
     # quiet: nothing but the error
     assert re.match(r"error: the loss is nan at step \d+: the training has diverged; no ch", err)
     assert "hint: take a smaller learning_rate" in err
     assert not Path("a.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--set", "learning_rate=1e38"], "less than or equal to 1000"),
+        (["--set", "layers=1000000000"], "less than or equal to 10000"),
+        (["--set", "width=100000000"], "and this machine has"),
+        (["--threads", 100_000], "100,000 threads asked for"),
+        (["-o", "/dev/null", "--force"], "it is no file"),
+        (["-o", "/proc/a.safetensors"], "/proc/a.safetensors: it cannot be written"),
+        (["-o", "a" * 300], "File name too long"),
+    ],
+)
+def test_what_no_machine_can_do_is_refused_before_anything_is_learned(cli, words, told):
+    code, _, err = cli(*command("--steps", 2, "-q"), *words)
+    assert code == ExitCode.USAGE
+    assert told in err
+
+
+def test_a_training_is_not_resumed_to_fewer_steps_than_it_has_done(folder):
+    train_here("a.safetensors")
+    with pytest.raises(UsageError, match="has done 6 steps, and 4 in all are asked for") as caught:
+        train_here("a.safetensors", resume=True, given=["steps"], steps=4)
+    assert caught.value.hint == "give --steps above 6"
 
 
 def test_a_divergence_after_a_checkpoint_leaves_it_as_it_was(folder):
@@ -226,7 +251,11 @@ def diverging_resume(path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "is empty"), ("short", "the corpus is too short"), (None, "unknown corpus")],
+    [
+        ("", "is empty"),
+        ("short", "other.txt is too short: of its 5 tokens 1 is"),
+        (None, "unknown corpus"),
+    ],
 )
 def test_a_corpus_that_does_not_do_is_refused(folder, text, words):
     if text is not None:

@@ -54,7 +54,8 @@ def main() -> None:
         if not isinstance(error, MemoryError) and not says_out_of_memory(str(error)):
             raise
         failed = TrainingError(
-            f"out of memory: {allocation_that_failed(str(error))}", "take a smaller batch or length"
+            f"out of memory: {allocation_that_failed(str(error))}",
+            "take a smaller model, batch or length",
         )
         tell({"failed": {"code": failed.exit_code, "message": failed.message, "hint": failed.hint}})
 

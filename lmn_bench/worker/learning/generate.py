@@ -13,6 +13,7 @@ from lmn_bench.errors import UsageError
 from lmn_bench.learning.text_stream import StopText, text_stream
 from lmn_bench.learning.tokens import Vocabulary, vocabulary_from_dict
 from lmn_bench.worker.learning.notes import Notes
+from lmn_bench.worker.learning.resources import take_threads
 from lmn_bench.worker.learning.telling import Tell
 
 
@@ -46,7 +47,7 @@ def generate(job: GenerateJob, tell: Tell) -> None:
         UsageError: the checkpoint is damaged or of another kind, the prompt holds what its
             vocabulary lacks, or a setting is out of range.
     """
-    torch.set_num_threads(job.threads)
+    take_threads(job.threads)
     model, notes, vocabulary = _loaded(job.checkpoint)
     prompt = vocabulary.encode(job.prompt)
     if not len(prompt):

@@ -62,7 +62,7 @@ def _text(case: Case, learning: Learning, seed: int) -> Material:
             "results of different texts are never mixed: start a new run",
         )
     vocabulary = make_vocabulary(learning.tokens, corpus.text)
-    windows = cut_windows(vocabulary.encode(corpus.text), case.length)
+    windows = cut_windows(vocabulary.encode(corpus.text), case.length, corpus.name)
     return Material(
         vocabulary.size,
         lambda step: windows.training_batch(case.batch, seed=seed, step=step),

@@ -18,6 +18,7 @@ from lmn_bench.learning.tokens import Vocabulary, make_vocabulary, vocabulary_fr
 from lmn_bench.learning.windows import TextWindows, cut_windows
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.notes import Curve, Notes
+from lmn_bench.worker.learning.resources import require_room, take_threads
 from lmn_bench.worker.learning.scoring import Score, score_of
 from lmn_bench.worker.learning.telling import Tell, Ticker
 
@@ -59,7 +60,7 @@ def train(job: TrainJob, tell: Tell, stops: Callable[[], bool]) -> None:
     settings = job.settings if kept is None else _agreed(job, kept)
     corpus = load_corpus(settings.corpus)
     vocabulary = _vocabulary(settings, corpus, kept, job)
-    windows = cut_windows(vocabulary.encode(corpus.text), settings.length)
+    windows = cut_windows(vocabulary.encode(corpus.text), settings.length, corpus.name)
     device = _prepare(settings)
     model = _model(settings, vocabulary.size).to(device)
     optimizer = torch.optim.AdamW(
@@ -69,9 +70,7 @@ def train(job: TrainJob, tell: Tell, stops: Callable[[], bool]) -> None:
     if kept is not None:
         done = _resumed(job.output, model, optimizer)
         if done >= settings.steps:
-            raise UsageError(
-                f"{job.output} has done all its {done:,} steps", "for more, give --steps N too"
-            )
+            raise _nothing_left(job, done)
     about = {"name": corpus.name, "sha256": corpus.sha256}
     curve = Curve() if kept is None else kept.curve
     notes = Notes(settings, vocabulary.to_dict(), about, curve)
@@ -152,6 +151,17 @@ class _Watcher:
                 "seconds": curve.seconds}  # fmt: skip
 
 
+def _nothing_left(job: TrainJob, done: int) -> UsageError:
+    if "steps" not in job.given:
+        return UsageError(
+            f"{job.output} has done all its {done:,} steps", "for more, give --steps N too"
+        )
+    return UsageError(
+        f"{job.output} has done {done:,} steps, and {job.settings.steps:,} in all are asked for",
+        f"give --steps above {done:,}",
+    )
+
+
 def _kept_notes(path: str) -> Notes:
     try:
         return Notes.from_dict(read_notes(path), path)
@@ -208,8 +218,7 @@ def _vocabulary(
 
 def _prepare(settings: TrainingSettings) -> torch.device:
     """Threads, seed and device."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    take_threads(settings.threads)
     torch.manual_seed(settings.seed)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
@@ -225,10 +234,13 @@ def _model(settings: TrainingSettings, vocabulary: int) -> LMNLanguageModel:
         summarizer=settings.summarizer,  # type: ignore[arg-type]
         expansion=settings.expansion,
     )  # fmt: skip
-    return LMNLanguageModel(LMNLanguageModelConfig(
+    config = LMNLanguageModelConfig(
         vocabulary=vocabulary, layers=settings.layers, block=block,
         tie_weights=settings.tie_weights, init=settings.init,
-    ))  # fmt: skip
+    )  # fmt: skip
+    if settings.device == "cpu":
+        require_room(config)
+    return LMNLanguageModel(config)
 
 
 def _lessons(
