@@ -8,6 +8,15 @@ from transformers import PreTrainedConfig
 
 from lmn.config import ConvGroups, LMNConfig, LMNLanguageModelConfig, SummarizerName
 
+# Our names, which the library would keep as words without meaning, and its own.
+_NAMES = {
+    "vocabulary": "vocab_size",
+    "layers": "num_hidden_layers",
+    "width": "hidden_size",
+    "heads": "num_attention_heads",
+    "tie_weights": "tie_word_embeddings",
+}
+
 
 class LMNTransformersConfig(PreTrainedConfig):  # type: ignore[misc]
     """`LMNLanguageModelConfig` with the library's names for sizes.
@@ -23,6 +32,7 @@ class LMNTransformersConfig(PreTrainedConfig):  # type: ignore[misc]
         **kwargs: what every config of the library takes, such as `eos_token_id`.
 
     Raises:
+        TypeError: a size is given by our name for it, or as below.
         TypeError, ValueError: as `LMNConfig` and `LMNLanguageModelConfig`.
     """
 
@@ -44,6 +54,8 @@ class LMNTransformersConfig(PreTrainedConfig):  # type: ignore[misc]
         tie_word_embeddings: bool = False,
         **kwargs: Any,
     ) -> None:
+        for ours in _NAMES.keys() & kwargs.keys():
+            raise TypeError(f"{ours} is called {_NAMES[ours]} here")
         self.vocab_size, self.num_hidden_layers = vocab_size, num_hidden_layers
         self.hidden_size, self.num_attention_heads = hidden_size, num_attention_heads
         self.banks, self.summarizer, self.expansion = banks, summarizer, expansion

@@ -148,11 +148,15 @@ class LMNForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
             **kwargs: what the library passes to every model, such as positions; without effect.
 
         Raises:
-            ValueError: padding, no `input_ids`, or as `LMNLanguageModel.forward`.
+            ValueError: padding, no `input_ids`, attentions or hidden states asked for, or as
+                `LMNLanguageModel.forward`.
             TypeError: the cache is no `LMNCache`.
         """
         if input_ids is None or inputs_embeds is not None:
             raise ValueError("an LMN reads input_ids, not inputs_embeds; pass token numbers")
+        for wanted in ("output_attentions", "output_hidden_states"):
+            if kwargs.get(wanted):
+                raise ValueError(f"an LMN keeps nothing to answer {wanted} with; leave it out")
         state = _state_of(past_key_values)
         if state is None and attention_mask is not None and not attention_mask.all():
             raise ValueError(

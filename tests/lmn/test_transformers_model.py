@@ -140,6 +140,19 @@ def test_mistakes_are_told(wrapped):
         LMNTransformersConfig(hidden_size=32, num_attention_heads=5)
 
 
+@pytest.mark.parametrize("asked", ["output_attentions", "output_hidden_states"])
+def test_what_an_lmn_does_not_keep_is_not_silently_left_out(wrapped, asked):
+    with pytest.raises(ValueError, match=asked):
+        wrapped(PROMPT, **{asked: True})
+    with pytest.raises(ValueError, match=asked):
+        wrapped.generate(PROMPT, max_new_tokens=2, return_dict_in_generate=True, **{asked: True})
+
+
+def test_our_names_for_sizes_are_not_silently_kept():
+    with pytest.raises(TypeError, match="width is called hidden_size here"):
+        LMNTransformersConfig(width=33)
+
+
 def test_nothing_else_imports_it():
     script = (
         "import sys, lmn; [getattr(lmn, name) for name in lmn.__all__]; "
