@@ -17,6 +17,10 @@ and on recall (4 pairs in 64 tokens, vocabulary 64, width 64, 1 head, 2 layers, 
 examples a step, AdamW at 1e-3, seed 0): accuracy after 250 steps 26 % with 0.02, and no more than
 25 % (a guess among the values shown) after 1,250; 100 % after 250 steps where it follows the width.
 
+A table of positions gets half the deviation, as in OpenAI's code: 2.468 after 500 steps of that
+text with 0.02, 2.472 with half, 2.484 with all of it. There a transformer with learned positions
+begins slower than with 0.02 everywhere (2.38 after 750 steps against 2.45), on recall faster.
+
 A tied embedding has variance 1 / width: at 0.02 logits are so small at these widths that 8,192
 values cannot be told apart for long.
 An LSTM whose forget gates begin with a bias of 1 learned no better (2.35 against 2.33 after 150
@@ -44,10 +48,10 @@ ONTO_RESIDUAL: Final = ("mixer.output", "down")
 def draw_transformer(model: SequenceModel) -> None:
     """Draw a transformer's weights anew, as GPT-2's are, but for its width.
 
-    Normal numbers of standard deviation 0.02 * sqrt(768 / width) for embedding, positions, linear
-    layers and head; over sqrt(2 * layers) for the two maps of a block that add to the residual
-    stream; but 1/sqrt(width) for a tied embedding, as `WrappedModel` draws it. Biases are zero,
-    norms one. Draws from torch's global random numbers.
+    Normal numbers of standard deviation 0.02 * sqrt(768 / width) for embedding, linear layers and
+    head; half of it for positions; over sqrt(2 * layers) for the two maps of a block that add to
+    the residual stream; but 1/sqrt(width) for a tied embedding, as `WrappedModel` draws it. Biases
+    are zero, norms one. Draws from torch's global random numbers.
 
     Source: Radford et al. 2019, section 2.3, and OpenAI's code for it.
     """
@@ -62,3 +66,5 @@ def draw_transformer(model: SequenceModel) -> None:
         if isinstance(module, nn.Linear | nn.Embedding):
             adds = name.endswith(ONTO_RESIDUAL)
             nn.init.normal_(module.weight, std=onto_residual if adds else usual)
+    if model.positions is not None:
+        nn.init.normal_(model.positions.weight, std=usual / 2)

@@ -177,7 +177,8 @@ def test_a_transformer_starts_as_gpt_2_would_at_its_width(name, width):
     usual = 0.02 * (768 / width) ** 0.5
     block = model.body.blocks[0]
     tables = [model.embedding, model.head, block.mixer.query_key_value, block.up]
-    tables += [model.positions] if name == "transformer-learned" else []
+    if name == "transformer-learned":
+        assert model.positions.weight.std().item() == pytest.approx(usual / 2, rel=0.1)
     for part in tables:
         assert part.weight.std().item() == pytest.approx(usual, rel=0.1)
     # what adds to the residual stream: 2 layers of 2 such maps
