@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any, Final
 
 from transformers import PreTrainedConfig
 
 from lmn.config import ConvGroups, LMNConfig, LMNLanguageModelConfig, SummarizerName
 
-# Our names, which the library would keep as words without meaning, and its own.
-_NAMES = {
+# what these sizes are called elsewhere, here included: the library keeps any name, and uses none
+_OTHER_NAMES: Final = {
     "vocabulary": "vocab_size",
     "layers": "num_hidden_layers",
+    "num_layers": "num_hidden_layers",
+    "n_layer": "num_hidden_layers",
     "width": "hidden_size",
+    "d_model": "hidden_size",
+    "n_embd": "hidden_size",
     "heads": "num_attention_heads",
+    "num_heads": "num_attention_heads",
+    "n_head": "num_attention_heads",
+    "intermediate_size": "feedforward_width",
     "tie_weights": "tie_word_embeddings",
 }
+# how alike a name must be to one of ours to be taken for a slip; none of the library's own is
+_ALIKE: Final = 0.8
 
 
 class LMNTransformersConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -32,8 +44,9 @@ class LMNTransformersConfig(PreTrainedConfig):  # type: ignore[misc]
         **kwargs: what every config of the library takes, such as `eos_token_id`.
 
     Raises:
-        TypeError: a size is given by our name for it, or as below.
-        TypeError, ValueError: as `LMNConfig` and `LMNLanguageModelConfig`.
+        TypeError: a size under another name, such as `width`, which the library would keep and
+            nothing would use; or as `LMNConfig` and `LMNLanguageModelConfig`.
+        ValueError: as these.
     """
 
     model_type = "lmn"
@@ -54,8 +67,7 @@ class LMNTransformersConfig(PreTrainedConfig):  # type: ignore[misc]
         tie_word_embeddings: bool = False,
         **kwargs: Any,
     ) -> None:
-        for ours in _NAMES.keys() & kwargs.keys():
-            raise TypeError(f"{ours} is called {_NAMES[ours]} here")
+        _refuse_other_names(kwargs)
         self.vocab_size, self.num_hidden_layers = vocab_size, num_hidden_layers
         self.hidden_size, self.num_attention_heads = hidden_size, num_attention_heads
         self.banks, self.summarizer, self.expansion = banks, summarizer, expansion
@@ -106,3 +118,12 @@ class LMNTransformersConfig(PreTrainedConfig):  # type: ignore[misc]
             tie_word_embeddings=config.tie_weights,
             **kwargs,
         )
+
+
+def _refuse_other_names(given: Mapping[str, Any]) -> None:
+    ours = [*inspect.signature(LMNTransformersConfig).parameters][:-1]
+    for name in given:
+        near = difflib.get_close_matches(name, ours, n=1, cutoff=_ALIKE)
+        meant = _OTHER_NAMES.get(name) or (near[0] if near else None)
+        if meant is not None:
+            raise TypeError(f"{name}={given[name]!r} would be without effect; write {meant}")

@@ -29,6 +29,7 @@ try:
     )
     from transformers.cache_utils import Cache
     from transformers.modeling_outputs import CausalLMOutputWithPast
+    from transformers.utils.generic import can_return_tuple
 
     from lmn.transformers_config import LMNTransformersConfig
 except ImportError as error:
@@ -102,6 +103,8 @@ class LMNForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
     config_class = LMNTransformersConfig
     base_model_prefix = ""
     _is_stateful = True
+    # the loss is a mean over its own batch: a trainer has to weigh batches itself
+    accepts_loss_kwargs = False
     _tied_weights_keys: ClassVar[dict[str, str]] = {
         "language_model.head.weight": "language_model.embedding.weight"
     }
@@ -123,6 +126,7 @@ class LMNForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
         wrapped.language_model = model
         return wrapped.to(model.dtype)  # type: ignore[no-any-return]
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -145,18 +149,21 @@ class LMNForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc]
                 place before it; -100 is left out.
             use_cache: whether to return a cache; `None` means yes.
             logits_to_keep: 1 for the last place alone, read in bounded memory; 0 for all.
-            **kwargs: what the library passes to every model, such as positions; without effect.
+            **kwargs: what the library passes to every model: `return_dict=False` gives a tuple,
+                others, such as positions, are without effect.
 
         Raises:
-            ValueError: padding, no `input_ids`, attentions or hidden states asked for, or as
+            ValueError: padding, no `input_ids`, attentions or hidden states are asked for, or as
                 `LMNLanguageModel.forward`.
             TypeError: the cache is no `LMNCache`.
         """
         if input_ids is None or inputs_embeds is not None:
             raise ValueError("an LMN reads input_ids, not inputs_embeds; pass token numbers")
-        for wanted in ("output_attentions", "output_hidden_states"):
-            if kwargs.get(wanted):
-                raise ValueError(f"an LMN keeps nothing to answer {wanted} with; leave it out")
+        for name in ("output_attentions", "output_hidden_states"):
+            if kwargs.get(name) or getattr(self.config, name):
+                raise ValueError(
+                    f"{name} is asked for, and an LMN gives logits and a state alone; leave it out"
+                )
         state = _state_of(past_key_values)
         if state is None and attention_mask is not None and not attention_mask.all():
             raise ValueError(

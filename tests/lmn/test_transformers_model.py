@@ -140,17 +140,34 @@ def test_mistakes_are_told(wrapped):
         LMNTransformersConfig(hidden_size=32, num_attention_heads=5)
 
 
-@pytest.mark.parametrize("asked", ["output_attentions", "output_hidden_states"])
-def test_what_an_lmn_does_not_keep_is_not_silently_left_out(wrapped, asked):
-    with pytest.raises(ValueError, match=asked):
-        wrapped(PROMPT, **{asked: True})
-    with pytest.raises(ValueError, match=asked):
-        wrapped.generate(PROMPT, max_new_tokens=2, return_dict_in_generate=True, **{asked: True})
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("width", "hidden_size"), ("intermediate_size", "feedforward_width"), ("bank", "banks")],
+)
+def test_a_size_under_another_name_is_refused(name, meant):
+    with pytest.raises(TypeError, match=f"{name}=33 would be without effect; write {meant}"):
+        LMNTransformersConfig(**{name: 33})
 
 
-def test_our_names_for_sizes_are_not_silently_kept():
-    with pytest.raises(TypeError, match="width is called hidden_size here"):
-        LMNTransformersConfig(width=33)
+def test_keys_of_the_library_itself_are_taken():
+    given = {**transformers.PreTrainedConfig().to_dict(), "eos_token_id": 3, "use_cache": False}
+    given |= transformers.GenerationConfig().to_dict() | {"output_hidden_states": False}
+    assert LMNTransformersConfig(**given).hidden_size == 32
+
+
+@pytest.mark.parametrize("name", ["output_attentions", "output_hidden_states"])
+def test_what_an_lmn_does_not_give_is_refused(wrapped, name):
+    with pytest.raises(ValueError, match=f"{name} is asked for"):
+        wrapped(PROMPT, **{name: True})
+    with pytest.raises(ValueError, match=f"{name} is asked for"):
+        wrapped.generate(PROMPT, max_new_tokens=2, return_dict_in_generate=True, **{name: True})
+    assert wrapped(PROMPT, **{name: False}).logits.shape == (2, 11, 7)
+
+
+def test_a_tuple_is_returned_to_who_asks_for_one(wrapped):
+    found = wrapped(PROMPT, return_dict=False)
+    assert isinstance(found, tuple)
+    assert torch.equal(found[0], wrapped(PROMPT).logits)
 
 
 def test_nothing_else_imports_it():
