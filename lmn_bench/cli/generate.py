@@ -21,7 +21,7 @@ from lmn_bench.cli.options import json_option
 @click.option("--top-k", type=click.IntRange(1), metavar="K", help="Draw among the K likeliest.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P",
               help="Draw among the likeliest that make up P.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), metavar="N",
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N",
               help="The same seed draws the same text again.")  # fmt: skip
 @click.option("--stop", "stops", multiple=True, metavar="TEXT",
               help="End before this text; may be given several times.")  # fmt: skip

@@ -275,7 +275,7 @@ def test_a_dry_run_downloads_nothing(cli, folder, monkeypatch):
 
 def test_a_run_in_which_nothing_is_learned_is_a_failure(cli, folder):
     code, _, err = cli(
-        "run", "--suite", "cats.toml", "--set", "learning_rate=1e20", "--set", "steps=20"
+        "run", "--suite", "cats.toml", "--set", "learning_rate=1000", "--set", "steps=40"
     )
     assert code == ExitCode.CASES_FAILED, err
 
