@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
-import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -58,19 +59,20 @@ def test_the_make_targets_in_the_readme_exist():
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
+def script(name: str) -> ModuleType:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "tests" / "scripts")
+        return importlib.import_module(name)
+
+
 def test_the_speed_table_in_the_readme_is_that_of_its_run():
-    sys.path.insert(0, str(ROOT / "tests" / "scripts"))
-    try:
-        from speed_table import RUN, speed_table, with_speed
-    finally:
-        sys.path.pop(0)
-    assert with_speed(README, lambda: speed_table(ROOT / RUN)) == README
+    speed = script("speed_table")
+    assert speed.with_speed(README, lambda: speed.speed_table(ROOT / speed.RUN)) == README
 
 
 def test_the_figures_in_the_readme_are_those_of_the_reference_run():
-    sys.path.insert(0, str(ROOT / "tests" / "scripts"))
-    try:
-        from readme_result import with_result
-    finally:
-        sys.path.pop(0)
-    assert with_result(README) == README
+    assert script("readme_result").with_result(README) == README
+
+
+def test_what_was_learned_is_in_the_readme_as_the_reference_runs_say():
+    assert script("learned_result").with_learned(README) == README

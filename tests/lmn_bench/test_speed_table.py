@@ -107,7 +107,7 @@ def test_the_table_of_a_run_goes_into_the_readme_between_its_marks(tmp_path):
     assert text.count("| yes |") == 10
     assert r"10× \[10, 10]" in text
     assert "2^10 to 2^20" in text
-    readme = f"above\n{speed_table.BEGIN}old{speed_table.END}\nbelow\n"
+    readme = f"above\n{speed_table.PLACE.begin}old{speed_table.PLACE.end}\nbelow\n"
     new = speed_table.with_speed(readme, lambda: text)
     assert new.startswith("above\n")
     assert new.endswith("below\n")

@@ -7,17 +7,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from readme_marks import README, ROOT, Marks
 
 from lmn_bench.cli.sweep import run_document
 from lmn_bench.plan import plan
 from lmn_bench.report.markdown import render_table
 from lmn_bench.store import read_run
 
-ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
 RUN = "results/reference-scaling"
-BEGIN, END = f"<!-- result: lmn-bench report {RUN} -->\n", "<!-- /result -->"
+PLACE = Marks(f"<!-- result: lmn-bench report {RUN} -->\n", "<!-- /result -->")
 # What the front page shows of the report: the first table of these modes.
 MODES = ("Decode", "Prefill")
 
@@ -30,14 +28,12 @@ def result_text() -> str:
     for mode in MODES:
         section = next(s for s in document.sections if s.title.startswith(mode))
         parts.append(f"**{section.title}**\n\n{render_table(section.tables[0])}")
-    return "\n" + "\n".join(parts) + "\n"
+    return "\n".join(parts)
 
 
 def with_result(readme: str) -> str:
     """The README with the result in its place."""
-    head, rest = readme.split(BEGIN)
-    _, tail = rest.split(END)
-    return head + BEGIN + result_text() + END + tail
+    return PLACE.replace(readme, result_text())
 
 
 if __name__ == "__main__":

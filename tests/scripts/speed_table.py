@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from readme_marks import README, ROOT, Marks
+
 from lmn_bench.analysis.ratios import Ratio, ratio
 from lmn_bench.analysis.results import CaseResult, ResultSet, result_set
 from lmn_bench.report.document import Table
@@ -23,10 +25,8 @@ from lmn_bench.schema import Case, ModelSpec, Outcome, RunInfo
 from lmn_bench.store import find_run, read_run
 from lmn_bench.units import format_length, format_number
 
-ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
 RUN = "results/reference-speed"
-BEGIN, END = f"<!-- speed: tests/scripts/speed_table.py {RUN} -->\n", "<!-- /speed -->"
+PLACE = Marks(f"<!-- speed: tests/scripts/speed_table.py {RUN} -->\n", "<!-- /speed -->")
 
 NARROW, WIDE = ModelSpec(32, 1), ModelSpec(256, 4)
 # How far the time per token may lie from the same: over a range of contexts, and of lengths.
@@ -216,11 +216,7 @@ def speed_table(folder: Path) -> str:
 
 def with_speed(readme: str, table: Callable[[], str]) -> str:
     """The README with the table in its place; as it is where it has no place for one."""
-    if BEGIN not in readme:
-        return readme
-    head, rest = readme.split(BEGIN)
-    _, tail = rest.split(END)
-    return f"{head}{BEGIN}\n{table()}\n{END}{tail}"
+    return PLACE.replace(readme, table()) if PLACE.begin in readme else readme
 
 
 def main(arguments: list[str]) -> None:
