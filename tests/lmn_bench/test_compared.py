@@ -81,6 +81,12 @@ def test_a_single_case_is_named_by_subject_mode_and_length():
     assert case_names([case(OWN, "decode", 64)])[case(OWN, "decode", 64)] == f"{OWN} decode 64"
 
 
+def test_a_case_without_any_form_beside_one_of_several_has_a_name():
+    plain = case("lmn", "decode")
+    both = dataclasses.replace(plain, compile=True, cuda_graph=True)
+    assert case_names([plain, both])[plain] == "plain"
+
+
 @given(
     st.sets(
         st.builds(

@@ -52,7 +52,7 @@ def _name(parts: tuple[_Part, ...], named: list[int]) -> str:
     if len(named) == 1:
         part = parts[named[0]]
         return part.long or "plain"
-    return " ".join(filter(None, (parts[place].short for place in named)))
+    return " ".join(filter(None, (parts[place].short for place in named))) or "plain"
 
 
 def _parts(case: Case) -> tuple[_Part, ...]:
