@@ -18,6 +18,7 @@ from lmn_bench.report.learned.words import (
     size_gap_words,
 )
 from lmn_bench.report.words import OWN_SUBJECT
+from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.units import format_bytes
 
 # Papers on recall call a task solved at 95 % or more: what is missing then are rare slips.
@@ -46,7 +47,7 @@ def recall_answers(settings: Sequence[LearnedSetting]) -> Iterator[str]:
 
 def is_logarithmic(subject: str) -> bool:
     """Whether a model's state grows as log n: those of the LMN's own family."""
-    return subject.partition("@")[0].startswith(OWN_SUBJECT) and ":" not in subject
+    return subject.partition("@")[0].startswith(OWN_SUBJECT) and not is_user_subject(subject)
 
 
 def ends_of(one: LearnedSetting) -> Ends:
