@@ -48,10 +48,14 @@ def run_training(request: Request, *, quiet: bool, as_json: bool) -> int:
             progress.say("stopping after this step, then saving (Ctrl-C again: at once)")
 
         progress = TrainProgress(console, enabled=not quiet)
-        with progress, InterruptsAs(stop):
-            for name, content in process.events():
-                told[name] = content
-                progress.heard(name, content)
+        try:
+            with progress, InterruptsAs(stop):
+                for name, content in process.events():
+                    told[name] = content
+                    progress.heard(name, content)
+        except KeyboardInterrupt:
+            _tell_how_to_go_on(told, request.output)
+            raise
     if "ended" not in told:
         # It ended well, but before it could say so: Ctrl-C while torch was loaded.
         raise KeyboardInterrupt
@@ -60,7 +64,10 @@ def run_training(request: Request, *, quiet: bool, as_json: bool) -> int:
         print_json(summary)
     else:
         _tell(summary)
-    return ExitCode.OK if summary["ended"] == "finished" else ExitCode.INTERRUPTED
+    if summary["ended"] == "finished":
+        return ExitCode.OK
+    _tell_how_to_go_on(told, request.output)
+    return ExitCode.INTERRUPTED
 
 
 def chosen_settings(request: Request) -> tuple[TrainingSettings, list[str]]:
@@ -138,7 +145,7 @@ def _summary(told: Mapping[str, Any], output: Path) -> dict[str, Any]:
     done, curve = ended["done"], ended["curve"]
     steps, seconds = started["settings"]["steps"], curve["seconds"]
     return {
-        "checkpoint": None if told["saved"] is None else str(output),
+        "checkpoint": str(output) if _kept_step(told) else None,
         "ended": "finished" if done == steps else "interrupted",
         "steps_done": done,
         "steps": steps,
@@ -162,20 +169,30 @@ def _tell(summary: Mapping[str, Any]) -> None:
     def say(line: str) -> None:
         out.print(line, markup=False, soft_wrap=True)
 
-    done, steps = summary["steps_done"], summary["steps"]
     if summary["validation_loss"] is not None:
         say(f"validation loss {format_number(summary['validation_loss'], 4)} nats per token "
             f"after {summary['validation_step']:,} steps")  # fmt: skip
     if summary["tokens_per_s"]:
         say(f"{summary['tokens']:,} tokens in {format_duration(summary['seconds'])}, "
             f"{format_count(summary['tokens_per_s'])} token/s")  # fmt: skip
-    if summary["checkpoint"] is None:
-        say(f"interrupted at step {done:,} of {steps:,}, before anything was saved")
+    if summary["ended"] == "finished":
+        say(f"checkpoint {summary['checkpoint']}; to let it write:")
+        say(f"  lmn-bench generate {shlex.quote(summary['checkpoint'])} --prompt TEXT")
+
+
+def _kept_step(told: Mapping[str, Any]) -> int:
+    """The step of the checkpoint there is, this training's or the one it went on from; or 0."""
+    return int(told["saved"] or told.get("started", {"done": 0})["done"])
+
+
+def _tell_how_to_go_on(told: Mapping[str, Any], output: Path) -> None:
+    """Where an interrupted training stands: quiet or not, nothing else says so."""
+    if "started" not in told:
         return
-    path = shlex.quote(summary["checkpoint"])
-    if summary["ended"] == "interrupted":
-        say(f"interrupted after step {done:,} of {steps:,}, and saved; to go on:")
-        say(f"  lmn-bench train --resume -o {path}")
-        return
-    say(f"checkpoint {summary['checkpoint']}; to let it write:")
-    say(f"  lmn-bench generate {path} --prompt TEXT")
+    step, steps = _kept_step(told), told["started"]["settings"]["steps"]
+    lines = ["interrupted before anything was saved"]
+    if step:
+        lines = [f"interrupted; {output} keeps step {step:,} of {steps:,}; to go on:",
+                 f"  lmn-bench train --resume -o {shlex.quote(str(output))}"]  # fmt: skip
+    for line in lines:
+        stderr_console().print(line, markup=False, soft_wrap=True)

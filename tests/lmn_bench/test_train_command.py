@@ -138,7 +138,8 @@ def test_control_c_saves_and_resume_goes_on_as_if_nothing_had_been(folder, cli):
     out, err = process.communicate(timeout=60)
     assert process.returncode == ExitCode.INTERRUPTED, err
     assert "stopping after this step" in err
-    assert "lmn-bench train --resume -o a.safetensors" in out
+    assert "lmn-bench train --resume -o a.safetensors" in err
+    assert "interrupted" not in out
     done = len(read_notes("a.safetensors")["curve"]["training"])
     assert 40 <= done < 100_000
     code, out, err = cli("--resume", "--steps", done + 5, "-o", "a.safetensors", "--json")
@@ -147,6 +148,22 @@ def test_control_c_saves_and_resume_goes_on_as_if_nothing_had_been(folder, cli):
     # in another process, and in one go
     whole = train_here("b.safetensors", steps=done + 5)
     assert json.loads(out)["curve"]["training"] == curve_of(whole)["training"]
+
+
+def test_a_quiet_training_that_is_interrupted_says_on_stderr_how_to_go_on(folder):
+    process = start("--steps", 100_000, "--set", "save_every=5", "-q", "--json", "-o",
+                    "a b.safetensors")  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not Path("a b.safetensors").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.INTERRUPTED, err
+    done = json.loads(out)["steps_done"]
+    assert err == (
+        f"interrupted; a b.safetensors keeps step {done:,} of 100,000; to go on:\n"
+        "  lmn-bench train --resume -o 'a b.safetensors'\n"
+    )
 
 
 def test_the_learning_process_ends_with_its_parent(folder):
