@@ -77,7 +77,8 @@ class LMNConfig:
 
     def _require_agreement(self) -> None:
         if self.width % self.heads:
-            fitting = [heads for heads in range(1, self.width + 1) if self.width % heads == 0]
+            small = [n for n in range(1, math.isqrt(self.width) + 1) if self.width % n == 0]
+            fitting = [*small, *(self.width // n for n in reversed(small))]
             nearest = min(fitting, key=lambda heads: abs(heads - self.heads))
             raise ValueError(
                 f"heads must divide width, but {self.heads} does not divide {self.width}; "

@@ -30,6 +30,7 @@ class Sampling:
     Raises:
         ValueError: a number is out of range, or `top_k` or `top_p` would decide nothing because the
             temperature is 0.
+        TypeError: `top_k` is no integer.
     """
 
     temperature: float = 1.0
@@ -41,6 +42,11 @@ class Sampling:
             raise ValueError(
                 f"temperature must be a number of at least 0, got {self.temperature}; 1 draws from "
                 "the model's own distribution, 0 takes the most likely token"
+            )
+        if isinstance(self.top_k, bool) or not isinstance(self.top_k, int | None):
+            raise TypeError(
+                f"top_k must be an integer, got {self.top_k!r} of type "
+                f"{type(self.top_k).__name__}; write it as a plain whole number"
             )
         if self.top_k is not None and self.top_k < 1:
             raise ValueError(f"top_k must be at least 1, got {self.top_k}; None means all tokens")

@@ -198,6 +198,8 @@ def test_a_long_prompt_is_read_in_bounded_memory_into_a_small_state():
         ([1], {"temperature": -1}, ValueError, "temperature must be"),
         ([1], {"temperature": float("nan")}, ValueError, "temperature must be"),
         ([1], {"top_k": 0}, ValueError, "top_k must be at least 1"),
+        ([1], {"top_k": 2.5}, TypeError, r"top_k must be an integer, got 2\.5"),
+        ([1], {"top_k": True}, TypeError, "top_k must be an integer, got True"),
         ([1], {"top_p": 1.5}, ValueError, "top_p must lie above 0"),
         ([1], {"temperature": 0, "top_k": 3}, ValueError, "decide nothing"),
         ([1], {"stop_tokens": 3}, TypeError, r"got 3; write \[3\]"),

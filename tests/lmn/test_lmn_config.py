@@ -34,6 +34,8 @@ def test_configuration_is_frozen_and_comparable():
         ({"width": 8, "banks": 0}, ValueError, "banks must be at least 1, got 0"),
         ({"width": 8, "feedforward_width": 0}, ValueError, "feedforward_width must be at least 1"),
         ({"width": 32, "heads": 5}, ValueError, "5 does not divide 32.*nearest.* 4"),
+        ({"width": 32, "heads": 40}, ValueError, "40 does not divide 32.*nearest.* 32"),
+        ({"width": 10**9, "heads": 3}, ValueError, "3 does not divide 1000000000.*nearest.* 2"),
         ({"width": 8, "summarizer": "linaer"}, ValueError, "did you mean 'linear'"),
         ({"width": 8, "summarizer": "zzz"}, ValueError, "'linear' or 'conv' or 'expander'"),
         ({"width": 8, "summarizer": None}, TypeError, "summarizer must be 'linear'"),

@@ -48,8 +48,9 @@ def test_without_times_the_needs_are_all_that_is_measured(needs):
 def test_input_state_and_result_are_part_of_what_a_prefill_needs(needs, subject):
     short, long = (needs(subject, "prefill", n).metrics["needed_bytes"] for n in (4096, 16384))
     tokens = (16384 - 4096) * WIDE.width * 4
-    # Input and output at least, and less than twenty vectors a token.
-    assert 2 * tokens <= long - short <= 24 * tokens
+    # Input and output at least. A Transformer's blocks take 16 to 24 vectors a token, by how they
+    # come to lie in the heap; its matrix of scores would take 340.
+    assert 2 * tokens <= long - short <= 48 * tokens
 
 
 def test_the_state_of_a_context_is_what_decoding_needs(needs):
