@@ -114,11 +114,19 @@ def build_overlay(runs: Sequence[RunResults], labels: Sequence[str]) -> Document
             _titled(label, section)
             for section in ([_learned_method(run)] if run.learns else _sections(run, charts=False))
         ]
-    machines = "; ".join(
-        f"{label}: {machine_line(run.info.environment)}"
-        for run, label in zip(runs, labels, strict=True)
+    return Document(
+        f"{len(runs)} runs side by side", _machines(runs, labels), tuple(said), tuple(sections)
     )
-    return Document(f"{len(runs)} runs side by side", machines, tuple(said), tuple(sections))
+
+
+def _machines(runs: Sequence[RunResults], labels: Sequence[str]) -> str:
+    """Which runs are of which machine; one machine for all is told once."""
+    machines: dict[str, list[str]] = {}
+    for run, label in zip(runs, labels, strict=True):
+        machines.setdefault(machine_line(run.info.environment), []).append(label)
+    if len(machines) == 1:
+        return f"all: {machine_line(runs[0].info.environment)}"
+    return "; ".join(f"{', '.join(of)}: {machine}" for machine, of in machines.items())
 
 
 def learned_runs(runs: Sequence[RunResults], labels: Sequence[str]) -> list[LearnedRun]:

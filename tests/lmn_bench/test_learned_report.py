@@ -445,6 +445,20 @@ def test_times_of_two_machines_are_told_apart():
     assert [chart.key for chart in found.charts] == ["learn-1-loss-steps"]
 
 
+def test_a_machine_and_a_version_are_told_once_for_all_runs_they_are_of():
+    runs = [learned_run(group({"lmn": 2.3}), environment=environment(git_commit=commit * 40))
+            for commit in "aab"]  # fmt: skip
+    found = build_overlay(runs, ["one", "two", "three"])
+    assert found.subtitle.startswith("all: ")
+    assert found.subtitle.count("cores") == 1
+    assert (
+        "different versions of this code: one and two of aaaaaaaaa; three of bbbbbbbbb."
+        in " ".join(found.answers)
+    )
+    runs[1] = learned_run(group({"lmn": 2.3}), environment=environment(cpu_model="Another"))
+    assert "one, three: " in build_overlay(runs, ["one", "two", "three"]).subtitle
+
+
 def test_runs_without_a_lesson_in_common_say_why():
     longer = replace(LEARNING, budget=Budget(2000))
     runs = [learned_run(group({"lmn": 2.3})),

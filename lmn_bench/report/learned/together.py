@@ -79,10 +79,12 @@ def _versions(runs: Sequence[LearnedRun], joined: Joined) -> Iterator[str]:
             f"{listed([runs[place].label for place in of_runs])}: these are shown as versions, "
             "each under the name of its run."
         )
-    commits = {run.label: _commit(run.info) for run in runs}
-    if len(set(commits.values())) > 1:
-        said = [f"{label} {commit}" for label, commit in commits.items()]
-        yield f"The runs are of different versions of this code: {listed(said)}."
+    commits: dict[str, list[str]] = {}
+    for run in runs:
+        commits.setdefault(_commit(run.info), []).append(run.label)
+    if len(commits) > 1:
+        said = "; ".join(f"{listed(labels)} of {commit}" for commit, labels in commits.items())
+        yield f"The runs are of different versions of this code: {said}."
 
 
 def _commit(info: RunInfo) -> str:
