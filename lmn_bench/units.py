@@ -293,8 +293,10 @@ def format_change_range(low: float, high: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A span a person waits: 8 s, 3 min 20 s, 1 h 5 min; from two days on 2 days 3 h."""
+    """A span a person waits: <1 s, 8 s, 3 min 20 s, 1 h 5 min; from two days on 2 days 3 h."""
     whole = max(0, round(seconds))
+    if whole == 0 < seconds:
+        return "<1 s"
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:

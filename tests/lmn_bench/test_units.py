@@ -158,9 +158,9 @@ def test_a_metric_shows_in_its_own_unit(value, unit, text):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-5, "0 s"), (8.2, "8 s"), (59.6, "1 min"), (200, "3 min 20 s"), (3600, "1 h 0 min"),
-     (3900, "1 h 5 min"), (48 * 3600 - 60, "47 h 59 min"), (48 * 3600, "2 days"),
-     (1441 * 3600, "60 days 1 h")],
+    [(-5, "0 s"), (0, "0 s"), (0.2, "<1 s"), (8.2, "8 s"), (59.6, "1 min"), (200, "3 min 20 s"),
+     (3600, "1 h 0 min"), (3900, "1 h 5 min"), (48 * 3600 - 60, "47 h 59 min"),
+     (48 * 3600, "2 days"), (1441 * 3600, "60 days 1 h")],
 )  # fmt: skip
 def test_a_wait_shows_as_a_person_says_it(seconds, text):
     assert units.format_duration(seconds) == text
