@@ -52,7 +52,9 @@ def answer(question: Question, found: Sequence[Evidence], counted: str = "") -> 
         answers.append(subject_answer(known, case))
         curves[subject] = tuple(_curve(known, case))
     malloc = found[0].malloc if found else DEFAULT_MALLOC
-    assumptions = (*([counted] if counted else []), *_assumptions(question, answers, malloc))
+    native = question.profile is not None and not question.profile.runs_python
+    how = [counted] if counted and not native else []
+    assumptions = (*how, *_assumptions(question, answers, malloc))
     return Answer(question, tuple(answers), assumptions, curves)
 
 
@@ -216,8 +218,13 @@ def _assumptions(
             f"the context of {format_length(case.length)} tokens has been read; a parallel prefill "
             "of it needs more, see --mode prefill"
         )
-    yield "intervals are of 95 %; the longest context and the largest batch keep their upper ends"
-    if malloc == LEAN_MALLOC:
+    native = question.profile is not None and not question.profile.runs_python
+    yield (
+        "intervals reach from weights and state alone to all that is counted, stack and tables too"
+        if native
+        else "intervals are of 95 %; the longest context and largest batch keep their upper ends"
+    )
+    if malloc == LEAN_MALLOC and not native:
         yield (
             f"malloc is set lean, as {LEAN_VARIABLES} in the environment does; as glibc comes, it "
             "is faster and takes more memory"

@@ -177,7 +177,7 @@ def _sought_sentences(sought: Sought) -> Iterator[str]:
         if most is None:
             yield f"{name}: no other {sought.what} is foretold from what was measured"
             continue
-        said = sought_sentence(name, sought.what, most, sought.commands.get(name))
+        said = sought_sentence(name, sought.what, most)
         if said is not None:
             yield said
 
