@@ -8,7 +8,7 @@ import pytest
 from sizing_helpers import FLOOR, MIB, SPEC, asked, evidence, question
 
 from lmn_bench.devices import DeviceProfile
-from lmn_bench.report.sized.data import sizing_json
+from lmn_bench.report.sized.data import sizing_json, sizing_page
 from lmn_bench.report.sized.document import Extras, sizing_document
 from lmn_bench.report.sized.words import (
     device_words,
@@ -281,14 +281,15 @@ def test_nothing_is_divided_by_nothing():
     assert "takes 0 B, some 1.00 MiB" in saving_sentence(some, nothing)
 
 
-def test_a_model_without_weights_and_state_has_a_whole_page():
+@pytest.mark.parametrize("needed", [0.0, 4096.0])
+def test_a_model_without_weights_and_state_has_a_whole_page(needed):
     own = asked("mine:make")
     bare = [
-        replace(one, parameter_bytes=0.0, state={}, needed=dict.fromkeys(one.needed, 0.0))
+        replace(one, parameter_bytes=0.0, state={}, needed=dict.fromkeys(one.needed, needed))
         for one in evidence(own)
     ]
     for floor in (0, None):
         found = answer(question(own, floor=floor, memory_bytes=2**30), bare)
         assert verdict_words(found.subjects[0]) == "fits"
-        assert sizing_document(found).sections
+        assert "mine:make fits" in sizing_page(found, Extras(), "here")
         assert sizing_json(found)["subjects"][0]["memory_bytes"]["parameters"] == 0

@@ -82,9 +82,11 @@ def _sections(answer: Answer, extras: Extras) -> Iterator[Section]:
     told = [one for one in answer.subjects if one.memory is not None]
     if told:
         memory, latency = memory_chart(answer), latency_chart(answer)
-        yield Section("Memory", tables=(_memory_table(answer, told),), charts=(memory,))
-        charts = () if latency is None else (latency,)
-        yield Section("Time", tables=(_time_table(answer, told),), charts=charts)
+        for title, table, chart in (
+            ("Memory", _memory_table(answer, told), memory),
+            ("Time", _time_table(answer, told), latency),
+        ):
+            yield Section(title, tables=(table,), charts=() if chart is None else (chart,))
     far = _sought_sentences(extras.most) if extras.most is not None else ()
     yield Section("How far one could go", tuple(far), tables=(_most_table(answer, extras),))
     if extras.devices:

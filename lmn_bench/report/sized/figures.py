@@ -13,15 +13,26 @@ _READING = "Marks were measured; dashed lines are foretold, with their 95 % band
 _LEVEL = "; grey across is the limit"
 
 
-def memory_chart(answer: Answer) -> Chart:
-    """Memory of the whole process against context."""
+def memory_chart(answer: Answer) -> Chart | None:
+    """Memory of the whole process against context; None where none is taken."""
     limit = answer.question.limits.memory_bytes
     named = f"limit {format_bytes(limit)}" if limit is not None else ""
     laws = tuple(
-        LawPoint(name, point.length, point.memory.total, point.memory.low, point.memory.high, "")
+        LawPoint(
+            name,
+            point.length,
+            point.memory.total,
+            max(1.0, point.memory.low),
+            point.memory.high,
+            "",
+        )
         for name, curve in answer.curves.items()
         for point in curve
+        # Axes are logarithmic: nothing has no place on them, and next to nothing a low end of 1.
+        if point.memory.total > 0
     )
+    if not laws:
+        return None
     return _chart(
         answer, "memory", "Memory of the process", "memory", "B", laws,
         lambda point: point.measured_memory, limit, named,
@@ -91,5 +102,5 @@ def _points(answer: Answer, measured: Callable[[CurvePoint], float | None]) -> I
     for name, curve in answer.curves.items():
         for point in curve:
             value = measured(point)
-            if value is not None:
+            if value:
                 yield Point(name, point.length, value, hint="measured")
