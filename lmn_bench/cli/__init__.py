@@ -29,6 +29,7 @@ _COMMANDS = {
     "baseline": "baseline",
     "validate": "validate",
     "env": "env",
+    "completion": "completion",
 }
 
 _EPILOG = """\
@@ -37,6 +38,7 @@ Exit codes: 0 ok; 1 some cases or a training failed unexpectedly, or a
 comparison found something worse; 2 wrong usage or suite; 3 internal error;
 4 a comparison cannot tell; 5 nothing to compare; 130 interrupted.
 Results go to stdout, talk to stderr.
+`lmn-bench completion bash` (zsh, fish) prints what makes a shell complete.
 """
 
 
@@ -57,7 +59,8 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+        completing = ctx.resilient_parsing
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS and not completing:
             from lmn_bench.errors import UnknownNameError
 
             raise UnknownNameError("command", args[0], _COMMANDS)
