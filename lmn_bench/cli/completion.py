@@ -58,4 +58,6 @@ def script(shell: str) -> str:
 
     found = get_completion_class(shell)
     assert found is not None  # click knows all of SHELLS
-    return found(lmn_bench, {}, "lmn-bench", VARIABLE).source()
+    text = found(lmn_bench, {}, "lmn-bench", VARIABLE).source()
+    # Names with commas between them are one value: fish is to cut at the first comma alone.
+    return text.replace('string split "," ', 'string split -m 1 "," ')

@@ -153,6 +153,10 @@ def test_every_shell_has_a_script(capsys, shell):
     assert "lmn-bench" in out
 
 
+def test_fish_keeps_what_comes_after_a_comma():
+    assert 'string split -m 1 "," $completion' in script("fish")
+
+
 @pytest.mark.skipif(which("bash") is None, reason="no bash")
 @pytest.mark.parametrize(
     ("line", "replies"),
