@@ -98,13 +98,22 @@ def longest_context(known: Predictor, case: Case) -> Most | None:
     most = _most(
         lambda n: stopped_by(known, replace(case, length=n)), known.longest, "validated range"
     )
-    return replace(most, scaled=not is_exact(known.evidence, case))
+    return replace(most, scaled=_is_estimate(known, replace(case, length=max(1, most.value))))
 
 
 def largest_batch(known: Predictor, case: Case) -> Most | None:
     """The largest batch likewise, at the context asked for."""
     most = _most(lambda n: stopped_by(known, replace(case, batch=n)), LARGEST_BATCH, "search")
-    return replace(most, scaled=not is_exact(known.evidence, replace(case, batch=most.value)))
+    return replace(most, scaled=_is_estimate(known, replace(case, batch=max(1, most.value))))
+
+
+def _is_estimate(known: Predictor, case: Case) -> bool:
+    """Whether what keeps the limits at a case is an estimate, or has no upper end."""
+    limits, latency = known.question.limits, known.latency(case)
+    if known.memory(case).basis.is_estimate:
+        return True
+    timed = (limits.latency_s, limits.tokens_per_s) != (None, None)
+    return timed and latency is not None and latency.seconds.high is None
 
 
 def stopped_by(known: Predictor, case: Case) -> str | None:
@@ -157,9 +166,11 @@ def _curve(known: Predictor, case: Case) -> Iterator[CurvePoint]:
     for length in sorted(lengths):
         there = replace(case, length=length)
         total = measured_total(known.evidence, there, known.question.floor_bytes)
-        measured = known.evidence.medians.get(length) if exact else None
-        on_here = measured if known.question.profile is None else None
-        yield CurvePoint(length, known.memory(there), known.latency(there), total, on_here)
+        took = known.evidence.medians.get(length) if exact else None
+        if known.question.profile is not None:
+            # What was measured here is no mark of another device.
+            total = took = None
+        yield CurvePoint(length, known.memory(there), known.latency(there), total, took)
 
 
 def _unknown(case: Case, limits: Limits, reason: str) -> SubjectAnswer:

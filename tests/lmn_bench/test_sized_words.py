@@ -10,6 +10,7 @@ from sizing_helpers import FLOOR, MIB, SPEC, asked, evidence, question
 from lmn_bench.devices import DeviceProfile
 from lmn_bench.report.sized.data import sizing_json, sizing_page
 from lmn_bench.report.sized.document import Extras, sizing_document
+from lmn_bench.report.sized.figures import memory_chart
 from lmn_bench.report.sized.words import (
     device_words,
     most_words,
@@ -293,3 +294,18 @@ def test_a_model_without_weights_and_state_has_a_whole_page(needed):
         assert verdict_words(found.subjects[0]) == "fits"
         assert "mine:make fits" in sizing_page(found, Extras(), "here")
         assert sizing_json(found)["subjects"][0]["memory_bytes"]["parameters"] == 0
+
+
+def test_how_far_one_can_go_on_another_device_is_an_estimate():
+    here = told(question(memory_bytes=1000 * MIB), evidence(asked()))
+    there = told(replace(question(memory_bytes=1000 * MIB), profile=BOARD), evidence(asked()))
+    assert most_words(here.longest_context) == "≥ 65,536"
+    assert most_words(there.longest_context) == "≥ ~65,536"
+
+
+def test_charts_of_another_device_have_no_marks_of_what_was_measured_here():
+    for profile, marked in ((None, True), (BOARD, False)):
+        of = replace(question(memory_bytes=1000 * MIB), profile=profile)
+        chart = memory_chart(answer(of, evidence(asked())))
+        assert bool(chart.panels[0].points) is marked
+        assert ("Marks were measured" in chart.reading) is marked

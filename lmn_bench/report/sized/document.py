@@ -211,8 +211,8 @@ def _front_sentences(front: Sequence[Choice]) -> tuple[str, ...]:
     if not front:
         return ("No size that was tried keeps all limits.",)
     return (
-        "Sizes that keep all limits and that no other beats in parameters, memory and time at "
-        "once; scaled from what was measured.",
+        "Sizes that keep all limits, as far as can be foretold, and that no other beats in "
+        "parameters, memory and time at once. ~: an estimate, scaled from what was measured.",
     )
 
 

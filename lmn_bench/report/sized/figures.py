@@ -9,7 +9,8 @@ from lmn_bench.report.sized.words import unit_of
 from lmn_bench.sizing.question import Answer, CurvePoint
 from lmn_bench.units import format_bytes, format_length, format_seconds
 
-_READING = "Marks were measured; dashed lines are foretold, with their 95 % bands"
+_MARKED = "Marks were measured; dashed lines are foretold, with their 95 % bands"
+_UNMARKED = "Dashed lines are foretold, with their bands; nothing of it was measured"
 _LEVEL = "; grey across is the limit"
 
 
@@ -70,10 +71,11 @@ def _chart(
     upright = tuple(_upright(answer.question.case.length, Panel("", points, tuple(laws)).values))
     context = "context" if answer.question.case.mode == "decode" else "length"
     across = _LEVEL if level else ""
+    marks = _MARKED if points else _UNMARKED
     return Chart(
         key=f"sizing-{key}",
         title=title,
-        reading=f"{_READING}; grey upright is the {context} asked about{across}.",
+        reading=f"{marks}; grey upright is the {context} asked about{across}.",
         kind="lines",
         x_title=f"{context} (tokens)",
         y_title=y_title,
