@@ -13,20 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmn_bench.errors import StoreError, UnknownNameError, UsageError
+from lmn_bench.places import BASELINES, RUN_FILE
 from lmn_bench.pooling import pool
 from lmn_bench.samples import with_low_latency
 from lmn_bench.schema import Outcome, Record
 from lmn_bench.store import (
     RECORDS_FILE,
-    RUN_FILE,
     StoredRun,
     dump_info,
     dump_record,
     list_runs,
     write_atomically,
 )
-
-BASELINES = "baselines"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 

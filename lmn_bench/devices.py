@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,7 @@ from pydantic import (
     StrictBool,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -37,6 +38,23 @@ from lmn_bench.units import parse_bandwidth, parse_bytes
 
 KINDS = ("microcontroller", "board", "phone", "laptop", "desktop", "server", "gpu")
 PEAK_DTYPES = (*DTYPES, "float16")
+# What an operating system is allowed of a device's memory where `system` doesn't say otherwise:
+# allowances by experience, not measurements, and rather too much than too little.
+SYSTEM_BYTES = {
+    # Bare, or a kernel of a few KiB.
+    "microcontroller": 0,
+    # Linux without a desktop holds 100 to 150 MiB, and the firmware some 64 MiB for graphics.
+    "board": 256 * 2**20,
+    # Android and its services hold 3 to 5 GiB of phones that have 8 or more.
+    "phone": 4 * 2**30,
+    # Windows 11 and macOS hold 3 to 4 GiB before a program is opened.
+    "laptop": 4 * 2**30,
+    "desktop": 4 * 2**30,
+    # Linux with its services, without a desktop.
+    "server": 2**30,
+    # It shares nothing with the host's operating system; CUDA's context is counted apart.
+    "gpu": 0,
+}
 
 _SHIPPED = Path(__file__).with_name("devices.toml")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -54,9 +72,10 @@ class DeviceProfile:
         memory_bytes: of the part; system and driver keep some of it.
         bandwidth_bytes_per_s: of that memory, in theory.
         peak_flops_per_s: dense FLOP/s by dtype; float32 is always there, others where known.
-        runs_python: whether torch and Python run there, or only a compiled runtime.
+        runs_python: whether torch and Python run there, or only native code.
         source: data sheet or product page, with its address.
         note: what is derived, and how.
+        system_bytes: of the memory, left to the operating system.
     """
 
     id: str
@@ -68,6 +87,19 @@ class DeviceProfile:
     runs_python: bool
     source: str
     note: str
+    system_bytes: int = 0
+
+    @property
+    def usable_bytes(self) -> int:
+        """What the operating system leaves to a program."""
+        return self.memory_bytes - self.system_bytes
+
+    @property
+    def by_size(self) -> tuple[float, float, float, str]:
+        """The order by size: memory, then peak in float32, then bandwidth, then the name."""
+        return (
+            self.memory_bytes, self.peak_flops_per_s["float32"], self.bandwidth_bytes_per_s, self.id
+        )  # fmt: skip
 
 
 def load_devices(path: Path = _SHIPPED) -> dict[str, DeviceProfile]:
@@ -108,7 +140,7 @@ def _load(path: Path) -> dict[str, DeviceProfile]:
     return {
         name: DeviceProfile(
             name, row.title, row.kind, row.memory, row.bandwidth, row.peak, row.runs_python,
-            row.source, row.note,
+            row.source, row.note, row.system_bytes,
         )
         for name, row in rows.items()
     }  # fmt: skip
@@ -175,8 +207,19 @@ class _Row(BaseModel):
         AfterValidator(_with_float32),
     ]
     runs_python: StrictBool
+    system: Annotated[int, _read_by(parse_bytes)] | None = None
     source: Annotated[_Text, AfterValidator(_with_address)]
     note: _Text
+
+    @property
+    def system_bytes(self) -> int:
+        return SYSTEM_BYTES[self.kind] if self.system is None else self.system
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        if self.system_bytes >= self.memory:
+            raise _fail("its operating system would take all of its memory", 'give it a "system"')
+        return self
 
 
 _FILE = TypeAdapter(dict[Annotated[str, AfterValidator(_kebab)], _Row])

@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lmn_bench.errors import NewerSchemaError, StoreError
+from lmn_bench.places import GATE_FILE
 from lmn_bench.schema import SCHEMA
 from lmn_bench.store import save
 
-GATE_FILE = "gate.json"
 ARMS = ("base", "null", "new")
 
 

@@ -20,9 +20,9 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
+from lmn_bench.places import RUN_FILE
 from lmn_bench.schema import SCHEMA, Record, RunInfo
 
-RUN_FILE = "run.json"
 RECORDS_FILE = "records.jsonl"
 REJECTED_FILE = "records.rejected.jsonl"
 

@@ -23,7 +23,8 @@ _BANDWIDTH_UNITS = {"MB/s": 10**6, "GB/s": 10**9, "TB/s": 10**12}
 _BYTES = re.compile(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]*)\s*")
 _BANDWIDTH = re.compile(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]+/s)\s*")
 _LENGTH = re.compile(r"(\d{1,20})\^(\d{1,20})|(\d{1,20})([KkMm]?)")
-_CELL = re.compile(r"[~≥]?\s*([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)\s?([^\s\d\[]*)")
+_CELL = re.compile(r"(?:[~≥]\s*)*([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)\s?([^\s\d\[]*)")
+_PART = re.compile(r"(?:[~≥]\s*)*1/(\d[\d,]*(?:\.\d+)?)")
 _READ_UNITS = {
     "s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9,
     "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40,
@@ -36,6 +37,9 @@ _RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 
 # People count hours up to two days; past that they count days.
 _HOURS_TOLD = 48
+
+# Below this a ratio is told as its inverse: nobody counts the zeros behind a point.
+_SMALL_RATIO = 0.1
 
 # A length past this is a typing slip: 2^40 float32 tokens of width 1 are 4 TiB.
 MAX_LENGTH = 2**40
@@ -268,8 +272,22 @@ def format_count(value: float, digits: int = 3) -> str:
 
 
 def format_ratio(value: float) -> str:
-    """A ratio: 0.950×, 2.31×, 15×."""
+    """A ratio: 0.950×, 2.31×, 15×, and 1/94 where it is far below 1."""
+    if 0 < value < _SMALL_RATIO:
+        return format_part(value)
     return f"{format_number(value, 2 if value >= 10 else 3)}×"
+
+
+def format_part(ratio: float, digits: int = 2) -> str:
+    """A ratio without a sign, as one says it: 2.3, 0.95, 1/94."""
+    if 0 < ratio < _SMALL_RATIO:
+        return f"1/{format_number(1 / ratio, digits)}"
+    return format_number(ratio, digits)
+
+
+def format_times(ratio: float) -> str:
+    """A ratio before the name of what it is of: "2.31×", "0.950×", "1/94 of"."""
+    return f"{format_ratio(ratio)}{' of' * (0 < ratio < _SMALL_RATIO)}"
 
 
 def format_share(share: float) -> str:
@@ -311,12 +329,14 @@ def read_value(text: str) -> float | None:
     """The number that a cell of a table begins with, in base units; None if it begins with none.
 
     It reads back what the functions above write, with a "~" or "≥" before it and whatever after it,
-    so that cells can be put in order: "~98 µs", "1.50 GiB", "4.3× [4.0, 4.7]", "+0.22%".
+    so that cells can be put in order: "~98 µs", "1.50 GiB", "4.3× [4.0, 4.7]", "1/94", "+0.22%".
     """
     match = _CELL.match(text)
     if match is None:
         return None
     number, unit = float(match.group(1).replace(",", "")), match.group(2)
+    if (part := _PART.match(text)) is not None:
+        return 1 / float(part.group(1).replace(",", ""))
     if unit in _READ_UNITS:
         return number * _READ_UNITS[unit]
     # 4.71 GFLOP/s, 6.73 GB/s, 57.7 k: the prefix of a count.

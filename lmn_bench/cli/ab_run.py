@@ -22,6 +22,7 @@ from lmn_bench.cli.alternate import Plan, Recorder, Servers, count_only, measure
 from lmn_bench.cli.console import stderr_console
 from lmn_bench.cli.gate_progress import GateProgress
 from lmn_bench.cli.learning_runs import refuse_learning
+from lmn_bench.cli.results_place import tell_place
 from lmn_bench.cli.sweep import checked_environment, plan_here
 from lmn_bench.cli.verdict import Outputs, conclude, exit_code
 from lmn_bench.cli.versions import Version, base_version, require_difference, working_version
@@ -65,7 +66,6 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
     suite = load_suite(find_suite(request.suite), request.overrides)
     refuse_learning(suite, "ab measures single calls of two versions in alternation")
     environment = checked_environment(request.overrides)
-    results = results.resolve()
     with ExitStack() as stack:
         new = working_version(Path.cwd())
         base = stack.enter_context(base_version(request.base, request.base_python, Path.cwd()))
@@ -82,6 +82,8 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
                 incomparable(base.name, new.name, reasons, request.options.rules), outputs
             )
         seed = secrets.randbelow(2**32) if request.seed is None else request.seed
+        tell_place(results)
+        results = results.resolve()
         folder = results / new_run_id(f"ab-{suite.name}", results, datetime.now(UTC))
         gate = GateInfo(base.name, new.name, ("it was ended before it had measured everything",))
         save_gate(folder, gate)

@@ -44,10 +44,12 @@ def command() -> None:
 def save(name: str, runs: tuple[str, ...], force: bool, results: Path) -> None:
     """Keep the latest run, or those named, as baseline NAME; several runs are pooled."""
     from lmn_bench.baselines import find_runs, save_baseline
+    from lmn_bench.cli.results_place import tell_place
     from lmn_bench.store import find_run, read_run
 
     folders = [folder for text in runs for folder in find_runs(text, results)]
     folders = folders or [find_run(None, results)]
+    tell_place(results, kept=True)
     saved = save_baseline(name, [read_run(folder) for folder in folders], results, force=force)
     for note in saved.notes:
         stderr_console().print(f"warning: {note}", markup=False, soft_wrap=True)

@@ -154,8 +154,16 @@ def _device_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]
             aligned(row["name"], format_cap(row["memory_bytes"]), bandwidth, peak, row["kind"])
         )
         # Addresses are longer than a line.
-        told = Text(f"{row['title']} – {row['source']}", style="dim", overflow="fold")
+        title = ", ".join((row["title"], *_system_words(row)))
+        told = Text(f"{title} – {row['source']}", style="dim", overflow="fold")
         yield Padding(told, (0, 0, 0, 2), expand=False)
+
+
+def _system_words(row: Mapping[str, Any]) -> Iterator[str]:
+    if not row["runs_python"]:
+        yield "native code alone"
+    if row["system_bytes"]:
+        yield f"{format_cap(row['system_bytes'])} for its operating system"
 
 
 def _runs(results: Path) -> list[dict[str, Any]]:

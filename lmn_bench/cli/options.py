@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+from lmn_bench.cli.results_place import default_results
 
-DEFAULT_RESULTS = "results"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def results_option(command: _Command) -> _Command:
@@ -18,12 +18,16 @@ def results_option(command: _Command) -> _Command:
     return click.option(
         "--results",
         type=click.Path(file_okay=False, path_type=Path),
-        default=DEFAULT_RESULTS,
+        callback=_given_or_found,
         envvar="LMN_BENCH_RESULTS",
-        show_default=True,
+        show_default="results, here or further up in this repository",
         show_envvar=True,
         help="Folder of run folders.",
     )(command)
+
+
+def _given_or_found(_: click.Context, __: click.Parameter, given: Path | None) -> Path:
+    return default_results() if given is None else given
 
 
 def json_option(command: _Command) -> _Command:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
+from lmn_bench.cli.results_place import tell_place
 from lmn_bench.environment import read_environment
 from lmn_bench.errors import DeviceError, StoreError, UnknownNameError, UsageError
 from lmn_bench.profiles import Profile, profile_json, profile_of
@@ -59,6 +60,8 @@ def run_profile(
                 "torch cannot use a GPU here",
                 "take --device cpu, or install a build of torch with CUDA",
             )
+        if not quiet:
+            tell_place(results)
         with _new_folder(case, results, moment) as folder:
             for line in () if quiet else warning_lines(environment):
                 console.print(line, style="yellow", markup=False)

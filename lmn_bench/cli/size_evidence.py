@@ -87,10 +87,16 @@ def _is_enough(found: list[Evidence], question: Question) -> bool:
     return exact >= set(question.subjects)
 
 
-def making_command(question: Question) -> str:
-    """The run that would tell most about a question."""
+def making_command(question: Question, *, whole: bool = False) -> str:
+    """The run that would tell most about a question.
+
+    Args:
+        question: what is asked.
+        whole: measure up to the length itself, not only as far as it can be foretold from.
+    """
     case, usual = question.case, ModelSpec(layers=4)
-    octaves = max(_LONGEST, (max(1, -(-case.length // REACH)) - 1).bit_length())
+    reach = 1 if whole else REACH
+    octaves = max(_LONGEST, (max(1, -(-case.length // reach)) - 1).bit_length())
     parts = [
         f"lmn-bench run --suite {_SUITE_OF.get(case.mode, 'sizing')}",
         f"--models {','.join(question.subjects)}",

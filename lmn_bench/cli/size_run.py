@@ -18,9 +18,9 @@ from lmn_bench.report.text import render_document
 from lmn_bench.schema import DEVICES, DTYPES, MODES, Case, ModelSpec
 from lmn_bench.sizing.answer import answer
 from lmn_bench.sizing.evidence import Evidence
-from lmn_bench.sizing.find import deepest, on_devices, pareto_front, widest
+from lmn_bench.sizing.find import Sought, deepest, on_devices, pareto_front, widest
 from lmn_bench.sizing.memory import parameter_bytes
-from lmn_bench.sizing.question import Answer, Limits, Question
+from lmn_bench.sizing.question import Answer, Doubt, Limits, Question
 from lmn_bench.store import save
 from lmn_bench.subjects.names import BUILTIN, is_user_subject
 from lmn_bench.subjects.sizes import feedforward_width, require_mode
@@ -81,7 +81,8 @@ def run_size(asked: Asked, wanted: Wanted, results: Path) -> ExitCode:
             f"make one: {making_command(question)}",
         )
     if wanted.find not in ("width", "layers"):
-        _require_possible(question)
+        # What a device has is a question; what was typed below the weights is a slip.
+        _require_possible(question, typed=asked.memory is not None)
     told = answer(question, found, COUNTED[counted_by])
     extras = _extras(question, profiles, told, found, wanted)
     _warn(question, told)
@@ -117,7 +118,7 @@ def read_question(asked: Asked) -> tuple[Question, list[DeviceProfile]]:
     profile = profiles[0] if len(profiles) == 1 else None
     memory = None if asked.memory is None else parse_bytes(asked.memory)
     if memory is None and profile is not None:
-        memory = profile.memory_bytes
+        memory = profile.usable_bytes
     latency = None if asked.latency is None else parse_seconds(asked.latency)
     if asked.throughput is not None and not 0 < asked.throughput < math.inf:
         raise UsageError(f"--throughput expects tokens a second above 0, got {asked.throughput:g}")
@@ -157,7 +158,7 @@ def _check(question: Question, wanted: Wanted) -> None:
             raise UsageError(f"{option} {path}: there is no folder {path.parent}", "make it first")
 
 
-def _require_possible(question: Question) -> None:
+def _require_possible(question: Question, *, typed: bool) -> None:
     """A limit below the weights alone is a slip, not a question.
 
     Raises:
@@ -171,7 +172,7 @@ def _require_possible(question: Question) -> None:
     except SubjectError as error:
         raise UsageError(error.message, error.hint) from None
     weights = parameter_bytes(case)
-    if limit is not None and limit < weights:
+    if typed and limit is not None and limit < weights:
         raise UsageError(
             f"{format_bytes(limit)} cannot hold the parameters of {case.subject} alone: "
             f"{format_bytes(weights)} at {case.model.label} in {case.dtype}",
@@ -185,11 +186,7 @@ def _extras(
 ) -> Extras:  # fmt: skip
     extras = Extras()
     if wanted.find in ("width", "layers"):
-        search = widest if wanted.find == "width" else deepest
-        extras.most = (
-            wanted.find,
-            {one: search(one, question, found) for one in question.subjects},
-        )
+        extras.most = _sought(wanted.find, question, found)
     if wanted.find == "device" or profiles:
         chosen = profiles or list(load_devices().values())
         extras.devices = on_devices(replace(question, profile=None), found, chosen)
@@ -205,24 +202,40 @@ def _extras(
     return extras
 
 
+def _sought(what: str, question: Question, found: list[Evidence]) -> Sought:
+    search = widest if what == "width" else deepest
+    most = {one: search(one, question, found) for one in question.subjects}
+    commands = {}
+    for name, one in most.items():
+        if one is not None and one.scaled and one.value:
+            sized = replace(question.case.model, **{what: one.value})
+            case = replace(question.case, subject=name, model=sized)
+            commands[name] = making_command(replace(question, case=case, subjects=(name,)))
+    return Sought(what, most, commands)
+
+
 def _warn(question: Question, told: Answer) -> None:
     """What makes the answer less sure, and the command that would make it surer."""
     first = told.subjects[0]
     uncertain = first.memory is None or (
-        question.profile is None and first.memory.basis.startswith("estimate")
+        question.profile is None and first.memory.basis.is_estimate
     )
-    lacking = [one.name for one in told.subjects if not one.evidence]
-    if lacking and not uncertain:
-        stderr_console().print(
-            f"hint: no run tells of {', '.join(lacking)}: "
-            f"{making_command(replace(question, subjects=tuple(lacking)))}",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
+    lacking = tuple(one.name for one in told.subjects if not one.evidence)
     if uncertain:
-        stderr_console().print(
-            f"hint: measure these sizes for a surer answer: {making_command(question)}",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
+        _hint(f"measure these sizes for a surer answer: {making_command(question)}")
+    elif lacking:
+        command = making_command(replace(question, subjects=lacking))
+        _hint(f"no run tells of {', '.join(lacking)}: {command}")
+    if uncertain or question.profile is not None:
+        return
+    if Doubt.NEAR in first.doubts and question.limits.memory_bytes is not None:
+        _hint("try it out, under the limit as a cap: the same command with --verify")
+    if {Doubt.WIDE, Doubt.NO_INTERVAL, Doubt.NOT_MEASURED} & {*first.doubts}:
+        _hint(f"measure this length itself: {making_command(question, whole=True)}")
+
+
+def _hint(text: str) -> None:
+    stderr_console().print(f"hint: {text}", style="yellow", markup=False, soft_wrap=True)
 
 
 def _report(told: Answer, extras: Extras, machine: str, wanted: Wanted) -> None:

@@ -17,6 +17,7 @@ from lmn_bench.cli.lesson_progress import LessonProgress
 from lmn_bench.cli.material import check_material, with_material
 from lmn_bench.cli.progress import Progress
 from lmn_bench.cli.reports import save_page, summed_up
+from lmn_bench.cli.results_place import tell_place
 from lmn_bench.environment import is_supported, read_environment
 from lmn_bench.errors import DeviceError, ExitCode, StoreError, UsageError
 from lmn_bench.plan import PlannedCase, all_cases, plan, runnable
@@ -101,6 +102,7 @@ def new_sweep(
         # What it refuses, memory caps for one, it refuses before there is a folder.
         if suite.learning is None:
             _ = server.software
+        tell_place(results)
         folder = create_run(results, info)
         with locked(folder):
             run = StoredRun(folder, info, ())

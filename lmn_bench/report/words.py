@@ -8,7 +8,7 @@ from dataclasses import replace
 from lmn_bench.analysis.crossing import Crossing
 from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.schema import Case, Environment, ModelSpec, Outcome
-from lmn_bench.units import format_bytes, format_cap, format_length, format_number
+from lmn_bench.units import format_bytes, format_cap, format_length, format_part
 
 # The subject that this project is about; where a run lacks it, the first subject takes its place.
 OWN_SUBJECT = "lmn"
@@ -125,10 +125,12 @@ def machine_line(environment: Environment) -> str:
 
 
 def times(ratio: float, low: float | None, high: float | None) -> str:
-    """A ratio with its interval, if there is one: 2.3× [2.1, 2.6]."""
+    """A ratio with its interval, if there is one: 2.3× [2.1, 2.6], 1/94 [1/110, 1/81]."""
+    middle = format_part(ratio)
+    told = middle if "/" in middle else f"{middle}×"
     if low is None or high is None:
-        return f"{format_number(ratio, 2)}×"
-    return f"{format_number(ratio, 2)}× [{format_number(low, 2)}, {format_number(high, 2)}]"
+        return told
+    return f"{told} [{format_part(low)}, {format_part(high)}]"
 
 
 def crossing_words(found: Crossing | None) -> str:

@@ -8,22 +8,22 @@ from dataclasses import replace
 from lmn_bench.errors import SubjectError
 from lmn_bench.malloc import LEAN_VARIABLES
 from lmn_bench.schema import DEFAULT_MALLOC, LEAN_MALLOC, Case
+from lmn_bench.sizing.checks import checks_of
 from lmn_bench.sizing.evidence import Evidence, is_exact
 from lmn_bench.sizing.memory import measured_total
 from lmn_bench.sizing.predictor import CUDA_CONTEXT_BYTES, Predictor, predictor
 from lmn_bench.sizing.question import (
     Answer,
     CurvePoint,
-    Latency,
+    Doubt,
     Limits,
-    MemoryNeed,
     Most,
     Question,
     SubjectAnswer,
 )
 from lmn_bench.subjects.names import BUILTIN
 from lmn_bench.subjects.sizes import feedforward_width
-from lmn_bench.units import format_bytes, format_count, format_length, format_seconds
+from lmn_bench.units import format_bytes, format_length
 
 LARGEST_BATCH = 2**16
 
@@ -47,7 +47,7 @@ def answer(question: Question, found: Sequence[Evidence], counted: str = "") -> 
             continue
         known = predictor(subject, question, found)
         if known is None:
-            answers.append(_unknown(case, question.limits, "no run to foretell it from"))
+            answers.append(_unknown(case, question.limits, why_none(found, case)))
             continue
         answers.append(subject_answer(known, case))
         curves[subject] = tuple(_curve(known, case))
@@ -62,14 +62,9 @@ def subject_answer(known: Predictor, case: Case) -> SubjectAnswer:
     inside = case.length <= known.longest
     memory = known.memory(case) if inside else None
     latency = known.latency(case) if inside else None
-    verdicts = list(_verdicts(case, limits, memory, latency, known))
-    reasons = [reason for _, reason in verdicts if reason]
-    if any(fits is False for fits, _ in verdicts):
-        fits: bool | None = False
-    elif any(fits is None for fits, _ in verdicts):
-        fits = None
-    else:
-        fits = True
+    checks = list(checks_of(case, memory, latency, known))
+    fits = _together([check.fits for check in checks])
+    deciding = [check for check in checks if check.fits is fits]
     return SubjectAnswer(
         name=case.subject,
         case=case,
@@ -79,69 +74,21 @@ def subject_answer(known: Predictor, case: Case) -> SubjectAnswer:
         latency=latency,
         longest_context=longest_context(known, case),
         largest_batch=largest_batch(known, case) if inside else None,
-        reasons=tuple(reasons),
+        reasons=tuple(check.reason for check in checks if check.reason),
         evidence=known.evidence.words
         + ("" if known.evidence.here else f", measured on {known.evidence.machine}"),
         elsewhere=None if known.evidence.here else known.evidence.machine,
+        doubts=tuple(dict.fromkeys(check.doubt for check in checks if check.doubt)),
+        # It fits if every limit is kept; it does not if a single one isn't.
+        sure=any(c.sure for c in deciding) if fits is False else all(c.sure for c in deciding),
+        no_latency=None if latency is not None or not inside else known.why_not(case),
     )
 
 
-def _verdicts(
-    case: Case,
-    limits: Limits,
-    memory: MemoryNeed | None,
-    latency: Latency | None,
-    known: Predictor,
-) -> Iterator[tuple[bool | None, str]]:
-    if memory is None:
-        least = known.memory(replace(case, length=known.longest)).low
-        if limits.memory_bytes is not None and least > limits.memory_bytes:
-            yield (
-                False,
-                (
-                    f"{format_length(known.longest)} tokens need {format_bytes(least)} at least, "
-                    f"of {format_bytes(limits.memory_bytes)}"
-                ),
-            )
-            return
-        yield None, known.why_not(case)
-        return
-    if limits.memory_bytes is not None:
-        words = (
-            f"needs {format_bytes(memory.total)} "
-            f"[{format_bytes(memory.low)}, {format_bytes(memory.high)}] "
-            f"of {format_bytes(limits.memory_bytes)}"
-        )
-        yield _within(memory.low, memory.high, limits.memory_bytes, words)
-    if limits.latency_s is None and limits.tokens_per_s is None:
-        return
-    if latency is None:
-        yield None, known.why_not(case)
-        return
-    tokens = case.batch * (1 if case.mode == "decode" else case.length)
-    wanted = []
-    if limits.latency_s is not None:
-        wanted.append((limits.latency_s, f"of {format_seconds(limits.latency_s)} allowed"))
-    if limits.tokens_per_s is not None:
-        rate = format_count(limits.tokens_per_s)
-        wanted.append((tokens / limits.tokens_per_s, f"for {rate} token/s"))
-    for limit_s, words in wanted:
-        seconds = latency.seconds
-        took = f"a call takes {format_seconds(seconds.estimate)}"
-        low = seconds.estimate if seconds.low is None else seconds.low
-        if seconds.high is None:
-            # A bound, or one process: too slow can be sure, quick enough cannot.
-            surely = low > limit_s
-            yield (False, f"{took}, {words}") if surely else (None, f"{took}: an estimate")
-            continue
-        said = f"{took} [{format_seconds(low)}, {format_seconds(seconds.high)}], {words}"
-        yield _within(low, seconds.high, limit_s, said)
-
-
-def _within(low: float, high: float, limit: float, words: str) -> tuple[bool | None, str]:
-    if high <= limit:
-        return True, ""
-    return (False, words) if low > limit else (None, f"{words}: too near to tell")
+def _together(told: Sequence[bool | None]) -> bool | None:
+    if False in told:
+        return False
+    return None if None in told else True
 
 
 def longest_context(known: Predictor, case: Case) -> Most | None:
@@ -214,7 +161,30 @@ def _curve(known: Predictor, case: Case) -> Iterator[CurvePoint]:
 
 
 def _unknown(case: Case, limits: Limits, reason: str) -> SubjectAnswer:
-    return SubjectAnswer(case.subject, case, limits, None, None, None, None, None, (reason,), "")
+    return SubjectAnswer(
+        case.subject, case, limits, None, None, None, None, None, (reason,), "",
+        doubts=(Doubt.NOT_MEASURED,),
+    )  # fmt: skip
+
+
+def why_none(found: Sequence[Evidence], case: Case) -> str:
+    """Why no run tells anything of a case."""
+    own = [one.series for one in found if (one.series.subject, one.series.mode) == (
+        case.subject, case.mode)]  # fmt: skip
+    if not own:
+        return f"no run measured it in {case.mode}"
+    for key, asked in (("device", case.device), ("dtype", case.dtype)):
+        measured = sorted({str(getattr(one, key)) for one in own})
+        if asked not in measured:
+            return f"measured in {', '.join(measured)}: another {key} is not foretold from it"
+    if case.threads and case.threads not in {one.threads for one in own}:
+        threads = ", ".join(str(count) for count in sorted({one.threads for one in own}))
+        return f"measured with {threads} threads: others are not foretold from it"
+    sizes = "; ".join(dict.fromkeys(f"{one.model.label}, batch {one.batch}" for one in own))
+    return (
+        f"measured at {sizes}: a model of your own has no formula, and is foretold in the sizes "
+        "that were measured alone"
+    )
 
 
 def _assumptions(
@@ -230,11 +200,17 @@ def _assumptions(
         )
     elif question.profile is not None and not question.profile.runs_python:
         yield (
-            f"{question.profile.title} runs no Python: nothing is counted for the program itself, "
-            "and the model is taken to need the same working memory"
+            f"{question.profile.title} runs no Python: counted are weights, state and a buffer of "
+            "one layer's activations; the program's code may stay in flash"
         )
     else:
         yield "the floor is Python and PyTorch as measured; --floor takes another in its place"
+    if question.profile is not None and question.profile.system_bytes:
+        yield (
+            f"of the {format_bytes(question.profile.memory_bytes)} of {question.profile.title}, "
+            f"{format_bytes(question.profile.system_bytes)} are left to its operating system, an "
+            "allowance"
+        )
     if case.mode == "decode":
         yield (
             f"the context of {format_length(case.length)} tokens has been read; a parallel prefill "

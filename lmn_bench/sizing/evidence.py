@@ -147,7 +147,7 @@ def nearest(found: Iterable[Evidence], case: Case) -> Evidence | None:
     without, then the nearest in size and batch, then the faster (of several thread counts), then
     the latest run.
     """
-    possible = [one for one in found if _same_kind(one.series, case)]
+    possible = alike(found, case)
     if not possible:
         return None
 
@@ -163,6 +163,11 @@ def nearest(found: Iterable[Evidence], case: Case) -> Evidence | None:
 
     # `found` has the latest run first, and min() keeps the first of equals.
     return min(possible, key=distance)
+
+
+def alike(found: Iterable[Evidence], case: Case) -> list[Evidence]:
+    """The series that a case could be foretold from: of its subject, mode, device and dtype."""
+    return [one for one in found if _same_kind(one.series, case)]
 
 
 def is_exact(evidence: Evidence, case: Case) -> bool:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from lmn_bench.devices import DeviceProfile
 from lmn_bench.errors import SubjectError
 from lmn_bench.schema import Case, ModelSpec
 from lmn_bench.sizing.answer import stopped_by, subject_answer
-from lmn_bench.sizing.evidence import Evidence
+from lmn_bench.sizing.evidence import Evidence, alike
 from lmn_bench.sizing.predictor import predictor
-from lmn_bench.sizing.question import Latency, MemoryNeed, Most, Question, SubjectAnswer
+from lmn_bench.sizing.question import (
+    Basis,
+    Doubt,
+    Latency,
+    MemoryNeed,
+    Most,
+    Question,
+    SubjectAnswer,
+)
 from lmn_bench.subjects.names import BUILTIN
 from lmn_bench.subjects.sizes import feedforward_width, parameters
 
@@ -26,6 +34,37 @@ class DeviceAnswer:
 
     profile: DeviceProfile
     answer: SubjectAnswer
+
+    @property
+    def enough(self) -> bool | None:
+        """Whether the device is enough; by an estimate of its speed, where it keeps the limits."""
+        one, limits = self.answer, self.answer.limits
+        if one.fits is not None or one.memory is None or one.latency is None:
+            return one.fits
+        quick = one.doubts == (Doubt.NO_INTERVAL,) and one.latency.basis is Basis.ROOFLINE
+        in_time = limits.latency_s is None or one.latency.seconds.estimate <= limits.latency_s
+        enough = (one.tokens_per_s or 0.0) >= (limits.tokens_per_s or 0.0)
+        return True if quick and in_time and enough else None
+
+
+@dataclass(frozen=True)
+class Sought:
+    """The most of a size that keeps all limits: of `--find width` and `--find layers`.
+
+    Attributes:
+        what: "width" or "layers".
+        most: by subject; None where another size is not foretold.
+        commands: by subject, what would measure the size that was found where it wasn't.
+    """
+
+    what: str
+    most: Mapping[str, Most | None]
+    commands: Mapping[str, str] = field(default_factory=dict)
+
+
+def smallest_enough(devices: Sequence[DeviceAnswer]) -> DeviceAnswer | None:
+    """The first device, in the order of `on_devices`, that is enough."""
+    return next((one for one in devices if one.enough), None)
 
 
 @dataclass(frozen=True)
@@ -47,7 +86,9 @@ def widest(subject: str, question: Question, found: Sequence[Evidence]) -> Most 
         return replace(question.case.model, width=count * step)
 
     most = _largest(subject, question, found, sized, WIDEST // step)
-    return None if most is None else Most(most.value * step, most.stopped_by)
+    if most is None:
+        return None
+    return _placed(replace(most, value=most.value * step), subject, question, found, "width")
 
 
 def deepest(subject: str, question: Question, found: Sequence[Evidence]) -> Most | None:
@@ -56,7 +97,27 @@ def deepest(subject: str, question: Question, found: Sequence[Evidence]) -> Most
     def sized(count: int) -> ModelSpec:
         return replace(question.case.model, layers=count)
 
-    return _largest(subject, question, found, sized, DEEPEST)
+    most = _largest(subject, question, found, sized, DEEPEST)
+    return None if most is None else _placed(most, subject, question, found, "layers")
+
+
+def _placed(
+    most: Most, subject: str, question: Question, found: Sequence[Evidence], key: str
+) -> Most:
+    """A size beside those that were measured: one of them, between them, or beyond them."""
+    case = replace(question.case, subject=subject)
+    measured = sorted(
+        {
+            getattr(one.series.model, key)
+            for one in alike(found, case)
+            if replace(one.series.model, **{key: getattr(case.model, key)}) == case.model
+        }
+    )
+    outside = not measured or not measured[0] <= most.value <= measured[-1]
+    words = ", ".join(str(size) for size in measured) or "another size"
+    return replace(
+        most, scaled=most.value not in measured, beyond=f"{key} {words}" if outside else None
+    )
 
 
 def _largest(
@@ -67,14 +128,15 @@ def _largest(
     limit: int,
 ) -> Most | None:
     known = predictor(subject, question, found)
-    if known is None or question.case.length > known.longest:
+    if known is None or question.case.length > known.longest or subject not in BUILTIN:
         return None
 
     def stop(count: int) -> str | None:
         case = replace(question.case, subject=subject, model=sized(count))
         # Of each size what foretells that size: the answer must be the one that it would get.
         near = predictor(subject, question, found, case)
-        return stopped_by(near, case) if near is not None and is_possible(case) else "search"
+        assert near is not None  # there is one for every size, as there is one for this
+        return stopped_by(near, case) if is_possible(case) else "sizes"
 
     low, why = 0, "search"
     high = limit + 1
@@ -91,14 +153,12 @@ def _largest(
 def on_devices(
     question: Question, found: Sequence[Evidence], profiles: Iterable[DeviceProfile]
 ) -> list[DeviceAnswer]:
-    """The first subject on every device, the smallest memory first."""
+    """The first subject on every device, the smallest first: see `DeviceProfile.by_size`."""
     answers = []
-    for profile in sorted(profiles, key=lambda one: one.memory_bytes):
+    for profile in sorted(profiles, key=lambda one: one.by_size):
+        usable = profile.usable_bytes
         limits = replace(
-            question.limits,
-            memory_bytes=min(
-                profile.memory_bytes, question.limits.memory_bytes or profile.memory_bytes
-            ),
+            question.limits, memory_bytes=min(usable, question.limits.memory_bytes or usable)
         )
         asked = replace(question, profile=profile, limits=limits)
         known = predictor(question.subjects[0], asked, found)

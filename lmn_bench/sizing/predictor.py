@@ -15,12 +15,17 @@ from lmn_bench.schema import Case
 from lmn_bench.sizing.evidence import Evidence, nearest
 from lmn_bench.sizing.latency import latency_model, on_device
 from lmn_bench.sizing.memory import memory_need, need_model
-from lmn_bench.sizing.question import REACH, Latency, MemoryNeed, Question
+from lmn_bench.sizing.native import native_need
+from lmn_bench.sizing.question import REACH, Basis, Latency, MemoryNeed, Question
 from lmn_bench.subjects.names import BUILTIN
 from lmn_bench.subjects.sizes import parameters
+from lmn_bench.units import format_length
 
 # Of a GPU that was not measured: CUDA's context and libraries. 300 to 600 MiB are usual.
 CUDA_CONTEXT_BYTES = 512 * 2**20
+# Of another device: Python and PyTorch are built for another processor there, and CUDA's context
+# depends on driver and card; the working memory is that of other kernels.
+_FLOOR_SPREAD, _WORK_SPREAD = 0.25, 0.20
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,15 @@ class Predictor:
 
     def memory(self, case: Case) -> MemoryNeed:
         """Memory of a process that runs `case`."""
+        here, profile = self._memory_here(case), self.question.profile
+        if profile is None:
+            return here
+        if not profile.runs_python:
+            return native_need(case, here)
+        known_floor = self.question.floor_bytes is not None
+        return _elsewhere(here, 0.0 if known_floor else _FLOOR_SPREAD * here.floor)
+
+    def _memory_here(self, case: Case) -> MemoryNeed:
         mine = self._memory(self.evidence, case)
         if self.other is None:
             return mine
@@ -65,7 +79,21 @@ class Predictor:
 
     def why_not(self, case: Case) -> str:
         """Why there is no latency."""
+        profile = self.question.profile
+        if profile is not None and self._latency(case) is not None:
+            if case.subject not in BUILTIN:
+                return "a model of your own has no formula for the work that another device has"
+            return f"the peak of {profile.title} in {case.dtype} isn't known"
         return latency_model(self.evidence).why_not(case)
+
+    @property
+    def range_words(self) -> str:
+        """What was measured, and how far anything is promised."""
+        measured = self.evidence.longest
+        return (
+            f"measured up to {format_length(measured)} tokens: nothing is promised above "
+            f"{REACH} times that, {format_length(self.longest)}"
+        )
 
     @property
     def longest(self) -> int:
@@ -114,6 +142,20 @@ def predictor(
     if evidence is None:
         return None
     return Predictor(evidence, _on_the_other_side(found, asked, evidence), question)
+
+
+def _elsewhere(need: MemoryNeed, floor_reach: float) -> MemoryNeed:
+    """A need measured on one machine, as that of another: known less well."""
+    working = need.total - need.floor - need.parameters
+    least = need.floor - floor_reach + need.parameters + need.state
+    work_reach = _WORK_SPREAD * working
+    low = min(need.low, need.total - floor_reach - work_reach)
+    return replace(
+        need,
+        low=max(low, least),
+        high=max(need.high, need.total + floor_reach + work_reach),
+        basis=Basis.ELSEWHERE,
+    )
 
 
 def _on_the_other_side(found: Sequence[Evidence], case: Case, near: Evidence) -> Evidence | None:

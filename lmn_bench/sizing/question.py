@@ -23,6 +23,27 @@ class Basis(StrEnum):
     SCALED = "estimate: scaled from another size or batch that was measured"
     ROOFLINE = "estimate: a roofline of this device, at the share of it that was reached elsewhere"
     BOUND = "bound: no device can be faster than its roofline"
+    ELSEWHERE = "estimate: measured on one machine, for another device"
+    COUNTED = "native: weights + state + buffer of one layer's activations; no Python, not measured"
+    AS_IN_TORCH = (
+        "estimate: with the working memory that PyTorch takes, for a native program without a "
+        "formula; not measured"
+    )
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether nothing of these sizes, on this device, was measured."""
+        return self not in (Basis.MEASURED, Basis.BETWEEN, Basis.LAW)
+
+
+class Doubt(StrEnum):
+    """Why something can't be told."""
+
+    NEAR = "too near to the limit"
+    WIDE = "known too roughly"
+    NO_INTERVAL = "an estimate without an interval"
+    BEYOND = "beyond what was measured"
+    NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -38,6 +59,11 @@ class Limits:
     memory_bytes: int | None = None
     latency_s: float | None = None
     tokens_per_s: float | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one at all."""
+        return (self.memory_bytes, self.latency_s, self.tokens_per_s) != (None, None, None)
 
 
 @dataclass(frozen=True)
@@ -100,13 +126,16 @@ class Most:
 
     Attributes:
         value: 0 where not even 1 does.
-        stopped_by: "memory", "latency", "throughput", "validated range" or "search".
+        stopped_by: "memory", "latency", "throughput", "validated range", "search", or "sizes"
+            that no model can be built in.
         scaled: whether that was foretold from another size or batch.
+        beyond: the measured sizes, in words, where the value lies outside of them.
     """
 
     value: int
     stopped_by: str
     scaled: bool = False
+    beyond: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +152,9 @@ class SubjectAnswer:
         reasons: why it doesn't fit, or why it can't be told.
         evidence: the run and the series that the numbers come from, in words.
         elsewhere: the machine that they were measured on, if it isn't this one.
+        doubts: what makes it untellable; empty where `fits` is told.
+        sure: whether `fits` rests on what was measured, or on what is counted exactly.
+        no_latency: why there is no latency; None where there is one.
     """
 
     name: str
@@ -136,6 +168,9 @@ class SubjectAnswer:
     reasons: tuple[str, ...]
     evidence: str
     elsewhere: str | None = None
+    doubts: tuple[Doubt, ...] = ()
+    sure: bool = True
+    no_latency: str | None = None
 
     @property
     def tokens_per_s(self) -> float | None:

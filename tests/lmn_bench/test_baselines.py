@@ -17,8 +17,9 @@ from lmn_bench.baselines import (
 )
 from lmn_bench.cli import run_command_line
 from lmn_bench.errors import StoreError, UnknownNameError, UsageError
+from lmn_bench.places import RUN_FILE
 from lmn_bench.schema import Outcome, Record
-from lmn_bench.store import RECORDS_FILE, RUN_FILE, RecordWriter, create_run, list_runs, read_run
+from lmn_bench.store import RECORDS_FILE, RecordWriter, create_run, list_runs, read_run
 
 ROOT = Path(__file__).parents[2]
 A, B = case(length=64), case("lmn", "decode", 128)

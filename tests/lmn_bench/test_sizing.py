@@ -197,7 +197,7 @@ def test_beyond_the_validated_range_nothing_is_promised():
 def test_a_subject_without_a_run_says_so_and_the_others_are_answered():
     found = answer(question(others=("gru",)), evidence(asked()))
     assert found.subjects[0].memory is not None
-    assert found.subjects[1].reasons == ("no run to foretell it from",)
+    assert found.subjects[1].reasons == ("no run measured it in decode",)
 
 
 def test_a_model_that_cannot_be_built_says_so():

@@ -14,11 +14,11 @@ from test_plan import cases
 
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
 from lmn_bench.metrics import METRICS
+from lmn_bench.places import RUN_FILE
 from lmn_bench.schema import SCHEMA, NoiseWarning, Outcome, Record
 from lmn_bench.store import (
     RECORDS_FILE,
     REJECTED_FILE,
-    RUN_FILE,
     RecordWriter,
     create_run,
     find_run,

@@ -11,7 +11,7 @@ from lmn_bench.lessons import TEXT, Budget, Lesson
 from lmn_bench.report.words import OWN_SUBJECT, SHORT_OUTCOME, model_words
 from lmn_bench.schema import Case, ModelSpec
 from lmn_bench.subjects.names import is_user_subject
-from lmn_bench.units import format_change, format_duration, format_number, format_ratio
+from lmn_bench.units import format_change, format_duration, format_number, format_times
 
 # Models are built to the asked number of parameters within this; a user's own are not.
 SIZE_TOLERANCE = 0.01
@@ -159,7 +159,7 @@ def size_gap_words(one: LearnedSetting, subject: str, other: str) -> str:
         return ""
     ratio = mine / its
     if ratio >= _TIMES:
-        return f"with {format_ratio(ratio)} the parameters"
+        return f"with {format_times(ratio)} the parameters"
     change = format_change(ratio)
     return f"with {change.lstrip('+-')} {'more' if ratio > 1 else 'fewer'} parameters"
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from lmn_bench.report.html import Download, render_html
 from lmn_bench.report.sized.document import Extras, sizing_document
+from lmn_bench.report.sized.words import verdict_words
+from lmn_bench.sizing.find import DeviceAnswer, smallest_enough
 from lmn_bench.sizing.question import Answer, Latency, MemoryNeed, Most, SubjectAnswer
 from lmn_bench.sizing.trial import found_by_bisection
 
@@ -32,12 +34,24 @@ def sizing_json(answer: Answer, extras: Extras | None = None) -> dict[str, Any]:
         "assumptions": list(answer.assumptions),
     }  # fmt: skip
     if extras.most is not None:
-        name, values = extras.most
-        found["find"] = {"what": name, "subjects": {k: _most(v) for k, v in values.items()}}
+        sought = extras.most
+        found["find"] = {
+            "what": sought.what,
+            "subjects": {
+                name: None if most is None else {
+                    **_most(most), "measured": _measured(most), "command": sought.commands.get(name)
+                }
+                for name, most in sought.most.items()
+            },
+        }  # fmt: skip
     if extras.devices:
+        first = smallest_enough(extras.devices)
+        found["smallest_device"] = None if first is None else first.profile.id
         found["devices"] = [
-            {"device": one.profile.id, **_subject(one.answer)} for one in extras.devices
-        ]
+            {"device": one.profile.id, "enough": one.enough, **_device(one),
+             **_subject(one.answer)}
+            for one in extras.devices
+        ]  # fmt: skip
     if extras.front is not None:
         found["pareto"] = [
             {"name": one.subject, **asdict(one.model), "parameters": one.parameters,
@@ -67,6 +81,9 @@ def _subject(one: SubjectAnswer) -> dict[str, Any]:
     return {
         "name": one.name,
         "fits": one.fits,
+        "sure": one.fits is not None and one.sure,
+        "verdict": verdict_words(one),
+        "doubts": [doubt.value for doubt in one.doubts],
         "memory_bytes": None if one.memory is None else _memory(one.memory),
         "latency_s": None if one.latency is None else _latency(one.latency),
         "tokens_per_s": one.tokens_per_s,
@@ -96,5 +113,20 @@ def _most_of(key: str, most: Most | None) -> dict[str, int | str | None]:
     return {key: value, f"{key}_stopped_by": why}
 
 
-def _most(most: Most | None) -> dict[str, Any] | None:
-    return None if most is None else {"value": most.value, "stopped_by": most.stopped_by}
+def _most(most: Most) -> dict[str, Any]:
+    return {"value": most.value, "stopped_by": most.stopped_by}
+
+
+def _measured(most: Most) -> str:
+    """Where a size lies among those that were measured."""
+    if not most.scaled:
+        return "measured"
+    return "beyond" if most.beyond else "between"
+
+
+def _device(one: DeviceAnswer) -> dict[str, Any]:
+    return {
+        "device_memory_bytes": one.profile.memory_bytes,
+        "system_bytes": one.profile.system_bytes,
+        "runs_python": one.profile.runs_python,
+    }

@@ -8,6 +8,7 @@ from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.report.sized.figures import latency_chart, memory_chart
 from lmn_bench.report.sized.words import (
     FITS,
+    NO_LIMIT,
     NOTHING,
     device_words,
     found_sentence,
@@ -15,22 +16,27 @@ from lmn_bench.report.sized.words import (
     latency_words,
     margin_words,
     most_words,
+    need_words,
     question_sentence,
+    saving_sentence,
+    smallest_sentence,
+    sought_sentence,
     time_left_words,
     unit_of,
     verdict_sentence,
+    verdict_words,
 )
-from lmn_bench.sizing.find import Choice, DeviceAnswer
-from lmn_bench.sizing.question import Answer, Most, SubjectAnswer
+from lmn_bench.sizing.find import Choice, DeviceAnswer, Sought
+from lmn_bench.sizing.question import Answer, SubjectAnswer
 from lmn_bench.sizing.trial import Trial, found_by_bisection
-from lmn_bench.units import format_bytes, format_count, format_length, format_ratio
+from lmn_bench.units import format_bytes, format_count, format_length
 
 
 class Extras:
     """What was asked beside the main question.
 
     Args:
-        most: of `--find width` or `--find layers`: what was looked for, and the most per subject.
+        most: of `--find width` or `--find layers`.
         devices: of `--find device`.
         front: of `--pareto`.
         trials: of `--verify`, in the order in which they were run.
@@ -38,7 +44,7 @@ class Extras:
 
     def __init__(
         self,
-        most: tuple[str, dict[str, Most | None]] | None = None,
+        most: Sought | None = None,
         devices: Sequence[DeviceAnswer] = (),
         front: Sequence[Choice] | None = None,
         trials: Sequence[Trial] = (),
@@ -55,28 +61,21 @@ def sizing_document(answer: Answer, extras: Extras | None = None, machine: str =
     return Document(
         title=question_sentence(answer.question),
         subtitle=machine,
-        answers=tuple(verdict_sentence(one) for one in answer.subjects) + _saving(answer),
+        answers=tuple(_answers(answer, extras)),
         sections=tuple(_sections(answer, extras)),
     )
 
 
-def _saving(answer: Answer) -> tuple[str, ...]:
-    """What the choice of model saves: the first subject against the others."""
+def _answers(answer: Answer, extras: Extras) -> Iterator[str]:
+    """What was asked for most comes first: the device, where one was looked for."""
+    if extras.devices:
+        yield smallest_sentence(extras.devices)
+    yield from map(verdict_sentence, answer.subjects)
     first, *others = answer.subjects
-    if first.memory is None:
-        return ()
-    said = []
     for other in others:
-        if other.memory is None:
-            continue
-        mine = first.memory.state + first.memory.working
-        theirs = other.memory.state + other.memory.working
-        if mine > 0:
-            said.append(
-                f"On top of program and weights, {other.name} takes {format_bytes(theirs)}, "
-                f"{format_ratio(theirs / mine)} what {first.name} takes ({format_bytes(mine)})."
-            )
-    return tuple(said)
+        said = saving_sentence(first, other)
+        if said is not None:
+            yield said
 
 
 def _sections(answer: Answer, extras: Extras) -> Iterator[Section]:
@@ -86,7 +85,8 @@ def _sections(answer: Answer, extras: Extras) -> Iterator[Section]:
         yield Section("Memory", tables=(_memory_table(answer, told),), charts=(memory,))
         charts = () if latency is None else (latency,)
         yield Section("Time", tables=(_time_table(answer, told),), charts=charts)
-    yield Section("How far one could go", tables=(_most_table(answer, extras),))
+    far = _sought_sentences(extras.most) if extras.most is not None else ()
+    yield Section("How far one could go", tuple(far), tables=(_most_table(answer, extras),))
     if extras.devices:
         yield Section("Devices", tables=(_device_table(extras.devices),))
     if extras.front is not None:
@@ -116,9 +116,9 @@ def _memory_table(answer: Answer, told: Sequence[SubjectAnswer]) -> Table:
     for one in told:
         need = one.memory
         assert need is not None
-        parts = (need.floor, need.parameters, need.state, need.working, need.total)
+        parts = (need.floor, need.parameters, need.state, need.working)
         rows.append(
-            (one.name, *(format_bytes(part) for part in parts),
+            (one.name, *(format_bytes(part) for part in parts), need_words(need),
              interval_words(need.low, need.high, "B"), margin_words(need, limit))
         )  # fmt: skip
     return Table(
@@ -133,7 +133,7 @@ def _time_table(answer: Answer, told: Sequence[SubjectAnswer]) -> Table:
     limit = answer.question.limits.latency_s
     for one in told:
         if one.latency is None:
-            why = "; ".join(one.reasons) or NOTHING
+            why = one.no_latency or NOTHING
             rows.append((one.name, NOTHING, NOTHING, NOTHING, NOTHING, why))
             continue
         seconds = one.latency.seconds
@@ -154,13 +154,13 @@ def _time_table(answer: Answer, told: Sequence[SubjectAnswer]) -> Table:
 def _most_table(answer: Answer, extras: Extras) -> Table:
     titles = ["model", "verdict", "longest context", "largest batch"]
     if extras.most is not None:
-        titles.append({"width": "largest width", "layers": "most layers"}[extras.most[0]])
+        titles.append({"width": "largest width", "layers": "most layers"}[extras.most.what])
     rows = []
     for one in answer.subjects:
-        cells = [one.name, FITS[one.fits], most_words(one.longest_context, one.case),
-                 most_words(one.largest_batch, one.case)]  # fmt: skip
+        cells = [one.name, verdict_words(one), most_words(one.longest_context),
+                 most_words(one.largest_batch) if one.limits.any else NO_LIMIT]  # fmt: skip
         if extras.most is not None:
-            cells.append(most_words(extras.most[1].get(one.name), one.case))
+            cells.append(most_words(extras.most.most.get(one.name)))
         rows.append(tuple(cells))
     return Table(
         "The most that keeps all limits, and which of them stops it",
@@ -172,24 +172,36 @@ def _most_table(answer: Answer, extras: Extras) -> Table:
     )
 
 
+def _sought_sentences(sought: Sought) -> Iterator[str]:
+    for name, most in sought.most.items():
+        if most is None:
+            yield f"{name}: no other {sought.what} is foretold from what was measured"
+            continue
+        said = sought_sentence(name, sought.what, most, sought.commands.get(name))
+        if said is not None:
+            yield said
+
+
 def _device_table(devices: Sequence[DeviceAnswer]) -> Table:
     rows = []
     for one in devices:
         need, latency = one.answer.memory, one.answer.latency
         rows.append(
             (one.profile.title, format_bytes(one.profile.memory_bytes),
-             NOTHING if need is None else format_bytes(need.total),
+             format_bytes(one.profile.system_bytes) if one.profile.system_bytes else NOTHING,
+             NOTHING if need is None else need_words(need),
              NOTHING if latency is None else latency_words(latency), device_words(one))
         )  # fmt: skip
     return Table(
-        "Devices by memory",
-        ("device", "memory", "needed", "latency", "verdict"),
+        "Devices, the smallest first: by memory, then peak and bandwidth",
+        ("device", "memory", "system", "needed", "latency", "verdict"),
         tuple(rows),
         note="Latencies are rooflines at the share of them that was reached here: estimates, by "
         "which a limit is likely to be kept; where Python runs, no less than it takes to start a "
-        "call's operations. A GPU needs its context beside the model; where no Python runs, "
-        "nothing is counted for the program itself.",
-        words=(4,),
+        "call's operations. What the system is allowed is not the program's. A GPU needs its "
+        "context beside the model. Fits by count: no Python runs there, and weights, state and a "
+        "buffer of one layer's activations were counted, not measured.",
+        words=(5,),
     )
 
 
@@ -207,7 +219,7 @@ def _front_tables(front: Sequence[Choice]) -> tuple[Table, ...]:
         return ()
     rows = tuple(
         (one.subject, str(one.model.width), str(one.model.layers), format_count(one.parameters),
-         format_bytes(one.memory.total), latency_words(one.latency))
+         need_words(one.memory), latency_words(one.latency))
         for one in front
     )  # fmt: skip
     titles = ("model", "width", "layers", "parameters", "memory", "latency")

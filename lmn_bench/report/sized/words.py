@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lmn_bench.schema import Case
-from lmn_bench.sizing.find import DeviceAnswer
+from lmn_bench.sizing.find import DeviceAnswer, smallest_enough
 from lmn_bench.sizing.question import (
     Basis,
     Latency,
-    Limits,
     MemoryNeed,
     Most,
     Question,
@@ -19,10 +20,14 @@ from lmn_bench.units import (
     format_count,
     format_length,
     format_seconds,
+    format_times,
 )
 
 NOTHING = "–"
 FITS = {True: "fits", False: "does not fit", None: "cannot tell"}
+NO_LIMIT = "no limit"
+# What stops a number from being larger; all else is the end of what was looked at.
+LIMITS = ("memory", "latency", "throughput")
 
 
 def question_sentence(question: Question) -> str:
@@ -39,27 +44,56 @@ def question_sentence(question: Question) -> str:
     )
 
 
+def verdict_words(one: SubjectAnswer) -> str:
+    """Whether the limits are kept; "likely" where that rests on an estimate."""
+    if one.fits is None:
+        return FITS[None]
+    if one.fits and one.memory is not None and not one.limits.any:
+        return NO_LIMIT
+    if one.fits and one.memory is not None and one.memory.basis is Basis.COUNTED:
+        return "fits by count"
+    return FITS[one.fits] if one.sure else f"likely {FITS[one.fits]}"
+
+
 def device_words(one: DeviceAnswer) -> str:
     """Whether a device is enough; "likely" where an estimate of its speed says so."""
-    answer, limits = one.answer, one.answer.limits
-    if answer.fits is not None or answer.memory is None or answer.latency is None:
-        return FITS[answer.fits]
-    if answer.latency.basis is not Basis.ROOFLINE or not _keeps(answer.memory.high, limits):
-        return FITS[None]
-    seconds, tokens = answer.latency.seconds.estimate, answer.tokens_per_s or 0.0
-    quick = limits.latency_s is None or seconds <= limits.latency_s
-    return "likely" if quick and tokens >= (limits.tokens_per_s or 0.0) else FITS[None]
+    return "likely fits" if one.answer.fits is None and one.enough else verdict_words(one.answer)
 
 
-def _keeps(memory: float, limits: Limits) -> bool:
-    return limits.memory_bytes is None or memory <= limits.memory_bytes
+def smallest_sentence(devices: Sequence[DeviceAnswer]) -> str:
+    """Which device is the first that is enough, and what is known of the smaller ones."""
+    first = smallest_enough(devices)
+    if first is None:
+        untold = [one.profile.title for one in devices if one.enough is None]
+        if untold:
+            return (
+                f"No device of {len(devices)} is shown to be enough; it cannot be told of "
+                f"{', '.join(untold)}."
+            )
+        return f"No device of {len(devices)} is enough."
+    smaller = devices[: devices.index(first)]
+    need = first.answer.memory
+    assert need is not None  # it is enough
+    took = f"{need_words(need)} of {format_bytes(first.answer.limits.memory_bytes or 0)}"
+    if first.answer.latency is not None:
+        took += f", {latency_words(first.answer.latency)} a {unit_of(first.answer.case)}"
+    untold = [one.profile.title for one in smaller if one.enough is None]
+    doubt = f" Of {', '.join(untold)}, smaller, it cannot be told." if untold else ""
+    return (
+        f"The smallest device that is enough: {first.profile.title} ({device_words(first)}: "
+        f"{took}).{doubt}"
+    )
 
 
 def limits_words(question: Question) -> str:
     """The limits as they are asked for; empty without any."""
     limits, said = question.limits, []
     if limits.memory_bytes is not None:
-        said.append(f"{format_bytes(limits.memory_bytes)} of memory")
+        profile = question.profile
+        left = profile is not None and limits.memory_bytes == profile.usable_bytes
+        system = profile.system_bytes if left and profile is not None else 0
+        less = f" ({format_bytes(system)} are left to its system)" if system else ""
+        said.append(f"{format_bytes(limits.memory_bytes)} of memory{less}")
     if limits.latency_s is not None:
         said.append(f"{format_seconds(limits.latency_s)} a {unit_of(question.case)}")
     if limits.tokens_per_s is not None:
@@ -74,16 +108,41 @@ def unit_of(case: Case) -> str:
 
 def verdict_sentence(one: SubjectAnswer) -> str:
     """Whether a subject fits, and what it takes."""
-    name = one.name
+    name, verdict = one.name, verdict_words(one)
     if one.memory is None:
-        verdict = f"{name}: {FITS[None]}" if one.fits is None else f"{name} {FITS[one.fits]}"
-        return f"{verdict}: {'; '.join(one.reasons)}."
-    took = f"{format_bytes(one.memory.total)}"
+        told = f"{name}: {verdict}" if one.fits is None else f"{name} {verdict}"
+        return f"{told}: {'; '.join(one.reasons)}."
+    took = need_words(one.memory)
     if one.latency is not None:
         took += f", {latency_words(one.latency)} a {unit_of(one.case)}"
     because = f" ({'; '.join(one.reasons)})" if one.reasons else ""
-    where = f", as measured on {one.elsewhere}, not on this machine" if one.elsewhere else ""
-    return f"{name} {FITS[one.fits]}: {took}{because}{where}."
+    # What one machine did is no promise for another.
+    where = f" on {one.elsewhere}, where it was measured, not here" if one.elsewhere else ""
+    if verdict == NO_LIMIT:
+        return f"{name} takes {took}{where}{because}."
+    told = f": {verdict}{where}" if one.fits is None else f" {verdict}{where}"
+    return f"{name}{told}: {took}{because}."
+
+
+def saving_sentence(one: SubjectAnswer, other: SubjectAnswer) -> str | None:
+    """What the choice of model saves; None where memory is not known, or nothing is taken."""
+    if one.memory is None or other.memory is None:
+        return None
+    mine, theirs = (need.state + need.working for need in (one.memory, other.memory))
+    if mine <= 0:
+        return None
+    said = f"On top of program and weights, {other.name} takes {format_bytes(theirs)}"
+    if theirs <= 0:
+        return f"{said}, {one.name} {format_bytes(mine)}."
+    reach = max(need.high - need.total for need in (one.memory, other.memory))
+    rough = f"; known to {format_bytes(reach)}" if abs(theirs - mine) <= 2 * reach else ""
+    times = format_times(theirs / mine)
+    return f"{said}, {times} what {one.name} takes ({format_bytes(mine)}{rough})."
+
+
+def need_words(need: MemoryNeed) -> str:
+    """A whole need with the sign for an estimate."""
+    return f"{'~' * need.basis.is_estimate}{format_bytes(need.total)}"
 
 
 def latency_words(latency: Latency) -> str:
@@ -91,7 +150,7 @@ def latency_words(latency: Latency) -> str:
     value = format_seconds(latency.seconds.estimate)
     if latency.basis is Basis.BOUND:
         return f"at least {value}"
-    return f"~{value}" if latency.basis in (Basis.SCALED, Basis.ROOFLINE) else value
+    return f"~{value}" if latency.basis.is_estimate else value
 
 
 def interval_words(low: float | None, high: float | None, unit: str) -> str:
@@ -114,14 +173,27 @@ def found_sentence(one: Found) -> str:
     )
 
 
-def most_words(most: Most | None, case: Case) -> str:
+def most_words(most: Most | None) -> str:
     """The most of something, and what stops it."""
-    if most is None:
+    if most is None or (most.value == 0 and most.stopped_by not in LIMITS):
         return NOTHING
-    if most.stopped_by in ("validated range", "search"):
-        return f"≥ {most.value:,}"
     about = "~" if most.scaled and most.value else ""
-    return f"{about}{most.value:,} ({most.stopped_by})"
+    open_end = "" if most.stopped_by in LIMITS else "≥ "
+    why = f" ({most.stopped_by})" if most.stopped_by in LIMITS else ""
+    return f"{open_end}{about}{most.value:,}{why}{', not measured' * bool(most.beyond)}"
+
+
+def sought_sentence(name: str, what: str, most: Most, command: str | None) -> str | None:
+    """What a size that was found rests on; None where it was measured."""
+    if not most.scaled or most.value == 0:
+        return None
+    place = (
+        f"beyond what was measured ({most.beyond})"
+        if most.beyond
+        else "between sizes that were measured"
+    )
+    measure = f"; measured by: {command}" if command else ""
+    return f"{name}: {what} {most.value:,} is an estimate, {place}{measure}"
 
 
 def time_left_words(latency: Latency, limit_s: float | None) -> str:
