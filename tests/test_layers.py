@@ -18,7 +18,8 @@ GROUND = {"errors", "units", "outcomes", "lessons"}
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
     "errors": set(),
-    "units": {"errors"},
+    "numerals": {"errors"},
+    "units": {"errors", "numerals"},
     "outcomes": {"errors", "units"},
     "lessons": set(),
     "schema": GROUND,
