@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 from lmn_bench.errors import UnitError
 from lmn_bench.numerals import NUMBER, decimal_comma, read_number
@@ -195,6 +196,19 @@ def parse_length(text: str | int) -> int:
     if not 1 <= value <= MAX_LENGTH:
         raise UnitError(f"length {text!r} is out of range: 1 to 2^40 tokens")
     return int(value)
+
+
+def as_count(value: Any) -> Any:
+    """A count as people write it in a file: "1K" and 1e6 are integers, all else is as it came.
+
+    What is no count is left to the check of its type, which knows its place.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    try:
+        return parse_length(value) if isinstance(value, str) else value
+    except UnitError:
+        return value
 
 
 def parse_lengths(text: str | int | Sequence[str | int]) -> tuple[int, ...]:

@@ -14,12 +14,13 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
-GROUND = {"errors", "units", "outcomes", "lessons"}
+GROUND = {"errors", "numerals", "texts", "units", "outcomes", "lessons"}
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
     "errors": set(),
     "numerals": {"errors"},
     "units": {"errors", "numerals"},
+    "texts": {"errors"},
     "outcomes": {"errors", "units"},
     "lessons": set(),
     "schema": GROUND,
@@ -46,7 +47,7 @@ ALLOWED = {
     "baselines": {*VOCABULARY, "store", "pooling"},
     "profiles": VOCABULARY,
     "learning.names": set(),
-    "learning": {"errors", "learning.names"},
+    "learning": {"errors", "numerals", "texts", "units", "learning.names"},
     "analysis": VOCABULARY,
     "sizing": {
         *VOCABULARY, "analysis", "costs", "devices", "malloc", "subjects.names", "subjects.sizes",
