@@ -159,6 +159,7 @@ def _summary(told: Mapping[str, Any], output: Path) -> dict[str, Any]:
         "parameters": started["parameters"],
         "vocabulary": started["vocabulary"],
         "corpus": started["corpus"],
+        "remarks": started["remarks"],
         "tokens": curve["tokens"],
         "seconds": seconds,
         "tokens_per_s": curve["tokens"] / seconds if seconds else None,

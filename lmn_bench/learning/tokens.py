@@ -155,6 +155,14 @@ def make_vocabulary(tokenizer: str, text: str) -> Vocabulary:
         raise UsageError(f"{path} is no tokenizer file: {error}") from None
 
 
+def remarks_on(vocabulary: Vocabulary, text: str, ids: TokenIds) -> list[str]:
+    """What a user should know of how a vocabulary read a text, a sentence each.
+
+    Characters and bytes are read as they are: of them there is nothing to say.
+    """
+    return vocabulary.remarks(text, ids) if isinstance(vocabulary, SubwordVocabulary) else []
+
+
 def vocabulary_from_dict(data: Mapping[str, Any]) -> Vocabulary:
     """The vocabulary that `to_dict` described.
 
