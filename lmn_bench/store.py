@@ -136,7 +136,7 @@ def read_run(folder: Path) -> StoredRun:
     bad_lines = []
     path = folder / RECORDS_FILE
     try:
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        text = path.read_text(encoding="utf-8-sig", errors="replace") if path.exists() else ""
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     for number, line in enumerate(text.splitlines(), start=1):
@@ -229,7 +229,9 @@ def save(path: Path, text: str) -> None:
 
 def _created_at(folder: Path) -> str:
     try:
-        return str(json.loads((folder / RUN_FILE).read_text()).get("created_at", ""))
+        return str(
+            json.loads((folder / RUN_FILE).read_text(encoding="utf-8-sig")).get("created_at", "")
+        )
     except (OSError, ValueError, AttributeError):
         return ""
 
@@ -257,7 +259,7 @@ def read_info(folder: Path) -> RunInfo:
     """
     path = folder / RUN_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise StoreError(f"{folder} is no run folder: it has no {RUN_FILE}") from None
     except (OSError, ValueError) as error:

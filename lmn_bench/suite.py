@@ -31,10 +31,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lmn_bench.errors import Problem, SuiteError, UnknownNameError, nearest_hint
+from lmn_bench.errors import Problem, SuiteError, UnknownNameError, UsageError, nearest_hint
 from lmn_bench.schema import ALL_MODES, MODES, Claim, Measuring, Suite, Sweep
-from lmn_bench.suite_file import BUDGET_KEYS, KNOWN_KEYS, LEARNING_KEYS, MEASURING_KEYS, SuiteFile
+from lmn_bench.suite_file import (
+    BUDGET_KEYS,
+    KNOWN_KEYS,
+    LEARNING_KEYS,
+    MEASURING_KEYS,
+    SuiteFile,
+)
 from lmn_bench.suite_learning import learning_of, learning_problems, needs_lengths
+from lmn_bench.texts import read_text
+from lmn_bench.units import as_count
 
 _PACKAGED = Path(__file__).parent / "_suites"
 _CHECKOUT = Path(__file__).parent.parent / "suites"
@@ -88,10 +96,12 @@ def load_suite(path: Path, overrides: Sequence[Override] = ()) -> Suite:
         SuiteError: with every mistake in the file and the overrides.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text(path))
     except OSError as error:
         raise SuiteError(str(path), [Problem(str(path), f"cannot be read: {error}")]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UsageError as error:
+        raise SuiteError(str(path), [Problem(str(path), error.message, error.hint)]) from error
+    except tomllib.TOMLDecodeError as error:
         raise SuiteError(str(path), [Problem(str(path), f"is not valid TOML: {error}")]) from error
     return parse_suite(data, str(path), overrides)
 
@@ -268,7 +278,8 @@ def _is_measured(claim: Claim, sweeps: Sequence[Sweep]) -> bool:
 
 def _whole_numbers(value: Any) -> list[int]:
     """The usable ones of an axis as it stands in the file; the others are told by their type."""
-    return [item for item in _items(value) if isinstance(item, int) and item > 0]
+    counts = [as_count(item) for item in _items(value)]
+    return [count for count in counts if isinstance(count, int) and count > 0]
 
 
 def _items(value: Any) -> Sequence[Any]:

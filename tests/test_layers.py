@@ -14,11 +14,13 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
-GROUND = {"errors", "units", "outcomes", "lessons", "places"}
+GROUND = {"errors", "numerals", "texts", "units", "outcomes", "lessons", "places"}
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
     "errors": set(),
-    "units": {"errors"},
+    "numerals": {"errors"},
+    "units": {"errors", "numerals"},
+    "texts": {"errors"},
     "outcomes": {"errors", "units"},
     "lessons": set(),
     "places": set(),
@@ -46,7 +48,7 @@ ALLOWED = {
     "baselines": {*VOCABULARY, "store", "pooling"},
     "profiles": VOCABULARY,
     "learning.names": set(),
-    "learning": {"errors", "learning.names"},
+    "learning": {"errors", "numerals", "texts", "units", "learning.names"},
     "analysis": VOCABULARY,
     "sizing": {
         *VOCABULARY, "analysis", "costs", "devices", "malloc", "subjects.names", "subjects.sizes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -96,8 +97,9 @@ def run_command_line(arguments: Sequence[str]) -> int:
         console.print(error.format_message(), markup=False, soft_wrap=True)
         return ExitCode.USAGE
     except click.ClickException as error:
-        hint = None
-        if isinstance(error, click.UsageError) and error.ctx is not None:
+        slip = re.search(r"'([0-9]+,[0-9]+)' is not a valid float", error.format_message())
+        hint = None if slip is None else f"write {slip[1].replace(',', '.')}"
+        if slip is None and isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f"see `{error.ctx.command_path} --help`"
         return _fail(error.format_message(), hint, ExitCode.USAGE)
     except KeyboardInterrupt:

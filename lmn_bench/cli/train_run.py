@@ -12,10 +12,11 @@ from typing import Any
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.train_progress import TrainProgress
-from lmn_bench.errors import ExitCode, UnknownNameError, UsageError
+from lmn_bench.errors import ExitCode, UnitError, UnknownNameError, UsageError
 from lmn_bench.learning.names import CORPORA
 from lmn_bench.learning.settings import DEFAULT_PRESET, PRESETS, TrainingSettings
 from lmn_bench.learning.settings_file import KEYS, check_settings, key_kind, read_settings_file
+from lmn_bench.numerals import decimal_comma
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
 from lmn_bench.units import format_count, format_duration, format_number
 
@@ -76,6 +77,7 @@ def chosen_settings(request: Request) -> tuple[TrainingSettings, list[str]]:
     Raises:
         UnknownNameError: no such preset, or a `--set` of no such key.
         UsageError: a `--set` that is none.
+        UnitError: one with a decimal comma.
         TrainingFileError: with every mistake of config and options.
     """
     preset = request.preset or DEFAULT_PRESET
@@ -110,6 +112,8 @@ def _setting(text: str) -> tuple[str, Any]:
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
+        if comma := decimal_comma(value):
+            raise UnitError(f"--set {key}: {comma.message}", comma.hint) from None
         return key, value
 
 
@@ -155,6 +159,7 @@ def _summary(told: Mapping[str, Any], output: Path) -> dict[str, Any]:
         "parameters": started["parameters"],
         "vocabulary": started["vocabulary"],
         "corpus": started["corpus"],
+        "remarks": started["remarks"],
         "tokens": curve["tokens"],
         "seconds": seconds,
         "tokens_per_s": curve["tokens"] / seconds if seconds else None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from lmn_bench.errors import UnknownNameError, UsageError
 from lmn_bench.learning.download import Opener, RemoteFile, cache_folder, fetch, open_address
 from lmn_bench.learning.names import CORPORA
+from lmn_bench.texts import decode_text
 
 TINY_SHAKESPEARE = RemoteFile(
     name="tinyshakespeare.txt",
@@ -110,18 +111,12 @@ def _file(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    if b"\0" in content:
+    text = decode_text(content, str(path))
+    if "\0" in text:
         raise UsageError(
             f"{path} is binary: byte {content.index(0)} is zero", "a corpus is UTF-8 text"
         )
-    try:
-        # A byte order mark is no text.
-        return content.decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is not UTF-8: byte 0x{content[error.start]:02x} at {error.start}",
-            "save it as UTF-8 first, with an editor or `iconv -t UTF-8`",
-        ) from None
+    return text
 
 
 def _is_folder(path: Path) -> bool:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lmn_bench.errors import UnknownNameError, UsageError
 from lmn_bench.learning.names import TOKENIZERS
 from lmn_bench.learning.subwords import SubwordVocabulary
+from lmn_bench.texts import read_text
 
 TokenIds = NDArray[np.int32]
 
@@ -144,14 +145,22 @@ def make_vocabulary(tokenizer: str, text: str) -> Vocabulary:
         return ByteVocabulary()
     path = Path(tokenizer)
     try:
-        return SubwordVocabulary(path.read_text(encoding="utf-8"))
+        return SubwordVocabulary(read_text(path))
     except (FileNotFoundError, NotADirectoryError):
         extra = "; or give the path of a tokenizer.json"
         raise UnknownNameError("tokenizer", tokenizer, TOKENIZERS, extra) from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except ValueError as error:  # a path with a zero byte
         raise UsageError(f"{path} is no tokenizer file: {error}") from None
+
+
+def remarks_on(vocabulary: Vocabulary, text: str, ids: TokenIds) -> list[str]:
+    """What a user should know of how a vocabulary read a text, a sentence each.
+
+    Characters and bytes are read as they are: of them there is nothing to say.
+    """
+    return vocabulary.remarks(text, ids) if isinstance(vocabulary, SubwordVocabulary) else []
 
 
 def vocabulary_from_dict(data: Mapping[str, Any]) -> Vocabulary:

@@ -135,6 +135,8 @@ def test_the_version_is_told(cli):
         (["run", "--lengths", "2^9..2^7"], ["--lengths", "descends"]),
         (["run", "--device", "cudaa"], ["--device", "did you mean 'cuda'?"]),
         (["run", "--memory-cap", "12 parsec"], ["--memory-cap", "cannot read '12 parsec'"]),
+        (["run", "--memory-cap", "64"], ["--memory-cap", "without a unit", '"64MiB"']),
+        (["generate", "x", "--temperature", "0,8"], ["'0,8' is not a valid", "hint: write 0.8"]),
         (["run", "--memory-cap", "1B"], ["--memory-cap", "nothing can run under"]),
         (["run", "--cap-mechanism", "ram"], ["--cap-mechanism", "unknown cap mechanism 'ram'"]),
         (["run", "--processes", "0"], ["--processes", "0 is not in the range"]),
