@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
 from lmn_bench.places import RUN_FILE
+from lmn_bench.escapes import ESCAPED, loads_printable
 from lmn_bench.schema import SCHEMA, Record, RunInfo
 
 RECORDS_FILE = "records.jsonl"
@@ -139,7 +140,8 @@ def read_run(folder: Path) -> StoredRun:
         text = path.read_text(encoding="utf-8-sig", errors="replace") if path.exists() else ""
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines(): it also splits at characters that may stand inside a text.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         parsed = _parse_record(line)
@@ -206,9 +208,18 @@ def list_runs(results: Path) -> list[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file as a whole: a reader or a crash sees the old text or the new one."""
+    """Replace a file as a whole: a reader or a crash sees the old text or the new one.
+
+    What is there and no file (`/dev/stdout`, `/dev/null`, a named pipe) is written to as it is, and
+    a link stays one. Characters that no encoding has, of a name that is no UTF-8, are escaped.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", errors=ESCAPED) as device:
+            device.write(text)
+        return
     temporary = path.with_name(path.name + ".partial")
-    with temporary.open("w", encoding="utf-8") as file:
+    with temporary.open("w", encoding="utf-8", errors=ESCAPED) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -229,9 +240,8 @@ def save(path: Path, text: str) -> None:
 
 def _created_at(folder: Path) -> str:
     try:
-        return str(
-            json.loads((folder / RUN_FILE).read_text(encoding="utf-8-sig")).get("created_at", "")
-        )
+        text = (folder / RUN_FILE).read_text(encoding="utf-8-sig")
+        return str(json.loads(text).get("created_at", ""))
     except (OSError, ValueError, AttributeError):
         return ""
 
@@ -259,7 +269,7 @@ def read_info(folder: Path) -> RunInfo:
     """
     path = folder / RUN_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
+        data = loads_printable(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise StoreError(f"{folder} is no run folder: it has no {RUN_FILE}") from None
     except (OSError, ValueError) as error:
@@ -274,8 +284,8 @@ def read_info(folder: Path) -> RunInfo:
 def _parse_record(line: str) -> Record | str:
     """A record, or why the line isn't one."""
     try:
-        data = json.loads(line)
-    except ValueError:
+        data = loads_printable(line)
+    except (ValueError, RecursionError):
         return "not JSON (cut off in the middle?)"
     if not isinstance(data, dict) or "case_id" not in data:
         return "not a record of lmn-bench"

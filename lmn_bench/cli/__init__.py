@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
-import sys
 import traceback
 from collections.abc import Sequence
 
@@ -13,6 +11,7 @@ import click
 
 from lmn_bench import __version__
 from lmn_bench.cli.console import stderr_console
+from lmn_bench.cli.streams import steady_streams
 from lmn_bench.errors import ExitCode, FileError, LmnBenchError
 
 _COMMANDS = {
@@ -35,8 +34,11 @@ _COMMANDS = {
 _EPILOG = """\
 \b
 Exit codes: 0 ok; 1 some cases or a training failed unexpectedly, or a
-comparison found something worse; 2 wrong usage or suite; 3 internal error;
-4 a comparison cannot tell; 5 nothing to compare; 130 interrupted.
+comparison found something worse; 2 wrong usage or suite, or an output that
+cannot be written; 3 internal error; 4 a comparison cannot tell; 5 nothing to
+compare; 130 interrupted.
+What was found stands whatever becomes of the output: a full disk turns a 0
+into a 2 and no other code into anything, a reader that leaves (| head) none.
 Results go to stdout, talk to stderr.
 """
 
@@ -78,6 +80,17 @@ def lmn_bench() -> None:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; every error of ours is printed here, once."""
+    with steady_streams() as (out, err):
+        code = _exit_code(arguments)
+        out.flush()
+        if out.lost is not None:
+            _fail(f"cannot write to standard output: {out.lost}", None, ExitCode.USAGE)
+            code = code or ExitCode.USAGE
+        err.flush()
+    return code
+
+
+def _exit_code(arguments: Sequence[str]) -> int:
     console = stderr_console()
     try:
         code = lmn_bench.main([*arguments], prog_name="lmn-bench", standalone_mode=False)
@@ -104,10 +117,6 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return _fail(error.format_message(), hint, ExitCode.USAGE)
     except KeyboardInterrupt:
         return _fail("interrupted", None, ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): there is nobody to say anything to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     except Exception:
         console.print(traceback.format_exc(), markup=False, highlight=False, soft_wrap=True)
         return _fail("internal error (above)", "please report it", ExitCode.INTERNAL)

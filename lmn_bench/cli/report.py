@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lmn_bench.cli.console import stderr_console, stdout_console
+from lmn_bench.cli.console import stderr_console, stdout_console, write_stdout
 from lmn_bench.cli.options import results_option
 
 FORMATS = ("text", "html", "md", "csv", "json")
@@ -40,7 +40,7 @@ def command(
     from lmn_bench.report.text import render_document
     from lmn_bench.store import save
 
-    form = "json" if as_json else form or _form_of(output)
+    form = _form(form, output, as_json=as_json)
     if charts is not None and (form != "md" or output is None):
         raise UsageError(
             "--charts writes pictures beside a Markdown file", "give --format md and -o FILE too"
@@ -65,13 +65,29 @@ def command(
             console.print(render_document(document_of(found), console))
         text = captured.get()
     if output is None:
-        console.out(text, end="")
+        write_stdout(text, utf8=form == "html")
         return
     save(output, text)
     stderr_console().print(f"wrote {output}", markup=False, soft_wrap=True)
 
 
-def _form_of(output: Path | None) -> str:
-    suffix = output.suffix.lstrip(".").lower() if output is not None else ""
-    suffix = {"htm": "html", "markdown": "md"}.get(suffix, suffix)
-    return suffix if suffix in FORMATS else "text"
+def _form(form: str | None, output: Path | None, *, as_json: bool) -> str:
+    """The form asked for by option, by the file's ending, or both if they agree."""
+    from lmn_bench.cli.outputs import ENDINGS, form_of
+    from lmn_bench.errors import UsageError
+
+    if as_json and form not in (None, "json"):
+        raise UsageError(f"--json and --format {form} are both given", "leave one of them out")
+    form = "json" if as_json else form
+    if output is None:
+        return form or "text"
+    if form is None:
+        return form_of("-o", output, FORMATS, "text")
+    others = [other for other in FORMATS if output.suffix.lower() in ENDINGS[other]]
+    if others and form not in others:
+        option = "--json" if as_json else f"--format {form}"
+        raise UsageError(
+            f"-o {output} and {option} ask for two forms",
+            f"let it end in {ENDINGS[form][0]}, or leave {option} out",
+        )
+    return form

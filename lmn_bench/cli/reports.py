@@ -8,12 +8,13 @@ from pathlib import Path
 
 from lmn_bench.analysis.results import result_set
 from lmn_bench.cli.console import stderr_console
+from lmn_bench.cli.outputs import save_made
 from lmn_bench.errors import StoreError, UsageError
 from lmn_bench.plan import PlannedCase, plan
 from lmn_bench.report.build import RunResults
 from lmn_bench.report.document import Document
 from lmn_bench.report.page import page_of
-from lmn_bench.store import StoredRun, find_run, read_run, save
+from lmn_bench.store import StoredRun, find_run, read_run
 from lmn_bench.suite import find_suite, load_suite
 
 HTML_FILE = "report.html"
@@ -56,26 +57,15 @@ def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:
 
 
 def save_page(folder: Path, run: RunResults, document: Document) -> Path | None:
-    """Write the page of a run beside its records; if that fails, say so and go on.
-
-    Everything measured is on disk before. What draws the charts is not ours: not even a broken
-    installation of it, whose errors may derive from anything, may take the other results with it.
-    """
+    """Write the page of a run beside its records; if that fails, say so and go on."""
     path = folder / HTML_FILE
-    try:
-        save(path, page_of([run], document))
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:
-        reason = " ".join(f"{error}".split()) or type(error).__name__
-        stderr_console().print(
-            f"warning: no {HTML_FILE}: {reason}\n"
-            f"hint: everything measured is safe; try again with `lmn-bench report {folder} "
-            f"-o {path}`",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
-        return None
-    return path
+    if save_made(path, lambda: page_of([run], document)):
+        return path
+    stderr_console().print(
+        f"everything measured is safe; try again with `lmn-bench report {folder} -o {path}`",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    return None
 
 
 def save_pictures(document: Document, output: Path, form: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from lmn_bench.cli.ceilings import ceilings_of
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.lesson_progress import LessonProgress
 from lmn_bench.cli.material import check_material, with_material
+from lmn_bench.cli.outputs import save_made
 from lmn_bench.cli.progress import Progress
 from lmn_bench.cli.reports import save_page, summed_up
 from lmn_bench.cli.results_place import tell_place
@@ -42,7 +43,6 @@ from lmn_bench.store import (
     new_run_id,
     read_run,
     repair,
-    save,
 )
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
@@ -196,6 +196,9 @@ def _measure(
             f"next: lmn-bench run --resume {run.folder}",
             markup=False, soft_wrap=True,
         )  # fmt: skip
+        # Whoever closed the terminal finds there what was measured until then.
+        so_far = StoredRun(run.folder, run.info, tuple(records))
+        save_made(run.folder / REPORT_FILE, lambda: render_markdown(run_document(so_far, planned)))
         return ExitCode.INTERRUPTED
     info = finish_run(run.folder, run.info)
     return _conclude(StoredRun(run.folder, info, tuple(records)), planned, as_json=as_json)
@@ -219,13 +222,15 @@ def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) 
     found = summed_up(run, planned)
     document = document_of([found])
     report = run.folder / REPORT_FILE
-    save(report, render_markdown(document))
+    written = save_made(report, lambda: render_markdown(document))
     page = save_page(run.folder, found, document)
     outcomes = Counter(record.outcome for record in run.records)
     failed = sum(record.is_failure for record in run.records)
     # That one model diverges is a result; that nothing was learned at all is a failure.
     nothing_learned = run.info.suite.learning is not None and not outcomes[Outcome.OK]
-    code = ExitCode.CASES_FAILED if failed or nothing_learned else ExitCode.OK
+    code = ExitCode.OK if written else ExitCode.USAGE
+    if failed or nothing_learned:
+        code = ExitCode.CASES_FAILED
     if as_json:
         print_json({"run": str(run.folder), "report": str(report),
                     "page": None if page is None else str(page), "exit_code": int(code),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
+from lmn_bench.cli.outputs import require_form
 from lmn_bench.cli.train_progress import TrainProgress
 from lmn_bench.errors import ExitCode, UnitError, UnknownNameError, UsageError
 from lmn_bench.learning.names import CORPORA
@@ -120,6 +121,7 @@ def _setting(text: str) -> tuple[str, Any]:
 def _check_output(request: Request) -> None:
     """What can be told of the checkpoint before anything is started."""
     output = request.output
+    require_form("-o", output, "checkpoint")
     if request.resume and request.force:
         raise UsageError("--resume and --force are both given", "go on with it, or replace it")
     if not output.parent.is_dir():

@@ -310,7 +310,7 @@ def test_a_run_ends_well_without_its_page(monkeypatch, no_cache, tmp_path, capsy
     assert save_page(tmp_path, run, document_of([run])) is None
     assert not (tmp_path / "report.html").exists()
     told = capsys.readouterr().err
-    assert "warning: no report.html" in told
+    assert "report.html is not written" in told
     assert f"lmn-bench report {tmp_path}" in told
 
 

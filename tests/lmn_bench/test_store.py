@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from test_plan import cases
 
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
+from lmn_bench.escapes import printable
 from lmn_bench.metrics import METRICS
 from lmn_bench.places import RUN_FILE
 from lmn_bench.schema import SCHEMA, NoiseWarning, Outcome, Record
@@ -28,16 +30,18 @@ from lmn_bench.store import (
     new_run_id,
     read_run,
     repair,
+    save,
 )
 
 times = st.floats(0, 1e6, allow_nan=False)
-words = st.text(max_size=40)
+# What can be shown; the rest comes back escaped, see below.
+words = st.text(max_size=40).map(printable)
 records = st.builds(
     Record.of,
     cases,
     st.integers(0, 1000),
     st.sampled_from(Outcome),
-    reason=st.none() | st.text(min_size=1, max_size=40),
+    reason=st.none() | st.text(min_size=1, max_size=40).map(printable),
     cap_mechanism=st.none() | st.sampled_from(["rlimit", "cgroup v1", "cuda fraction"]),
     metrics=st.dictionaries(st.sampled_from(list(METRICS)), times | st.integers(0, 2**60)),
     samples_s=st.lists(times, max_size=5).map(tuple),
@@ -80,6 +84,34 @@ def test_records_read_back_as_they_were_written(written):
         run = read_run(folder)
     assert run.records == tuple(written)
     assert not run.bad_lines
+
+
+def test_what_a_model_said_and_nothing_can_show_comes_back_escaped(folder):
+    reason = "nul \0 bell \a escape \x1b[2J name \udcff turned \u202e ends \u2028 here\tand\nthere"
+    write(folder, failed(case(), Outcome.ERROR, reason), SECOND)
+    run = read_run(folder)
+    assert run.records[0].reason == (
+        "nul \\x00 bell \\x07 escape \\x1b[2J name \\xff turned \\u202e ends \\u2028 "
+        "here\tand\nthere"
+    )
+    assert run.records[1] == SECOND
+    assert not run.bad_lines
+
+
+def test_a_file_that_is_no_regular_one_is_written_to_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    save(tmp_path / "pipe", "text")
+    assert os.read(reading, 100) == b"text"
+    os.close(reading)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_link_stays_a_link_and_its_file_is_written(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    save(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "text"
 
 
 def test_a_run_reads_back_as_it_was_written(tmp_path):
