@@ -15,7 +15,7 @@ from lmn_bench.analysis.options import UNTIMED, Options
 from lmn_bench.analysis.paired import Rules
 from lmn_bench.analysis.side import StoredSide, any_ok, unlike, values_of
 from lmn_bench.analysis.unpaired import RUN_SPREAD, runs_differ, welch
-from lmn_bench.differences import measuring_differences
+from lmn_bench.differences import measuring_differences, renamed_hosts
 from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case
@@ -149,6 +149,9 @@ def _notes(
         notes.append(_APART)
     elif not apart:
         notes.append(UNTIMED)
+    renamed = renamed_hosts([*base.environments, *new.environments])
+    if renamed:
+        notes.append(renamed)
     ways = (info.suite.measuring for side in (base, new) for info, _ in side.runs)
     one, *others = ways
     told = dict.fromkeys(text for other in others for text in measuring_differences(one, other))

@@ -89,18 +89,26 @@ def test_more_throughput_is_faster():
 
 
 def test_unlike_machines_are_refused_with_the_differences():
-    found = compared(measured(cases()), hostname="elsewhere", torch="2.14.0")
+    found = compared(measured(cases()), cpu_model="Other CPU", torch="2.14.0")
     assert found.verdict is Gate.INCOMPARABLE
-    assert "host testbed and elsewhere" in found.reasons
+    assert "CPU Imaginary CPU and Other CPU" in found.reasons
     assert "torch 2.13.0 and 2.14.0" in found.reasons
+
+
+def test_the_same_machine_in_another_container_is_compared_and_told():
+    found = compared(measured(cases(), factor=1.2, seed=1), hostname="3f2a9c81d7e0")
+    assert found.verdict is Gate.REGRESSION
+    (note,) = [text for text in found.notes if "host names" in text]
+    assert "testbed, 3f2a9c81d7e0" in note
+    assert not [text for text in compared(BASE).notes if "host names" in text]
 
 
 def test_across_machines_only_counters_gate():
     options = replace(OPTIONS, across_machines=True)
-    slow = compared(measured(cases(), factor=3.0), options=options, hostname="elsewhere")
+    slow = compared(measured(cases(), factor=3.0), options=options, cpu_model="Other CPU")
     assert slow.verdict is Gate.PASS
     assert not rows_of(slow)
-    more = compared(measured(cases(), operations=41), options=options, hostname="elsewhere")
+    more = compared(measured(cases(), operations=41), options=options, cpu_model="Other CPU")
     assert more.verdict is Gate.REGRESSION
 
 
@@ -156,9 +164,9 @@ def test_a_case_that_no_longer_ends_well_is_red(outcome):
 def test_on_another_machine_memory_and_time_may_run_out():
     options = replace(OPTIONS, across_machines=True)
     new = with_outcome(BASE, cases()[1], outcome=Outcome.OUT_OF_MEMORY)
-    assert not any(r.regression for r in compared(new, options=options, hostname="small").rows)
+    assert not any(r.regression for r in compared(new, options=options, logical_cores=1).rows)
     new = with_outcome(BASE, cases()[1], outcome=Outcome.INCORRECT)
-    assert compared(new, options=options, hostname="small").verdict is Gate.REGRESSION
+    assert compared(new, options=options, logical_cores=1).verdict is Gate.REGRESSION
 
 
 def test_a_case_that_ends_well_now_is_mended():
