@@ -182,7 +182,7 @@ def _doubling_range(text: object, low_text: str, high_text: str) -> list[int]:
 
 
 def parse_share(text: str, given: str) -> float:
-    """A share of one from "3%"; without a sign, 0.5 would be half a percent to some, half to others.
+    """A share of one from "3%"; without its sign, 0.5 might be half a percent or a half.
 
     Args:
         text: the share.

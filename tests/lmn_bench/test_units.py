@@ -214,13 +214,13 @@ def test_cells_of_every_kind_are_read(cell, value):
 
 @pytest.mark.parametrize(("text", "share"), [("3%", 0.03), ("0.5 %", 0.005), ("0", 0.0)])
 def test_a_share_is_read_as_a_percentage(text, share):
-    assert parse_share(text, "--margin") == pytest.approx(share)
+    assert units.parse_share(text, "--margin") == pytest.approx(share)
 
 
 @pytest.mark.parametrize(("text", "hint"), [("5", 'write "5%"'), ("0.5", 'write "0.5%" or "50%"')])
 def test_a_share_without_its_sign_is_refused(text, hint):
     with pytest.raises(UnitError) as caught:
-        parse_share(text, f"--allow flops={text}")
+        units.parse_share(text, f"--allow flops={text}")
     assert caught.value.message == f"--allow flops={text}: the share lacks its percent sign"
     assert caught.value.hint == hint
 
@@ -228,4 +228,4 @@ def test_a_share_without_its_sign_is_refused(text, hint):
 @pytest.mark.parametrize("text", ["wide", "-1%", "nan%", "inf%", "", "%", "1,5%"])
 def test_what_is_no_share_is_refused(text):
     with pytest.raises(UnitError, match="--margin: cannot read"):
-        parse_share(text, "--margin")
+        units.parse_share(text, "--margin")
