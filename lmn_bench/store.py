@@ -20,8 +20,8 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
-from lmn_bench.places import RUN_FILE
 from lmn_bench.escapes import ESCAPED, loads_printable
+from lmn_bench.places import RUN_FILE
 from lmn_bench.schema import SCHEMA, Record, RunInfo
 
 RECORDS_FILE = "records.jsonl"

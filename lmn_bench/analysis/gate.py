@@ -8,9 +8,14 @@ from dataclasses import replace
 
 from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row, Verdict
 from lmn_bench.analysis.paired import ALARM, MISS, Rules
-from lmn_bench.units import format_share
+from lmn_bench.metrics import METRICS
+from lmn_bench.units import format_change, format_share
 
+# What noise may be taken for; what is shown to be the same, or not worse, stands.
+_CHANGES = frozenset({Verdict.FASTER, Verdict.SLOWER, Verdict.LESS, Verdict.MORE})
 _NOISY = "identical code differed too"
+# Counts named where several grew.
+_NAMED = 3
 
 
 def conclude(
@@ -22,6 +27,7 @@ def conclude(
     lacking: Sequence[str] = (),
     null: Sequence[Row] = (),
     notes: Sequence[str] = (),
+    side_by_side: bool = False,
 ) -> Comparison:
     """The verdict on all rows.
 
@@ -33,12 +39,13 @@ def conclude(
         lacking: what keeps the gate from passing beside the rows, as sentences.
         null: base against base; rows that don't pass are those where identical code differed.
         notes: what else a reader has to know, as sentences.
+        side_by_side: measured in alternation.
     """
     fired = [row for row in null if not row.passes]
     if fired:
         # Counts and outcomes need no quiet machine; times do.
-        rows = [replace(row, regression=False, reason=_NOISY) if row.regression and
-                is_measured(row) else row for row in rows]  # fmt: skip
+        rows = [_withdrawn(row) if is_measured(row) and row.verdict in _CHANGES else row
+                for row in rows]  # fmt: skip
     red = [row for row in rows if row.regression]
     undecided = [row for row in rows if not row.passes and not row.regression]
     reasons = [*_null_sentences(fired), *_red_sentences(red, rules)]
@@ -49,10 +56,10 @@ def conclude(
     else:
         verdict = Gate.PASS
         reasons += _green_sentences(rows, rules)
-    reasons += [*_undecided_sentences(undecided, rows, rules), *lacking]
+    reasons += [*_grown_sentences(rows), *_undecided_sentences(undecided, rows, rules), *lacking]
     return Comparison(
         base, new, verdict, tuple(reasons), by_change(rows), rules.margin, tuple(null),
-        tuple(notes),
+        (*notes, *_failed_sentences(rows)), side_by_side,
     )  # fmt: skip
 
 
@@ -67,6 +74,11 @@ def incomparable(
 def is_measured(row: Row) -> bool:
     """Whether a row's numbers vary from process to process."""
     return not row.exact and row.metric != OUTCOME
+
+
+def _withdrawn(row: Row) -> Row:
+    """A change that noise would have shown as well."""
+    return replace(row, verdict=Verdict.CANNOT_TELL, regression=False, passes=False, reason=_NOISY)
 
 
 def by_change(rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -89,7 +101,7 @@ def _null_sentences(fired: Sequence[Row]) -> list[str]:
     most = max((abs(ratio - 1) for ratio in ratios), default=0.0)
     return [
         f"base differed from itself, by up to {format_share(most)}, in "
-        f"{_count(len(fired), 'comparison')}: on this machine, now, times prove nothing"
+        f"{_count(len(fired), 'comparison')}: on this machine, now, no measured change counts"
     ]
 
 
@@ -120,9 +132,55 @@ def _green_sentences(rows: Sequence[Row], rules: Rules) -> list[str]:
             f"{format_share(rules.margin)} or more (one that is would pass in "
             f"{format_share(MISS)} of gates at most)"
         )
-    if exact:
+    if exact and not any(_grew(row) for row in exact):
         sentences.append(f"none of {_count(len(exact), 'exact count')} grew")
     return sentences
+
+
+def _grew(row: Row) -> bool:
+    return row.exact and row.verdict in {Verdict.MORE, Verdict.MORE_ALLOWED}
+
+
+def _grown_sentences(rows: Sequence[Row]) -> list[str]:
+    """What grew and makes nothing red: within an allowance, or where more is not worse."""
+    total = _count(sum(row.exact for row in rows), "exact count")
+    grew = [row for row in rows if _grew(row) and not row.regression]
+    allowed = [row for row in grew if row.verdict is Verdict.MORE_ALLOWED]
+    neutral = [row for row in grew if METRICS[row.metric].better == "neither"]
+    told = {
+        f"{len(allowed):,} of {total} grew, by no more than was allowed "
+        f"({_most(allowed)})": allowed,
+        f"{len(neutral):,} of {total} grew, where more is neither better nor worse "
+        f"({_most(neutral)})": neutral,
+    }
+    return [sentence for sentence, holds in told.items() if holds]
+
+
+def _most(grew: Sequence[Row]) -> str:
+    """By how much each kind of count grew at most: FLOPs by up to 300 %."""
+    most: dict[str, float] = {}
+    for row in grew:
+        most[row.metric] = max(row.ratio or 1.0, most.get(row.metric, 1.0))
+    told = [
+        f"{METRICS[key].title} by up to {format_change(ratio).lstrip('+')}"
+        if math.isfinite(ratio)
+        else f"{METRICS[key].title} from none"
+        for key, ratio in sorted(most.items(), key=lambda item: -item[1])
+    ]
+    more = [f"{len(told) - _NAMED} more kinds"] if len(told) > _NAMED else []
+    return ", ".join([*told[:_NAMED], *more])
+
+
+def _failed_sentences(rows: Sequence[Row]) -> list[str]:
+    """Cases of which nothing is compared, because they ended badly on both sides."""
+    failed = [row for row in rows if row.metric == OUTCOME and row.verdict is Verdict.SAME]
+    if not failed:
+        return []
+    ways = dict.fromkeys(row.base_outcome.value.replace("_", " ") for row in failed)
+    return [
+        f"{_count(len(failed), 'case')} ended badly on both sides alike ({', '.join(ways)}): "
+        "nothing of what they do is compared"
+    ]
 
 
 def _undecided_sentences(undecided: Sequence[Row], rows: Sequence[Row], rules: Rules) -> list[str]:

@@ -112,4 +112,4 @@ def _more(rest: tuple[str, ...]) -> list[Override]:
 def _planted(share: str | None) -> float:
     from lmn_bench.units import parse_share
 
-    return 0.0 if share is None else parse_share(share)
+    return 0.0 if share is None else parse_share(share, f"--plant-slowdown {share}")

@@ -21,8 +21,8 @@ from lmn_bench.cli.alternate import Plan, Recorder, Servers, count_only, measure
 from lmn_bench.cli.console import stderr_console
 from lmn_bench.cli.gate_progress import GateProgress
 from lmn_bench.cli.learning_runs import refuse_learning
-from lmn_bench.cli.results_place import tell_place
 from lmn_bench.cli.outputs import save_made
+from lmn_bench.cli.results_place import tell_place
 from lmn_bench.cli.sweep import checked_environment, plan_here
 from lmn_bench.cli.verdict import Outputs, conclude, exit_code
 from lmn_bench.cli.versions import Version, base_version, require_difference, working_version
@@ -104,7 +104,7 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
             except KeyboardInterrupt:
                 console.print(
                     f"interrupted; everything measured is safe in {folder}\n"
-                    f"next: lmn-bench compare {folder}",
+                    f"next: {shlex.join(['lmn-bench', 'compare', str(folder)])}",
                     markup=False, soft_wrap=True,
                 )  # fmt: skip
                 return ExitCode.INTERRUPTED
@@ -196,9 +196,8 @@ def _report(comparison: Comparison, outputs: Outputs, folder: Path) -> ExitCode:
     }
     for name, make in texts.items():
         save_made(folder / name, make)
-    code = conclude(comparison, outputs, command)
+    again = shlex.join(["lmn-bench", "compare", str(folder), "--all"])
     stderr_console().print(
-        f"report: {folder / 'report.html'}\nnext: lmn-bench compare {folder} --all",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
-    return code
+        f"report: {folder / 'report.html'}\nnext: {again}", markup=False, soft_wrap=True
+    )
+    return conclude(comparison, outputs, command)

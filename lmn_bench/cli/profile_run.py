@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
-from lmn_bench.cli.results_place import tell_place
 from lmn_bench.cli.outputs import form_of, save_made
+from lmn_bench.cli.results_place import tell_place
 from lmn_bench.environment import read_environment
 from lmn_bench.errors import DeviceError, StoreError, UnknownNameError, UsageError
 from lmn_bench.profiles import Profile, profile_json, profile_of

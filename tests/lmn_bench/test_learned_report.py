@@ -437,12 +437,19 @@ def test_a_seed_that_failed_in_one_run_may_come_from_another():
 
 
 def test_times_of_two_machines_are_told_apart():
-    runs = spread_over_two_runs(environment=environment(hostname="bigbox"))
+    runs = spread_over_two_runs(environment=environment(cpu_model="Big CPU"))
     found = build_overlay(runs, ["one", "two"])
     assert [s.title for s in found.sections if "Size" in s.title] == [
         "one · Size and cost", "two · Size and cost",
     ]  # fmt: skip
     assert [chart.key for chart in found.charts] == ["learn-1-loss-steps"]
+
+
+def test_times_of_one_machine_in_another_container_stay_together():
+    runs = spread_over_two_runs(environment=environment(hostname="3f2a9c81d7e0"))
+    found = build_overlay(runs, ["one", "two"])
+    assert not [s.title for s in found.sections if s.title == "two · Size and cost"]
+    assert "Measured under 2 host names (testbed, 3f2a9c81d7e0)" in " ".join(found.answers)
 
 
 def test_a_machine_and_a_version_are_told_once_for_all_runs_they_are_of():
