@@ -13,7 +13,7 @@ from functools import cached_property
 from lmn_bench.analysis.stats import Estimate, median_estimate
 from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
 from lmn_bench.metrics import METRICS
-from lmn_bench.schema import Case, Outcome, Record
+from lmn_bench.schema import Case, Outcome, Record, SeriesLimit
 
 # What is said of a case that ended well under its memory cap.
 FITS = "fits"
@@ -52,6 +52,7 @@ class CaseResult:
         cap: how it fared under its memory cap; None without one.
         ends: how many of its processes ended in which way, in order of their first; those that
             were never started are `skipped`.
+        limit: where its series had ended, if it was skipped for that.
     """
 
     case: Case
@@ -60,6 +61,7 @@ class CaseResult:
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cap: CapResult | None = None
     ends: Mapping[Outcome, int] = field(default_factory=dict)
+    limit: SeriesLimit | None = None
 
     def estimate(self, metric: str) -> Estimate | None:
         """Median over processes with its interval; a count that is exact has no interval."""
@@ -157,7 +159,8 @@ def _case_result(case: Case, records: Sequence[Record], limit_s: float | None) -
         # A later replicate may be skipped because of what the first one ran into.
         worst = next((r for r in ordered if r.outcome is not Outcome.SKIPPED), ordered[0])
         cap = _cap_result(case, ordered, worst.outcome)
-        return CaseResult(case, worst.outcome, worst.reason, cap=cap, ends=ends)
+        limit = next((r.limit for r in ordered if r.limit is not None), None)
+        return CaseResult(case, worst.outcome, worst.reason, cap=cap, ends=ends, limit=limit)
     failed = next((record for record in ordered if record.outcome is not Outcome.OK), None)
     timed = good if limit_s is None else [r for r in good if not is_disturbed(r, limit_s)]
     values: dict[str, list[float]] = {}

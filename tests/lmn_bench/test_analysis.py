@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from lmn_bench.analysis.crossover import crossover
 from lmn_bench.analysis.results import result_set
 from lmn_bench.analysis.stats import CONFIDENCE, median_estimate
-from lmn_bench.schema import Outcome
+from lmn_bench.schema import Outcome, SeriesLimit
 
 finite = st.floats(-1e9, 1e9, allow_nan=False)
 
@@ -113,6 +114,13 @@ def test_a_case_that_failed_says_what_went_wrong_first_and_not_that_the_rest_was
     assert (result.outcome, result.reason) == (Outcome.OUT_OF_MEMORY, "could not allocate")
 
 
+def test_a_case_that_was_skipped_tells_where_its_series_had_ended():
+    limit = SeriesLimit(32, {Outcome.TIMEOUT: 2})
+    records = [replace(failed(case(), Outcome.SKIPPED, replicate=r), limit=limit) for r in (0, 1)]
+    (result,) = result_set(records).cases
+    assert result.limit == limit
+
+
 def test_an_exact_metric_that_agrees_has_no_interval():
     one = case()
     (result,) = result_set([ok(one, r, flops=1000) for r in range(2)]).cases
@@ -185,18 +193,18 @@ def test_where_higher_is_better_the_higher_one_is_ahead():
 
 
 @pytest.mark.parametrize(
-    ("outcome", "reason"),
+    ("outcome", "limit"),
     [
-        (Outcome.OUT_OF_MEMORY, "no"),
-        (Outcome.TIMEOUT, "no"),
-        (Outcome.KILLED, "no"),
-        (Outcome.SKIPPED, "timeout at length 512"),
+        (Outcome.OUT_OF_MEMORY, None),
+        (Outcome.TIMEOUT, None),
+        (Outcome.KILLED, None),
+        (Outcome.SKIPPED, SeriesLimit(512, {Outcome.TIMEOUT: 2})),
     ],
 )
-def test_whoever_finishes_is_ahead_of_whoever_ran_out(outcome, reason):
+def test_whoever_finishes_is_ahead_of_whoever_ran_out(outcome, limit):
     slow_finisher = series("lmn", lambda n: 1.0)
     ran_out = [*series("gru", lambda n: 1e-3, lengths=(64, 128, 256, 512)),
-               failed(case("gru", length=1024), outcome, reason)]  # fmt: skip
+               replace(failed(case("gru", length=1024), outcome), limit=limit)]  # fmt: skip
     last = compare([*slow_finisher, *ran_out]).comparisons[-1]
     assert (last.length, last.standing, last.ratio) == (1024, "ahead", None)
 
