@@ -50,7 +50,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
 
 
-# After one of these, longer lengths of the series are not worth trying.
+# After these, confirmed by a second process, longer lengths of the series are not worth trying.
 BACKSTOP_OUTCOMES = frozenset({Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT, Outcome.KILLED})
 
 
@@ -352,6 +352,19 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
+class SeriesLimit:
+    """Where a series ended: longer lengths of it were not worth trying.
+
+    Attributes:
+        length: the shortest at which no process finished.
+        ends: how many of its processes ended in which way.
+    """
+
+    length: int
+    ends: Mapping[Outcome, int]
+
+
+@dataclass(frozen=True)
 class Record:
     """One outcome of one replicate: a line of `records.jsonl`.
 
@@ -366,6 +379,7 @@ class Record:
             fraction" (emulated); None without a cap, or where it came to none.
         lesson: of mode learn, what was to be learned.
         learned: of mode learn, how it went.
+        limit: of what was skipped because its series had ended at this or a shorter length.
     """
 
     case_id: str
@@ -391,6 +405,7 @@ class Record:
     memory_timeline: tuple[tuple[float, float], ...] = ()
     lesson: Lesson | None = None
     learned: Learned | None = None
+    limit: SeriesLimit | None = None
     warnings: tuple[str, ...] = ()
     order: int = 0
     started_at: str = ""
@@ -424,7 +439,7 @@ class Record:
         data = {"schema": data.pop("schema"), **data}
         optional = ("compile", "cuda_graph", "cap_mechanism", "warmup_samples_s",
                     "disturbed_samples_s", "memory_timeline", "lesson", "learned",
-                    "warnings")  # fmt: skip
+                    "limit", "warnings")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

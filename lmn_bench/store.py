@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,12 +23,14 @@ from pydantic import TypeAdapter, ValidationError
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
 from lmn_bench.escapes import ESCAPED, loads_printable
 from lmn_bench.places import RUN_FILE
-from lmn_bench.schema import SCHEMA, Record, RunInfo
+from lmn_bench.schema import SCHEMA, Outcome, Record, RunInfo, SeriesLimit
 
 RECORDS_FILE = "records.jsonl"
 REJECTED_FILE = "records.rejected.jsonl"
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+# What lmn-bench wrote of the end of a series before `Record.limit`.
+_OLD_LIMIT = re.compile(r"(out_of_memory|timeout|killed) at length ([\d,]+)")
 _RUN_INFO: TypeAdapter[RunInfo] = TypeAdapter(RunInfo)
 
 
@@ -296,7 +299,18 @@ def _parse_record(line: str) -> Record | str:
         return error.message
     except ValidationError as error:
         return f"not a record: {_first_error(error)}"
-    return record if record.case.id == record.case_id else "its case_id is not that of its fields"
+    if record.case.id != record.case_id:
+        return "its case_id is not that of its fields"
+    return _with_limit(record)
+
+
+def _with_limit(record: Record) -> Record:
+    """The record with its limit as data, where an earlier lmn-bench has it in words alone."""
+    said = _OLD_LIMIT.match(record.reason or "")
+    if record.outcome is not Outcome.SKIPPED or record.limit is not None or said is None:
+        return record
+    limit = SeriesLimit(int(said[2].replace(",", "")), {Outcome(said[1]): 1})
+    return replace(record, limit=limit)
 
 
 def _refuse_newer(data: Any, where: object) -> None:

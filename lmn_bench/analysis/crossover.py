@@ -13,7 +13,7 @@ from lmn_bench.analysis.results import CaseResult, Series
 from lmn_bench.analysis.stats import resampled_medians
 from lmn_bench.disturbance import ENOUGH
 from lmn_bench.metrics import metric as metric_named
-from lmn_bench.schema import Outcome
+from lmn_bench.schema import BACKSTOP_OUTCOMES, Outcome
 
 Standing = Literal["ahead", "behind", "even"]
 
@@ -114,7 +114,4 @@ def _compare(a: CaseResult, b: CaseResult, metric: str) -> Comparison | None:
 
 def _ran_out(result: CaseResult) -> bool:
     """Whether it did not finish for want of memory or time (itself, or by the backstop)."""
-    if result.outcome in {Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT, Outcome.KILLED}:
-        return True
-    reason = result.reason or ""
-    return result.outcome is Outcome.SKIPPED and " at length " in reason
+    return result.outcome in BACKSTOP_OUTCOMES or result.limit is not None

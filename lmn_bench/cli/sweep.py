@@ -29,10 +29,11 @@ from lmn_bench.report.markdown import render_markdown
 from lmn_bench.report.page import document_of
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_answers, render_document
+from lmn_bench.run.backstop import Task, skipped
 from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.lessons import Progressed, run_lessons
 from lmn_bench.run.process import ForkServer
-from lmn_bench.run.schedule import Finished, Started, Task, order_tasks, run_tasks, skipped
+from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks
 from lmn_bench.run_lock import locked
 from lmn_bench.schema import Environment, Outcome, RunInfo, Suite
 from lmn_bench.store import (
@@ -188,7 +189,7 @@ def _measure(
                     assert isinstance(progress, LessonProgress)
                     progress.progressed(event)
                 elif isinstance(event, Started):
-                    progress.started(event, tasks[event.done :])
+                    progress.started(event, event.remaining)
                 elif isinstance(event, Finished):
                     writer.append(event.record)
                     records.append(event.record)

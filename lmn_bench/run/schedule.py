@@ -1,4 +1,4 @@
-"""The order of a sweep, the backstop for longer lengths, and the events of its course."""
+"""The order of a sweep and the events of its course."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typing import Any, Protocol
 from lmn_bench.disturbance import quiet_lacking, slow_loop_s
 from lmn_bench.errors import SubjectError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.reply import Reply
-from lmn_bench.schema import BACKSTOP_OUTCOMES, Case, Measuring, Outcome, Record
-from lmn_bench.units import format_cap, format_length
+from lmn_bench.schema import Case, Measuring, Outcome, Record
+from lmn_bench.units import format_cap
 
 # A machine that is slow in this many further processes of a case will not be quiet in one more.
 _MOST_FURTHER_ROUNDS = 20
@@ -31,21 +32,16 @@ _LIMIT_OF = {"cgroup v1": "memory.limit_in_bytes", "cgroup v2": "memory.max"}
 
 
 @dataclass(frozen=True)
-class Task:
-    """One replicate of one case, at its place in the order."""
-
-    case: Case
-    replicate: int
-    order: int
-
-
-@dataclass(frozen=True)
 class Started:
-    """A task is about to run: `done` of `total` have ended before it."""
+    """A task is about to run: `done` of `total` have ended before it.
+
+    `remaining` are the planned ones, this one first; none where a disturbed case is done again.
+    """
 
     task: Task
     done: int
     total: int
+    remaining: Sequence[Task] = ()
 
 
 @dataclass(frozen=True)
@@ -89,40 +85,6 @@ def order_tasks(cases: Sequence[Case], processes: int, seed: int) -> list[Task]:
     return [Task(case, replicate, order) for order, (case, replicate) in enumerate(ordered)]
 
 
-class Backstop:
-    """Remembers where a series ran out of memory or time; longer lengths aren't worth trying."""
-
-    def __init__(self, records: Iterable[Record] = ()) -> None:
-        self._limits: dict[Case, Record] = {}
-        for record in records:
-            self.learn(record)
-
-    def learn(self, record: Record) -> None:
-        """Take note of how a replicate ended."""
-        series = record.case.series
-        known = self._limits.get(series)
-        if record.outcome in BACKSTOP_OUTCOMES and (known is None or record.length < known.length):
-            self._limits[series] = record
-
-    def reason(self, case: Case) -> str | None:
-        """Why this case isn't worth running, or None."""
-        limit = self._limits.get(case.series)
-        if limit is None or case.length < limit.length:
-            return None
-        at = f"{limit.outcome.value} at length {format_length(limit.length)}"
-        if limit.cap_mechanism is None:
-            return at
-        return f"{at} under {format_cap(limit.memory_cap_bytes)} by {limit.cap_mechanism}"
-
-    def leaves_out(self, task: Task) -> Finished | None:
-        """The end of a task that isn't worth running, or None."""
-        reason = self.reason(task.case)
-        if reason is None:
-            return None
-        record = skipped(task.case, task.replicate, reason, order=task.order)
-        return Finished(task, record, measured=False)
-
-
 def run_tasks(
     tasks: Sequence[Task],
     measuring: Measuring,
@@ -133,6 +95,7 @@ def run_tasks(
 ) -> Iterator[Started | Finished]:
     """Run the tasks one after the other and yield what happens.
 
+    A case that runs out of memory or time is tried once more before all else (see `Backstop`).
     When all are done, cases that the machine disturbed get further processes, for at most
     `quiet_extra_s`.
 
@@ -145,11 +108,12 @@ def run_tasks(
         now: the clock of the parent (s).
     """
     records = list(earlier)
-    backstop = Backstop(records)
-    for done, task in enumerate(tasks):
-        yield Started(task, done, len(tasks))
-        if (left_out := backstop.leaves_out(task)) is not None:
-            yield left_out
+    backstop = Backstop(tasks, records)
+    for done, task in enumerate(backstop.in_turn()):
+        yield Started(task, done, len(tasks), (task, *backstop.waiting))
+        left_out = backstop.leaves_out(task)
+        if left_out is not None:
+            yield Finished(task, left_out, measured=False)
             continue
         record = measure_task(task, measuring, seed, spawner, now)
         backstop.learn(record)
@@ -246,11 +210,6 @@ def measure_task(
         task.case, task.replicate, **ending,
         order=task.order, started_at=started_at, wall_s=round(now() - begin, 3),
     )  # fmt: skip
-
-
-def skipped(case: Case, replicate: int, reason: str, order: int = 0) -> Record:
-    """The record of a case that wasn't run, and why."""
-    return Record.of(case, replicate, Outcome.SKIPPED, reason=reason, order=order)
 
 
 def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:

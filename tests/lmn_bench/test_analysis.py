@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from lmn_bench.analysis.crossover import crossover
 from lmn_bench.analysis.results import result_set
 from lmn_bench.analysis.stats import CONFIDENCE, median_estimate
-from lmn_bench.schema import Outcome
+from lmn_bench.schema import Outcome, SeriesLimit
 
 finite = st.floats(-1e9, 1e9, allow_nan=False)
 
@@ -92,6 +93,15 @@ def test_a_case_that_some_processes_failed_has_values_and_the_reason():
     assert result.outcome is Outcome.OK
     assert len(result.values["latency_s"]) == 2
     assert result.reason == "2 of 3 processes ok: signal 9"
+    assert result.ends == {Outcome.OK: 2, Outcome.KILLED: 1}
+
+
+def test_every_end_of_a_case_is_counted_that_has_no_values():
+    one = case()
+    ends = (Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT, Outcome.SKIPPED)
+    (result,) = result_set([failed(one, end, replicate=r) for r, end in enumerate(ends)]).cases
+    counted = {Outcome.TIMEOUT: 2, Outcome.OUT_OF_MEMORY: 1, Outcome.SKIPPED: 1}
+    assert (result.outcome, result.ends) == (Outcome.TIMEOUT, counted)
 
 
 def test_a_case_that_failed_says_what_went_wrong_first_and_not_that_the_rest_was_skipped():
@@ -102,6 +112,13 @@ def test_a_case_that_failed_says_what_went_wrong_first_and_not_that_the_rest_was
     ]
     (result,) = result_set(records).cases
     assert (result.outcome, result.reason) == (Outcome.OUT_OF_MEMORY, "could not allocate")
+
+
+def test_a_case_that_was_skipped_tells_where_its_series_had_ended():
+    limit = SeriesLimit(32, {Outcome.TIMEOUT: 2})
+    records = [replace(failed(case(), Outcome.SKIPPED, replicate=r), limit=limit) for r in (0, 1)]
+    (result,) = result_set(records).cases
+    assert result.limit == limit
 
 
 def test_an_exact_metric_that_agrees_has_no_interval():
@@ -176,18 +193,18 @@ def test_where_higher_is_better_the_higher_one_is_ahead():
 
 
 @pytest.mark.parametrize(
-    ("outcome", "reason"),
+    ("outcome", "limit"),
     [
-        (Outcome.OUT_OF_MEMORY, "no"),
-        (Outcome.TIMEOUT, "no"),
-        (Outcome.KILLED, "no"),
-        (Outcome.SKIPPED, "timeout at length 512"),
+        (Outcome.OUT_OF_MEMORY, None),
+        (Outcome.TIMEOUT, None),
+        (Outcome.KILLED, None),
+        (Outcome.SKIPPED, SeriesLimit(512, {Outcome.TIMEOUT: 2})),
     ],
 )
-def test_whoever_finishes_is_ahead_of_whoever_ran_out(outcome, reason):
+def test_whoever_finishes_is_ahead_of_whoever_ran_out(outcome, limit):
     slow_finisher = series("lmn", lambda n: 1.0)
     ran_out = [*series("gru", lambda n: 1e-3, lengths=(64, 128, 256, 512)),
-               failed(case("gru", length=1024), outcome, reason)]  # fmt: skip
+               replace(failed(case("gru", length=1024), outcome), limit=limit)]  # fmt: skip
     last = compare([*slow_finisher, *ran_out]).comparisons[-1]
     assert (last.length, last.standing, last.ratio) == (1024, "ahead", None)
 

@@ -17,7 +17,7 @@ from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
 from lmn_bench.escapes import printable
 from lmn_bench.metrics import METRICS
 from lmn_bench.places import RUN_FILE
-from lmn_bench.schema import SCHEMA, NoiseWarning, Outcome, Record
+from lmn_bench.schema import SCHEMA, NoiseWarning, Outcome, Record, SeriesLimit
 from lmn_bench.store import (
     RECORDS_FILE,
     REJECTED_FILE,
@@ -135,6 +135,29 @@ def test_a_record_from_before_cases_could_be_compiled_is_of_a_plain_one(folder):
         writer.append(ok(case()))
     assert not {"compile", "cuda_graph"} & set(json.loads((folder / "records.jsonl").read_text()))
     assert [record.case for record in read_run(folder).records] == [case()]
+
+
+@pytest.mark.parametrize(
+    ("reason", "limit"),
+    [
+        ("timeout at length 4,096", SeriesLimit(4096, {Outcome.TIMEOUT: 1})),
+        ("killed at length 64 under 64MiB by rlimit", SeriesLimit(64, {Outcome.KILLED: 1})),
+        ("torch cannot use the GPU", None),
+    ],
+)
+def test_a_record_from_before_limits_were_data_has_its_limit_read_from_the_reason(
+    folder, reason, limit
+):
+    record = failed(case(), Outcome.SKIPPED, reason)
+    write(folder, record)
+    assert read_run(folder).records[0].limit == limit
+
+
+def test_the_end_of_a_series_reads_back(folder):
+    limit = SeriesLimit(64, {Outcome.TIMEOUT: 1, Outcome.KILLED: 1})
+    record = replace(failed(case(), Outcome.SKIPPED), limit=limit)
+    write(folder, record)
+    assert read_run(folder).records == (record,)
 
 
 def test_what_enforced_a_cap_is_kept_and_nothing_is_said_without_one(folder):
