@@ -9,7 +9,7 @@ import numpy as np
 
 from lmn_bench.analysis.crossing import Crossing, crossing
 from lmn_bench.analysis.ratios import ratio
-from lmn_bench.analysis.results import CaseResult, Series
+from lmn_bench.analysis.results import TIME_UNITS, CaseResult, Series
 from lmn_bench.analysis.stats import resampled_medians
 from lmn_bench.disturbance import ENOUGH
 from lmn_bench.metrics import metric as metric_named
@@ -53,7 +53,14 @@ class Crossover:
 
 
 def crossover(a: Series, b: Series, metric: str) -> Crossover | None:
-    """Compare two series length by length; None when they share no length with a result."""
+    """Compare two series length by length.
+
+    None when they share no length with a result, or the machine disturbed the times compared.
+    """
+    if metric_named(metric).unit in TIME_UNITS and any(
+        result.disturbed for result in (*a.values(), *b.values())
+    ):
+        return None
     found = []
     for length in sorted(set(a) & set(b)):
         comparison = _compare(a[length], b[length], metric)

@@ -48,11 +48,23 @@ def answers(findings: Findings, *, timed: bool = True) -> Iterator[str]:
         yield "Nothing was timed, as asked: cases were checked, called for memory, and counted."
     for setting in free_settings(results):
         own = own_subject(results.subjects(setting))
+        yield from _disturbed_answer(results, setting)
         if setting.mode == "decode":
             yield from _growth_answer(findings, setting, own)
         yield from _standing_answers(results, setting, own)
     yield from _limit_answers(results)
     yield from _lacking(results, timed)
+
+
+def _disturbed_answer(results: ResultSet, setting: Case) -> Iterator[str]:
+    """For example: Prefill: cannot tell how the times stand or grow: other processes took …."""
+    disturbed = results.disturbed(setting)
+    if disturbed is not None:
+        place = f"{_MODE_WORD[setting.mode]}{where(results, setting)}"
+        yield (
+            f"{place}: cannot tell which model is ahead in time, nor how times grow; the machine "
+            f"was disturbed: {disturbed.words}. Measure again when it is quiet."
+        )
 
 
 def _nothing_finished(results: ResultSet) -> str:

@@ -29,7 +29,7 @@ class Findings:
         return self.results.series(setting, subject)
 
     def growth(self, setting: Case, subject: str) -> Growth | None:
-        """How the time grows; None with fewer than two lengths."""
+        """How the time grows; None with fewer than two lengths, or where it was disturbed."""
         sample = self._sample(setting, subject)
         return None if sample is None else growth(sample)
 
@@ -42,4 +42,7 @@ class Findings:
         return self._scalings[key]
 
     def _sample(self, setting: Case, subject: str) -> Sample | None:
+        # Neither growth nor a law is to be said of times that the machine disturbed.
+        if self.results.disturbed(setting) is not None:
+            return None
         return series_sample(self.series(setting, subject), _LATENCY)

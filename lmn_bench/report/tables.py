@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lmn_bench.analysis.crossover import Crossover, crossover
 from lmn_bench.analysis.growth import TOP_LENGTHS
-from lmn_bench.analysis.results import CaseResult, ResultSet
+from lmn_bench.analysis.results import TIME_UNITS, CaseResult, ResultSet
 from lmn_bench.analysis.sentences import growth_words, interval_words
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Section, Table
@@ -93,6 +93,9 @@ def _value_table(
     if all(cell == "–" for row in rows for cell in row[1:]):
         return None
     column = "context" if setting.mode == "decode" else "length"
+    disturbed = results.disturbed(setting)
+    if disturbed is not None and METRICS[metric].unit in TIME_UNITS:
+        note += " The machine was disturbed: these times are no measure of the models."
     if unsure:
         note += f" ~: half the interval is over {UNSURE_SPREAD:.0%} of the value."
     return Table(caption, (column, *subjects), tuple(rows), note.strip())
