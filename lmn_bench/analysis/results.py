@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,6 +50,8 @@ class CaseResult:
         reason: why it wasn't ok, or which of its processes or values weren't.
         values: metric -> one value per ok process, in order of replicates; all finite.
         cap: how it fared under its memory cap; None without one.
+        ends: how many of its processes ended in which way, in order of their first; those that
+            were never started are `skipped`.
     """
 
     case: Case
@@ -56,6 +59,7 @@ class CaseResult:
     reason: str | None
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cap: CapResult | None = None
+    ends: Mapping[Outcome, int] = field(default_factory=dict)
 
     def estimate(self, metric: str) -> Estimate | None:
         """Median over processes with its interval; a count that is exact has no interval."""
@@ -147,12 +151,13 @@ def quiet_settings(records: Iterable[Record]) -> frozenset[Case]:
 
 def _case_result(case: Case, records: Sequence[Record], limit_s: float | None) -> CaseResult:
     ordered = sorted(records, key=lambda record: record.replicate)
+    ends = Counter(record.outcome for record in ordered)
     good = [record for record in ordered if record.outcome is Outcome.OK]
     if not good:
         # A later replicate may be skipped because of what the first one ran into.
         worst = next((r for r in ordered if r.outcome is not Outcome.SKIPPED), ordered[0])
         cap = _cap_result(case, ordered, worst.outcome)
-        return CaseResult(case, worst.outcome, worst.reason, cap=cap)
+        return CaseResult(case, worst.outcome, worst.reason, cap=cap, ends=ends)
     failed = next((record for record in ordered if record.outcome is not Outcome.OK), None)
     timed = good if limit_s is None else [r for r in good if not is_disturbed(r, limit_s)]
     values: dict[str, list[float]] = {}
@@ -172,7 +177,7 @@ def _case_result(case: Case, records: Sequence[Record], limit_s: float | None) -
     ]
     kept = {k: tuple(v) for k, v in values.items()}
     cap = _cap_result(case, ordered, Outcome.OK)
-    return CaseResult(case, Outcome.OK, "; ".join(reasons) or None, kept, cap)
+    return CaseResult(case, Outcome.OK, "; ".join(reasons) or None, kept, cap, ends)
 
 
 def _cap_result(case: Case, records: Sequence[Record], outcome: Outcome) -> CapResult | None:

@@ -92,6 +92,15 @@ def test_a_case_that_some_processes_failed_has_values_and_the_reason():
     assert result.outcome is Outcome.OK
     assert len(result.values["latency_s"]) == 2
     assert result.reason == "2 of 3 processes ok: signal 9"
+    assert result.ends == {Outcome.OK: 2, Outcome.KILLED: 1}
+
+
+def test_every_end_of_a_case_is_counted_that_has_no_values():
+    one = case()
+    ends = (Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT, Outcome.SKIPPED)
+    (result,) = result_set([failed(one, end, replicate=r) for r, end in enumerate(ends)]).cases
+    counted = {Outcome.TIMEOUT: 2, Outcome.OUT_OF_MEMORY: 1, Outcome.SKIPPED: 1}
+    assert (result.outcome, result.ends) == (Outcome.TIMEOUT, counted)
 
 
 def test_a_case_that_failed_says_what_went_wrong_first_and_not_that_the_rest_was_skipped():
