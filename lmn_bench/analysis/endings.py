@@ -83,7 +83,7 @@ def _finished(result: CaseResult) -> Ending:
         return Ending("finished")
     whole = sum(tried.values())
     said = " and ".join(f"{count} {_PARTLY[end]}" for end, count in short.items())
-    return Ending("partly", f"finished in {tried.get(Outcome.OK, 0)} of {whole} processes ({said})")
+    return Ending("partly", f"finished in {tried.get(Outcome.OK, 0)} of {whole} processes: {said}")
 
 
 def _is_outside(result: CaseResult, tried: dict[Outcome, int]) -> bool:
@@ -93,7 +93,7 @@ def _is_outside(result: CaseResult, tried: dict[Outcome, int]) -> bool:
 
 def _ran_out(result: CaseResult, tried: dict[Outcome, int]) -> Ending:
     count = sum(tried.values())
-    processes = "its one process" if count == 1 else f"each of {count} processes"
+    processes = "the one process that was tried" if count == 1 else f"each of {count} processes"
     timed_out = Outcome.TIMEOUT in tried
     limit: Limit = "memory" if not timed_out else "time" if len(tried) == 1 else "time or memory"
     words = f"{_limit_words(result, limit)} in {processes}"

@@ -13,6 +13,7 @@ from lmn_bench.analysis.crossover import (
     crossover,
 )
 from lmn_bench.analysis.results import Series
+from lmn_bench.metrics import METRICS
 from lmn_bench.report.findings import Findings
 from lmn_bench.report.phrases import say
 from lmn_bench.report.standing_words import MARGIN
@@ -87,18 +88,18 @@ def _against(a: Series, b: Series, names: tuple[str, str], metric: str, length: 
     own, name = names
     found = _compared(a, b, metric, length)
     if found is None or found.ratio is None:
-        return say("unsure memory", own=own, name=name, why=say("too little"))
-    if found.low == found.high == 1.0:
+        return say("incomparable memory", own=own, name=name)
+    if METRICS[metric].exact and found.low == found.high == 1.0:
         return say("same memory", own=own, name=name)
-    said = _times(found.ratio, found.low, found.high)
+    said = {"own": own, "name": name, "times": _times(found.ratio, found.low, found.high)}
     if found.standing == AHEAD:
-        return say("more memory", name=name, own=own, times=said)
+        return say("more memory", **said)
     if found.standing == BEHIND:
         low, high = (1 / end if end else None for end in (found.high, found.low))
-        return say("less memory", name=name, own=own, times=_times(1 / found.ratio, low, high))
+        return say("less memory", own=own, name=name, times=_times(1 / found.ratio, low, high))
     if found.standing == LEVEL:
-        return say("level memory", own=own, name=name, times=said, margin=MARGIN)
-    return say("unsure memory", own=own, name=name, why=said)
+        return say("level memory", **said, margin=MARGIN)
+    return say("unsure memory few" if found.low is None else "unsure memory", **said)
 
 
 def _times(ratio: float, low: float | None, high: float | None) -> str:
@@ -118,8 +119,10 @@ def _least(every: dict[str, Series], named: Sequence[str], metric: str, length: 
     if any(one is None or one.why in _UNSURE for one in found.values()):
         return ""
     tied = [n for n, one in found.items() if one is not None and not _needs_more(one)]
+    if len(tied) == len(found):
+        return ""
     if tied:
-        alike = all(one is not None and one.low == one.high == 1.0
+        alike = METRICS[metric].exact and all(one is not None and one.low == one.high == 1.0
                     for name, one in found.items() if name in tied)  # fmt: skip
         if alike:
             return say("least alike", names=", ".join((best, *tied)))

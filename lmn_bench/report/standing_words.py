@@ -72,7 +72,9 @@ def _standing(one: Versus) -> str:
     unclear = one.found.at(CANNOT_TELL)
     if unclear:
         where = stretch(one, unclear)
-        said += f"; {say('cannot tell', stretch=where, why=_listed(_whys(one, unclear)))}"
+        why = _listed(_whys(one, unclear))
+        unclear_words = say("cannot tell", stretch=where, why=why)
+        said = f"{said}; {unclear_words}"
     return said
 
 
@@ -80,7 +82,8 @@ def _ahead(one: Versus, other: str, some: Sequence[Comparison]) -> str:
     by = []
     measured = [c for c in some if c.ratio is not None]
     if measured:
-        by.append(_factor("factor", measured[-1]))
+        ratio = measured[-1].ratio or 0.0
+        by.append(say("factor", factor=format_ratio(ratio), where=_where(measured[-1], some)))
     for ended, lengths in _grouped((c.b.words, c.length) for c in some if c.ratio is None).items():
         by.append(say("only finisher", lengths=_lengths(lengths), other=one.other, ended=ended))
     return say("ahead", other=other, stretch=stretch(one, some), by=_bracketed(by))
@@ -90,7 +93,9 @@ def _behind(one: Versus, other: str, some: Sequence[Comparison]) -> str:
     by = []
     worst = min((c for c in some if c.ratio), key=lambda c: c.ratio or 0.0, default=None)
     if worst is not None:
-        by.append(_factor("by up to", worst))
+        factor = format_ratio(1 / (worst.ratio or 1.0))
+        key = "by" if len(some) == 1 else "by up to"
+        by.append(say(key, factor=factor, length=_length(worst)))
     for ended, lengths in _grouped((c.a.words, c.length) for c in some if c.ratio is None).items():
         by.append(say("unfinished", lengths=_lengths(lengths), ended=ended))
     return say("behind", other=other, stretch=stretch(one, some), by=_bracketed(by))
@@ -98,7 +103,7 @@ def _behind(one: Versus, other: str, some: Sequence[Comparison]) -> str:
 
 def _level(one: Versus, other: str, some: Sequence[Comparison]) -> str:
     sure = [c for c in some if c.differs]
-    differs = say("differs", times=_times(sure[-1]), length=_length(sure[-1])) if sure else ""
+    differs = say("differs", times=_times(sure[-1]), where=_where(sure[-1], some)) if sure else ""
     return say("level", other=other, stretch=stretch(one, some), margin=MARGIN, differs=differs)
 
 
@@ -115,8 +120,7 @@ def _whys(one: Versus, unclear: Sequence[Comparison]) -> Iterator[str]:
             yield say("no interval", processes=_processes(one, comparison),
                       medians=_medians(comparison))  # fmt: skip
         elif why == "wide interval":
-            alone = len(unclear) == 1
-            where = "" if alone else say("holds 1 at", length=_length(comparison))
+            where = _where(comparison, unclear)
             yield say("holds 1", times=_times(comparison), where=where, margin=MARGIN)
     ends = [c for c in unclear if c.why in ("unproved", "partly finished")]
     yield from _endings(one, ends)
@@ -138,10 +142,9 @@ def _medians(comparison: Comparison) -> str:
     return say(key, factor=format_ratio(ratio), length=_length(comparison))
 
 
-def _factor(key: str, comparison: Comparison) -> str:
-    assert comparison.ratio
-    ratio = comparison.ratio if key == "factor" else 1 / comparison.ratio
-    return say(key, factor=format_ratio(ratio), length=_length(comparison))
+def _where(comparison: Comparison, some: Sequence[Comparison]) -> str:
+    """The length of one of several; a single one's is told already."""
+    return "" if len(some) == 1 else say("where", length=_length(comparison))
 
 
 def _partly(one: Versus) -> str:
