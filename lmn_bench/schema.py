@@ -246,6 +246,9 @@ class Suite:
     """What to measure and how: the content of a suite file after validation.
 
     A suite with `learning` has cases of mode learn and no others.
+
+    Attributes:
+        reference: the subject that reports compare the others with; None leaves it to them.
     """
 
     name: str
@@ -254,6 +257,7 @@ class Suite:
     sweeps: tuple[Sweep, ...]
     claims: tuple[Claim, ...] = ()
     learning: Learning | None = None
+    reference: str | None = None
 
     @property
     def replicates(self) -> int:

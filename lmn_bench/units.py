@@ -272,6 +272,14 @@ def format_ratio(value: float) -> str:
     return f"{format_number(value, 2 if value >= 10 else 3)}×"
 
 
+def format_ratio_interval(value: float, low: float | None, high: float | None) -> str:
+    """A ratio and its interval, if it has one, rounded alike: 2.31× [2.13, 2.60]; 31× [28, 33]."""
+    if low is None or high is None:
+        return format_ratio(value)
+    ends = (format_ratio(end).removesuffix("×") for end in (low, high))
+    return f"{format_ratio(value)} [{', '.join(ends)}]"
+
+
 def format_share(share: float) -> str:
     """A share in percent: 3 %, 0.5 %, 12.5 %."""
     return f"{share * 100:.3g} %"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmn_bench.errors import UnknownNameError, UsageError
-from lmn_bench.suite import Override
+from lmn_bench.suite import REFERENCE, Override
 from lmn_bench.suite_file import AXES, LEARNING_KEYS, MEASURING_KEYS
 
 # What --counters-only stands for.
@@ -15,6 +15,7 @@ _COUNTING = {"timing": False, "processes": 1, "counters": True}
 _KEY_OF_OPTION = {
     "--models": "subjects",
     "--modes": "modes",
+    "--reference": "reference",
     "--lengths": "lengths",
     "--device": "device",
     "--threads": "threads",
@@ -48,7 +49,7 @@ def overrides_of(
             found.append(Override(option, key, text))
             continue
         value: Any = text if key == "lengths" else _items(option, text)
-        if key in MEASURING_KEYS or key in LEARNING_KEYS:
+        if key == REFERENCE or key in MEASURING_KEYS or key in LEARNING_KEYS:
             # One for the whole run, where axes take lists.
             value = text.strip()
         if key == "threads":

@@ -231,7 +231,9 @@ def _timing_pass(
     best_loops_s: tuple[float, ...],
     fields: dict[str, Any],
 ) -> Timing:
-    reference = ReferenceLoops(case.threads, best_loops_s) if device.type == "cpu" else None
+    # The loop on all threads needs memory of its own, which must not come out of a cap's budget.
+    threads = case.threads if case.memory_cap_bytes is None else 1
+    reference = ReferenceLoops(threads, best_loops_s) if device.type == "cpu" else None
     with _watched(device) as seen:
         timing = sample(work.take, measuring, already_warm_s=first_call_s, reference=reference)
         _note_gpu(seen(), fields)

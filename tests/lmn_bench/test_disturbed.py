@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,8 @@ from lmn_bench.analysis.crossover import crossover
 from lmn_bench.analysis.results import result_set
 from lmn_bench.disturbance import ENOUGH, has_waited, is_steady, lost_share
 from lmn_bench.report.build import build_report
+from lmn_bench.report.method import disturbed_sentences
+from lmn_bench.report.tabular import render_json
 from lmn_bench.schema import Claim, Watched
 
 SETTING = case().setting
@@ -103,6 +106,29 @@ def test_tables_claim_nothing_about_disturbed_times_either():
     assert "Where lmn is ahead" not in whole
     assert "Growth of the time" not in whole
     assert "these times are no measure of the models" in whole
+
+
+def test_json_has_no_standing_in_time_but_what_was_seen():
+    records = [*crossing(lambda _: BUSY), *crossing(lambda _: watched(), mode="train")]
+    data = json.loads(render_json(run_info(), result_set(records), records))
+    assert [one["setting"]["mode"] for one in data["standings"]] == ["train"]
+    (disturbed,) = data["disturbed"]
+    assert disturbed["setting"]["mode"] == "prefill"
+    assert (disturbed["beside"], disturbed["processes"], disturbed["lost_share"]) == (50, 50, 0.95)
+    assert data["cases"][0]["ends"] == {"ok": 5}
+
+
+def test_the_method_tells_of_shared_cores_that_withdraw_nothing():
+    records = crossing(lambda r: watched(0.2) if r.replicate == 0 else watched())
+    (said,) = disturbed_sentences(records)
+    assert said.startswith(
+        "10 of 50 processes shared their cores with other work, which took 0.4 of 2 cores: they "
+        "had none for 20% of the time"
+    )
+
+
+def test_the_method_of_a_quiet_run_tells_of_no_disturbance():
+    assert disturbed_sentences(crossing(lambda _: watched())) == []
 
 
 def test_memory_is_told_of_a_disturbed_machine_all_the_same():
