@@ -246,6 +246,9 @@ class Suite:
     """What to measure and how: the content of a suite file after validation.
 
     A suite with `learning` has cases of mode learn and no others.
+
+    Attributes:
+        reference: the subject that reports compare the others with; None leaves it to them.
     """
 
     name: str
@@ -254,6 +257,7 @@ class Suite:
     sweeps: tuple[Sweep, ...]
     claims: tuple[Claim, ...] = ()
     learning: Learning | None = None
+    reference: str | None = None
 
     @property
     def replicates(self) -> int:
@@ -352,6 +356,42 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """What the machine did while a process built, checked and timed its case.
+
+    Attributes:
+        wall_s: how long that took.
+        cores: that the process could use.
+        own_cpu_s: CPU time of the process and its children.
+        others_cpu_s: CPU time of everything else on these cores.
+        stolen_s: time for which a hypervisor kept these cores from us.
+        switches: times that a core was taken from a thread of the process.
+        load_average: of the machine over the last minute, at the end.
+        pressure_s: time in which anything (where there are groups: in ours) waited for a core.
+        timed_s: length of all timed rounds.
+        timed_cpu_s: CPU time of the process in them.
+        waited_s: of that, how long the thread that waited most in each had no core; None where
+            the kernel doesn't tell.
+        counted_s: length of the rounds that count.
+        counted_waited_s: as `waited_s`, of the rounds that count.
+    """
+
+    wall_s: float
+    cores: int
+    own_cpu_s: float
+    others_cpu_s: float
+    stolen_s: float
+    switches: int
+    load_average: float
+    pressure_s: float | None = None
+    timed_s: float = 0.0
+    timed_cpu_s: float = 0.0
+    waited_s: float | None = None
+    counted_s: float = 0.0
+    counted_waited_s: float | None = None
+
+
+@dataclass(frozen=True)
 class SeriesLimit:
     """Where a series ended: longer lengths of it were not worth trying.
 
@@ -380,6 +420,7 @@ class Record:
         lesson: of mode learn, what was to be learned.
         learned: of mode learn, how it went.
         limit: of what was skipped because its series had ended at this or a shorter length.
+        watched: of what was timed, what the machine did meanwhile.
     """
 
     case_id: str
@@ -406,6 +447,7 @@ class Record:
     lesson: Lesson | None = None
     learned: Learned | None = None
     limit: SeriesLimit | None = None
+    watched: Watched | None = None
     warnings: tuple[str, ...] = ()
     order: int = 0
     started_at: str = ""
@@ -439,7 +481,7 @@ class Record:
         data = {"schema": data.pop("schema"), **data}
         optional = ("compile", "cuda_graph", "cap_mechanism", "warmup_samples_s",
                     "disturbed_samples_s", "memory_timeline", "lesson", "learned",
-                    "limit", "warnings")  # fmt: skip
+                    "limit", "watched", "warnings")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

@@ -2,6 +2,7 @@
 
 name = "scaling"
 description = "how latency and memory grow with length"
+reference = "lmn"           # optional; the model that reports compare the others with
 [measuring]                 # optional; keys of `schema.Measuring`
 processes = 5
 [defaults]                  # optional; what sweeps inherit
@@ -48,6 +49,7 @@ _PACKAGED = Path(__file__).parent / "_suites"
 _CHECKOUT = Path(__file__).parent.parent / "suites"
 
 _REQUIRED = ("subjects", "modes", "lengths")
+REFERENCE = "reference"
 # Tables of one value per key, by name.
 _TABLES = {"measuring": MEASURING_KEYS, "learning": LEARNING_KEYS}
 
@@ -56,7 +58,8 @@ _TABLES = {"measuring": MEASURING_KEYS, "learning": LEARNING_KEYS}
 class Override:
     """A value from the command line that takes the place of a suite's own.
 
-    `modes` narrows each sweep to the modes named; every other key is replaced.
+    `modes` narrows each sweep to the modes named; every other key is replaced, `reference` that of
+    the suite itself.
     """
 
     option: str
@@ -136,11 +139,41 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
     if problems:
         # Only options narrow.
         raise SuiteError("the command line", problems)
+    reference = _reference(parsed, sweeps, source, origins)
     measuring = Measuring(**parsed.measuring.model_dump(exclude_none=True))
     claims = [claim for table in parsed.claim for claim in _claims(table)]
     kept = tuple(claim for claim in dict.fromkeys(claims) if _is_measured(claim, sweeps))
     learning = learning_of(parsed.learning)
-    return Suite(parsed.name, parsed.description, measuring, tuple(sweeps), kept, learning)
+    return Suite(
+        parsed.name, parsed.description, measuring, tuple(sweeps), kept, learning, reference
+    )
+
+
+def _reference(
+    parsed: SuiteFile, sweeps: Sequence[Sweep], source: str, origins: Mapping[str, str]
+) -> str | None:
+    """The subject that the others are compared with, if one is named.
+
+    One that the file names may be left out by options that choose models, as claims are.
+
+    Raises:
+        SuiteError: no sweep measures it, or its sweeps learn: trainings have no reference.
+    """
+    wanted = parsed.reference
+    if wanted is None:
+        return None
+    option = origins.get(REFERENCE)
+    known = list(dict.fromkeys(name for sweep in sweeps for name in sweep.subjects))
+    if parsed.learning is not None:
+        problem = Problem(
+            option or REFERENCE, "is for what is timed, and this suite learns", "leave it out"
+        )
+    elif wanted not in known and (option or "subjects" not in origins):
+        hint = f"it has {', '.join(known)}"
+        problem = Problem(option or REFERENCE, f"no sweep measures {wanted!r}", hint)
+    else:
+        return wanted if wanted in known else None
+    raise SuiteError("the command line" if option else source, [problem])
 
 
 def _apply(
@@ -152,7 +185,9 @@ def _apply(
     for override in overrides:
         origins[override.key] = override.option
         table = next((name for name, keys in _TABLES.items() if override.key in keys), None)
-        if table is not None:
+        if override.key == REFERENCE:
+            changed[REFERENCE] = override.value
+        elif table is not None:
             values = changed.get(table, {})
             if isinstance(values, Mapping):
                 changed[table] = _replaced(values, override)

@@ -228,6 +228,7 @@ class SuiteFile(_Table):
 
     name: Annotated[str, AfterValidator(_suite_name)]
     description: str = ""
+    reference: Annotated[str, BeforeValidator(_subject)] | None = None
     measuring: _MeasuringTable = _MeasuringTable()
     learning: LearningTable | None = None
     defaults: _SweepTable = _SweepTable()

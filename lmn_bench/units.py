@@ -372,6 +372,14 @@ def format_times(ratio: float) -> str:
     return f"{format_ratio(ratio)}{' of' * (0 < ratio < _SMALL_RATIO)}"
 
 
+def format_ratio_interval(value: float, low: float | None, high: float | None) -> str:
+    """A ratio and its interval, if it has one, rounded alike: 2.31× [2.13, 2.60]; 31× [28, 33]."""
+    if low is None or high is None:
+        return format_ratio(value)
+    ends = (format_ratio(end).removesuffix("×") for end in (low, high))
+    return f"{format_ratio(value)} [{', '.join(ends)}]"
+
+
 def format_share(share: float) -> str:
     """A share in percent: 3 %, 0.5 %, 12.5 %."""
     return f"{share * 100:.3g} %"

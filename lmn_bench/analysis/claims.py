@@ -31,7 +31,7 @@ from typing import Literal
 from lmn_bench.analysis.counters import Counter, counter_of
 from lmn_bench.analysis.laws import law_exponent, rank
 from lmn_bench.analysis.power import POWER_NEEDED
-from lmn_bench.analysis.results import ResultSet, Series
+from lmn_bench.analysis.results import TIME_UNITS, ResultSet, Series
 from lmn_bench.analysis.scaling import MIN_LENGTHS, TELLING, Scaling, scaling, series_sample
 from lmn_bench.analysis.sentences import counter_sentence, scaling_sentence
 from lmn_bench.disturbance import ENOUGH
@@ -82,6 +82,11 @@ def _judge_claim(results: ResultSet, claim: Claim) -> Iterator[ClaimVerdict]:
         series = results.series(setting, claim.subject)
         if any(result.values.get(claim.metric) for result in series.values()):
             judged = True
+            disturbed = results.disturbed(setting)
+            if disturbed is not None and metric(claim.metric).unit in TIME_UNITS:
+                said = f"The machine was disturbed: {disturbed.words}."
+                yield ClaimVerdict(claim, setting, "cannot tell", said)
+                continue
             yield _judge_series(series, claim, setting)
         measured = measured or any(result.values for result in series.values())
     if not judged:

@@ -17,7 +17,7 @@ from lmn_bench.analysis.paired import Rules
 from lmn_bench.analysis.side import StoredSide, any_ok, unlike, values_of
 from lmn_bench.analysis.unpaired import RUN_SPREAD, runs_differ
 from lmn_bench.differences import measuring_differences, renamed_hosts
-from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
+from lmn_bench.disturbance import ENOUGH, SlowLoops, is_disturbed, slow_loops
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Record
 from lmn_bench.units import format_share
@@ -53,7 +53,7 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
     rows: list[Row] = []
     measured: list[Measured] = []
     slow_machine = _machine_moved(base, new, shared, options.rules)
-    limit_s = slow_loop_s(record for side in (base, new) for case in shared
+    slow = slow_loops(record for side in (base, new) for case in shared
                           for record in side.records[case])  # fmt: skip
     for case in shared:
         before, after = base.records[case], new.records[case]
@@ -63,7 +63,7 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
             continue
         rows += counter_rows(case, before, after, options.allowed)
         for metric in metrics:
-            one = _measured(case, metric, base, new, limit_s, slow_machine, options.rules)
+            one = _measured(case, metric, base, new, slow, slow_machine, options.rules)
             measured += [] if one is None else [one]
     rows += measured_rows(measured, options.rules)
     lacking = options.lacking(one.metric for one in measured) if metrics else []
@@ -75,7 +75,7 @@ def compare(base: StoredSide, new: StoredSide, options: Options) -> Comparison:
 
 
 def _measured(
-    case: Case, metric: str, base: StoredSide, new: StoredSide, limit_s: float,
+    case: Case, metric: str, base: StoredSide, new: StoredSide, slow: SlowLoops,
     slow_machine: str, rules: Rules,
 ) -> Measured | None:  # fmt: skip
     """One metric of one case; None where the base hasn't got it."""
@@ -83,7 +83,7 @@ def _measured(
     sides, names = [], []
     for side in (base, new):
         kept = [
-            [r for r in run.get(case, ()) if not (timed and is_disturbed(r, limit_s))]
+            [r for r in run.get(case, ()) if not (timed and is_disturbed(r, slow))]
             for run in side.per_run
         ]
         sides.append([values_of(records, metric) for records in kept])

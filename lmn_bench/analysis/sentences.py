@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 from lmn_bench.analysis.counters import Counter
 from lmn_bench.analysis.exact import SPARE_LENGTHS
 from lmn_bench.analysis.intervals import Interval
@@ -9,7 +11,7 @@ from lmn_bench.analysis.laws import CONSTANT, law_words
 from lmn_bench.analysis.sample import TOLERANCE
 from lmn_bench.analysis.scaling import TELLING, Scaling
 from lmn_bench.disturbance import ENOUGH
-from lmn_bench.units import format_length, format_number
+from lmn_bench.units import format_length, format_number, format_ratio_interval
 
 
 def counter_sentence(counter: Counter) -> str:
@@ -44,8 +46,10 @@ def scaling_sentence(found: Scaling, *, advice: bool = True) -> str:
         return f"From {span} the noise rejects every law; {exponent}."
     broken = " (below, another law holds)" if found.valid_from > found.first else ""
     left = f"From {span}{broken}: {law_words(found.plausible)}"
-    if found.plausible[0] == CONSTANT and found.rise.low is not None:
-        left += f", from end to end {interval_words(found.rise, 2)}×"
+    ratio = found.growth.ratio
+    # The ends that growth is told over are those of all lengths.
+    if found.plausible[0] == CONSTANT and ratio.low is not None and not broken:
+        left += f", from end to end {format_ratio_interval(*astuple(ratio))}"
     if _tells_more(found):
         left += f", or with a break {_beyond_words(found)}"
     way = advice_words(found) if advice and not found.decided else ""

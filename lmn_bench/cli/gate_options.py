@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lmn_bench.analysis.options import Options
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_OF_THE_MACHINE = ("reference_loop_s", "floor_bytes", "context_memory_bytes")
+_OF_THE_MACHINE = ("reference_loop_s", "parallel_loop_s", "floor_bytes", "context_memory_bytes")
 _File = click.Path(dir_okay=False, path_type=Path)
 
 

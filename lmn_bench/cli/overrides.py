@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmn_bench.errors import UnitError, UnknownNameError, UsageError
-from lmn_bench.suite import Override
+from lmn_bench.suite import REFERENCE, Override
 from lmn_bench.suite_file import AXES, LEARNING_KEYS, MEASURING_KEYS
 
 # What --counters-only stands for.
@@ -19,6 +19,7 @@ _LISTED_SLIP = re.compile(r"0,[0-9]+|[0-9]+,0[0-9]+")
 _KEY_OF_OPTION = {
     "--models": "subjects",
     "--modes": "modes",
+    "--reference": "reference",
     "--lengths": "lengths",
     "--device": "device",
     "--threads": "threads",
@@ -52,7 +53,7 @@ def overrides_of(
             found.append(Override(option, key, text))
             continue
         value: Any = text if key == "lengths" else _items(option, text)
-        if key in MEASURING_KEYS or key in LEARNING_KEYS:
+        if key == REFERENCE or key in MEASURING_KEYS or key in LEARNING_KEYS:
             # One for the whole run, where axes take lists.
             value = text.strip()
         if key == "threads":

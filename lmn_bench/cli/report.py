@@ -21,12 +21,14 @@ FORMATS = ("text", "html", "md", "csv", "json")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--charts", type=click.Choice(("svg", "png")),
               help="With --format md -o FILE: charts too, as pictures beside FILE.")  # fmt: skip
+@click.option("--reference", metavar="NAME",
+              help="Compare the others with this.  [default: the run's own choice]")  # fmt: skip
 @click.option("--claims", metavar="SUITE",
               help="Judge this suite's claims in place of the run's own.")  # fmt: skip
 @results_option
 def command(
     runs: tuple[str, ...], form: str | None, output: Path | None, as_json: bool,
-    charts: str | None, claims: str | None, results: Path,
+    charts: str | None, reference: str | None, claims: str | None, results: Path,
 ) -> None:  # fmt: skip
     """Report a run (a folder, a name, or the beginning of one; default: the latest).
 
@@ -45,7 +47,7 @@ def command(
         raise UsageError(
             "--charts writes pictures beside a Markdown file", "give --format md and -o FILE too"
         )
-    found = read_runs(runs or (None,), results, claims)
+    found = read_runs(runs or (None,), results, claims, reference)
     console = stdout_console()
     if form == "text" and output is None:
         console.print(render_document(document_of(found), console))

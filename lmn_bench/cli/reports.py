@@ -14,6 +14,7 @@ from lmn_bench.plan import PlannedCase, plan
 from lmn_bench.report.build import RunResults
 from lmn_bench.report.document import Document
 from lmn_bench.report.page import page_of
+from lmn_bench.schema import Suite
 from lmn_bench.store import StoredRun, find_run, read_run
 from lmn_bench.suite import find_suite, load_suite
 
@@ -21,12 +22,23 @@ HTML_FILE = "report.html"
 
 
 def read_runs(
-    names: Sequence[str | None], results: Path, claims: str | None = None
+    names: Sequence[str | None],
+    results: Path,
+    claims: str | None = None,
+    reference: str | None = None,
 ) -> list[RunResults]:
     """Runs by folder, name or the beginning of one (None: the latest), each once.
 
-    Lines that cannot be read are named on stderr. `claims` is a suite whose claims stand in for the
-    runs' own.
+    Lines that cannot be read are named on stderr.
+
+    Args:
+        names: of the runs.
+        results: where runs are looked up.
+        claims: a suite whose claims stand in for the runs' own.
+        reference: the subject that the others are compared with, in place of the runs' own choice.
+
+    Raises:
+        UsageError: a run is given twice, has no such subject, or learned and a reference is named.
     """
     found: list[RunResults] = []
     folders: set[Path] = set()
@@ -36,9 +48,12 @@ def read_runs(
         if stored.folder.resolve() in folders:
             raise UsageError(f"{stored.folder} is given twice", "name every run once")
         folders.add(stored.folder.resolve())
+        suite = stored.info.suite
         if others is not None:
-            suite = replace(stored.info.suite, claims=others)
-            stored = replace(stored, info=replace(stored.info, suite=suite))
+            suite = replace(suite, claims=others)
+        if reference is not None:
+            suite = _with_reference(suite, stored, reference)
+        stored = replace(stored, info=replace(stored.info, suite=suite))
         for bad in stored.bad_lines:
             stderr_console().print(
                 f"warning: {stored.folder.name}/records.jsonl line {bad.number} left out: "
@@ -47,6 +62,20 @@ def read_runs(
             )  # fmt: skip
         found.append(summed_up(stored, plan(stored.info.suite, stored.info.environment)))
     return found
+
+
+def _with_reference(suite: Suite, stored: StoredRun, reference: str) -> Suite:
+    """The suite of a run, with the others compared with this subject."""
+    if suite.learning is not None:
+        raise UsageError(
+            f"--reference is for what is timed, and {stored.folder.name} learned", "leave it out"
+        )
+    known = list(dict.fromkeys(name for sweep in suite.sweeps for name in sweep.subjects))
+    if reference not in known:
+        raise UsageError(
+            f"{stored.folder.name} has no model {reference!r}", f"it has {', '.join(known)}"
+        )
+    return replace(suite, reference=reference)
 
 
 def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:

@@ -65,7 +65,7 @@ class RunResults:
     @cached_property
     def findings(self) -> Findings:
         """Growth and laws of its series."""
-        return Findings(self.results)
+        return Findings(self.results, self.info.suite.reference)
 
     @cached_property
     def judged(self) -> list[ClaimVerdict]:
@@ -207,7 +207,7 @@ def _measured_sections(run: RunResults, findings: Findings, *, charts: bool) -> 
         sources = [[source(setting) for setting in group] for group in groups]
         drawn = tuple(caps_charts(sources, "caps")) if charts else ()
         yield Section("Under a memory cap", tables=limits_tables(results), charts=drawn)
-    for section in (models_section(results), failures_section(results)):
+    for section in (models_section(findings), failures_section(results)):
         if section is not None:
             yield section
 

@@ -9,13 +9,13 @@ from lmn_bench.analysis.laws import CONSTANT, law_words, rank
 from lmn_bench.analysis.scaling import TELLING, Scaling
 from lmn_bench.analysis.sentences import interval_words, length_words
 from lmn_bench.disturbance import ENOUGH
-from lmn_bench.report.words import times
+from lmn_bench.units import format_ratio_interval
 
 
 def course(found: Scaling | None, grown: Growth, *, exponent: bool = True) -> str:
     """For example: grows 32× [26, 38], between n and n log^2 n (exponent 0.97 …); stays flat …."""
     ratio = grown.ratio
-    said = times(ratio.estimate, ratio.low, ratio.high)
+    said = format_ratio_interval(ratio.estimate, ratio.low, ratio.high)
     if found is None:
         return f"becomes {said} (too few lengths to tell a law)"
     if found.processes < ENOUGH:

@@ -7,16 +7,16 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from lmn_bench.disturbance import quiet_lacking, slow_loop_s
+from lmn_bench.disturbance import SlowLoops, quiet_lacking, slow_loops
 from lmn_bench.errors import SubjectError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.reply import Reply
-from lmn_bench.schema import Case, Measuring, Outcome, Record
+from lmn_bench.schema import Case, Measuring, Outcome, Record, Watched
 from lmn_bench.units import format_cap
 
 # A machine that is slow in this many further processes of a case will not be quiet in one more.
@@ -139,7 +139,7 @@ def _run_further(
         grouped: dict[Case, list[Record]] = {}
         for record in records:
             grouped.setdefault(record.case, []).append(record)
-        needy = _cheapest_setting(grouped, slow_loop_s(records), deadline - now())
+        needy = _cheapest_setting(grouped, slow_loops(records), deadline - now())
         rng.shuffle(needy)
         for place, case in enumerate(needy):
             # One that doesn't fit any more would cost others their turn.
@@ -155,7 +155,7 @@ def _run_further(
 
 
 def _cheapest_setting(
-    grouped: Mapping[Case, Sequence[Record]], limit_s: float, left_s: float
+    grouped: Mapping[Case, Sequence[Record]], slow: SlowLoops, left_s: float
 ) -> list[Case]:
     """Cases that lack undisturbed processes, of the setting that takes the least time to complete.
 
@@ -166,7 +166,7 @@ def _cheapest_setting(
     needy: dict[Case, list[Case]] = {}
     cost_s: dict[Case, float] = {}
     for case, found in grouped.items():
-        lacking = quiet_lacking(found, limit_s)
+        lacking = quiet_lacking(found, slow)
         if lacking:
             needy.setdefault(case.setting, []).append(case)
             cost_s[case.setting] = cost_s.get(case.setting, 0.0) + lacking * found[-1].wall_s
@@ -218,12 +218,22 @@ def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
         result = dict(reply.result)
         return {
             "outcome": Outcome(result.pop("outcome")),
+            "watched": _watched(result.pop("watched", None)),
             **{key: tuple(map(_frozen, value)) if isinstance(value, list) else value
                for key, value in result.items()},
             **_cap_fields(reply, result.get("metrics", {})),
         }  # fmt: skip
     outcome, reason = _death(reply, case, measuring)
     return {"outcome": outcome, "reason": reason, **_cap_fields(reply, {})}
+
+
+def _watched(told: Mapping[str, Any] | None) -> Watched | None:
+    """What a child told of the machine; another revision may tell less, or more."""
+    known = {field.name for field in fields(Watched)}
+    try:
+        return Watched(**{key: value for key, value in (told or {}).items() if key in known})
+    except TypeError:
+        return None
 
 
 def _cap_fields(reply: Reply, metrics: Mapping[str, float]) -> dict[str, Any]:

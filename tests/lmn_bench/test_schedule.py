@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lmn_bench.errors import SubjectError
 from lmn_bench.run.reply import Reply
 from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks
-from lmn_bench.schema import Measuring, Outcome
+from lmn_bench.schema import Measuring, Outcome, Watched
 
 LENGTHS = (64, 128, 256, 512)
 GRID = [
@@ -113,6 +113,27 @@ def test_what_a_child_measured_becomes_the_record():
     assert record.outcome is Outcome.OK
     assert record.metrics == {"latency_s": 1e-3}
     assert (record.samples_s, record.warmup_samples_s) == ((1e-3,), (2e-3,))
+
+
+WATCHED = {
+    "wall_s": 1.0, "cores": 2, "own_cpu_s": 0.5, "others_cpu_s": 1.4, "stolen_s": 0.1,
+    "switches": 3, "load_average": 4.0, "timed_s": 0.2, "waited_s": 0.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (WATCHED, Watched(**WATCHED)),
+        # Another revision of lmn-bench, in `ab`.
+        ({**WATCHED, "weather": "fine"}, Watched(**WATCHED)),
+        ({"wall_s": 1.0}, None),
+        (None, None),
+    ],
+)
+def test_what_a_child_saw_of_the_machine_is_in_the_record(told, expected):
+    reply = ok_reply()
+    assert record_of(replace(reply, result={**reply.result, "watched": told})).watched == expected
 
 
 CAPPED = case(memory_cap_bytes=64 * 2**20)

@@ -17,7 +17,7 @@ from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
 from lmn_bench.escapes import printable
 from lmn_bench.metrics import METRICS
 from lmn_bench.places import RUN_FILE
-from lmn_bench.schema import SCHEMA, NoiseWarning, Outcome, Record, SeriesLimit
+from lmn_bench.schema import SCHEMA, NoiseWarning, Outcome, Record, SeriesLimit, Watched
 from lmn_bench.store import (
     RECORDS_FILE,
     REJECTED_FILE,
@@ -158,6 +158,15 @@ def test_the_end_of_a_series_reads_back(folder):
     record = replace(failed(case(), Outcome.SKIPPED), limit=limit)
     write(folder, record)
     assert read_run(folder).records == (record,)
+
+
+def test_what_the_machine_did_reads_back(folder):
+    seen = Watched(
+        wall_s=1.0, cores=2, own_cpu_s=0.5, others_cpu_s=1.4, stolen_s=0.1, switches=3,
+        load_average=4.0, pressure_s=None, timed_s=0.2, waited_s=0.1,
+    )  # fmt: skip
+    write(folder, replace(ok(case()), watched=seen))
+    assert read_run(folder).records[0].watched == seen
 
 
 def test_what_enforced_a_cap_is_kept_and_nothing_is_said_without_one(folder):

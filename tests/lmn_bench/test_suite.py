@@ -539,3 +539,39 @@ def test_an_option_that_says_nothing_usable_is_told_by_name(option, text):
     with pytest.raises(UsageError) as caught:
         overrides_of({option: text}, None, [])
     assert option in caught.value.message
+
+
+# ------------------------------------------------------------------------------- the reference
+
+
+def test_a_suite_may_say_whom_the_others_are_compared_with():
+    assert parse_suite({**GOOD, "reference": "gru"}, "mine.toml").reference == "gru"
+    assert parse_suite(GOOD, "mine.toml").reference is None
+
+
+def test_the_reference_from_the_command_line_wins():
+    overrides = overrides_of({"--reference": "gru"}, None, ())
+    assert parse_suite({**GOOD, "reference": "lmn"}, "mine.toml", overrides).reference == "gru"
+
+
+def test_models_from_the_command_line_may_leave_the_reference_of_a_suite_out():
+    overrides = overrides_of({"--models": "rnn,lstm"}, None, ())
+    assert parse_suite({**GOOD, "reference": "lmn"}, "mine.toml", overrides).reference is None
+
+
+@pytest.mark.parametrize(
+    ("suite_says", "options", "place"),
+    [("rnn", {}, "reference"), ("lmn", {"--reference": "rnn"}, "--reference"),
+     (None, {"--models": "gru", "--reference": "lmn"}, "--reference")],
+)  # fmt: skip
+def test_a_reference_that_is_not_measured_is_told_with_what_is(suite_says, options, place):
+    data = {**GOOD, **({"reference": suite_says} if suite_says else {})}
+    problem = problems_of(data, overrides_of(options, None, ()))[place]
+    assert "no sweep measures" in problem.message
+    assert problem.hint == ("it has gru" if "--models" in options else "it has lmn, gru")
+
+
+def test_trainings_have_no_reference():
+    data = {"name": "mine", "reference": "lmn", "learning": {"steps": 10},
+            "sweep": [{"subjects": ["lmn"], "modes": ["learn"], "lengths": [64]}]}  # fmt: skip
+    assert "this suite learns" in problems_of(data)["reference"].message

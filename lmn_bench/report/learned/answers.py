@@ -8,6 +8,7 @@ from lmn_bench.analysis.learned import LearnedSetting
 from lmn_bench.lessons import TEXT
 from lmn_bench.report.learned.recall import recall_answers
 from lmn_bench.report.learned.words import (
+    NOT_WELL,
     ONE_SEED,
     budget_words,
     compared_words,
@@ -54,9 +55,7 @@ def _nothing_finished(settings: Sequence[LearnedSetting]) -> str:
     ends = dict.fromkeys(r.outcome.value for one in settings for a in one.attempts
                          for r in a.records)  # fmt: skip
     said = ", ".join(ends).replace("_", " ")
-    return (
-        f"No training ended well ({said}): there is no score (see Trainings that did not, below)."
-    )
+    return f"No training ended well ({said}): there is no score (see “{NOT_WELL}” in the report)."
 
 
 def _text_answers(one: LearnedSetting, every: Sequence[LearnedSetting]) -> Iterator[str]:
