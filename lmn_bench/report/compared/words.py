@@ -214,7 +214,8 @@ def _processes(comparison: Comparison) -> str:
 _MEANING = {
     ExitCode.OK: "nothing is shown to be worse",
     ExitCode.CASES_FAILED: "something got worse",
-    ExitCode.INCONCLUSIVE: "it cannot be told",
+    ExitCode.USAGE: "a report could not be written",
+    ExitCode.INCONCLUSIVE: "whether anything got worse is open",
     ExitCode.INCOMPARABLE: "nothing could be compared",
 }
 
