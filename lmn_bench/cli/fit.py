@@ -37,12 +37,13 @@ def command(
     found, general = read_columns(file, Columns(x, y, group, process))
     fitted = []
     for name, rows in groups(found, y):
-        sample, warnings = observed_sample(rows.x, rows.y, rows.processes)
-        scaled = scaling(sample)
+        observed = observed_sample(rows.x, rows.y, rows.processes)
+        warnings = observed.warnings
+        scaled = scaling(observed.sample)
         if scaled is None:
-            count = len(sample.lengths)
-            warnings = [f"{count} distinct value{'s' * (count != 1)} of {x}: {MIN_LENGTHS} needed"]
-        fitted.append(FittedGroup(name, scaled, (*general, *warnings)))
+            count = len(observed.sample.lengths)
+            warnings = (f"{count} distinct value{'s' * (count != 1)} of {x}: {MIN_LENGTHS} needed",)
+        fitted.append(FittedGroup(name, observed.design, scaled, (*general, *warnings)))
     if all(one.scaling is None for one in fitted):
         raise UsageError(
             f"nothing can be fitted: no group has {MIN_LENGTHS} distinct values of {x}",
