@@ -68,7 +68,7 @@ def _table(profile: Profile, width: int) -> Table:
     for title in _GIVEN_UP:
         if sum(widths[at] + _GAP for at in shown) > width:
             shown = [at for at in shown if _COLUMNS[at] != title]
-    room = max(1, width - sum(widths[at] + _GAP for at in shown if at))
+    room = max(1, width - 1 - sum(widths[at] + _GAP for at in shown if at))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.padding = (0, 1, 0, 0)
     for place in shown:
