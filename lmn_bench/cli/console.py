@@ -15,7 +15,11 @@ from lmn_bench.escapes import encodable_data, printable
 
 
 class _Console(Console):
-    """A console on which no name or message is obeyed in place of being shown."""
+    """A console on which nothing is cut, and no name or message obeyed in place of being shown."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """As rich does; a line that is longer than the terminal is left to it to break."""
+        super().print(*objects, **{"crop": False, **how})
 
     def render_str(self, text: str, **how: Any) -> Text:
         """As rich does, of what can be shown."""
