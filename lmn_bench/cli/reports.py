@@ -44,14 +44,18 @@ def read_runs(
                 f"{bad.reason}",
                 markup=False, soft_wrap=True,
             )  # fmt: skip
-        found.append(summed_up(stored, plan(stored.info.suite, stored.info.environment)))
+        info = stored.info
+        found.append(summed_up(stored, plan(info.suite, info.environment, info.no_cuda)))
     return found
 
 
 def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:
     """A run with its cases in the order of its suite."""
-    results = result_set(run.records, [item.case for item in planned])
-    count = len(planned) * run.info.suite.replicates
+    recorded = {record.case for record in run.records}
+    # Runs of before such cases were left out have records of them.
+    kept = [item for item in planned if not item.absent or item.case in recorded]
+    results = result_set(run.records, [item.case for item in kept])
+    count = len(kept) * run.info.suite.replicates
     return RunResults(run.info, results, run.records, count)
 
 
