@@ -245,7 +245,7 @@ def _conclude(
         console.print(part)
     counts = ", ".join(f"{outcomes[o]:,} {o.value}" for o in Outcome if outcomes[o])
     console.print(f"{counts}; report: {page or report}", markup=False, soft_wrap=True)
-    for line in (*skipped_sentences(run.records), *left_out_sentences(absent)):
+    for line in skipped_sentences(run.records):
         console.print(line, markup=False, soft_wrap=True)
     verb = "report" if code == ExitCode.OK else "show"
     console.print(f"next: lmn-bench {verb} {run.folder}", markup=False, soft_wrap=True)

@@ -37,7 +37,7 @@ def left_out_of(info: RunInfo, records: Sequence[Record]) -> dict[str, int]:
 def skip_reasons(records: Sequence[Record]) -> dict[str, int]:
     """How many processes were skipped for each reason, the most frequent first."""
     counts = Counter(
-        _AT_LENGTH.sub(" at a shorter length", record.reason or "no reason is recorded")
+        _AT_LENGTH.sub(" at this length or a shorter one", record.reason or "no reason is recorded")
         for record in records
         if record.outcome is Outcome.SKIPPED
     )
