@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
 from lmn_bench.schema import SCHEMA, Record, RunInfo
+from lmn_bench.typed import typed
 
 RUN_FILE = "run.json"
 RECORDS_FILE = "records.jsonl"
@@ -84,7 +85,7 @@ class RecordWriter:
             raise StoreError(
                 f"cannot write to {self._path}: {why}; "
                 f"the {self.written} records before this one are safe",
-                f"make room, then `lmn-bench run --resume {self._path.parent}`",
+                f"make room, then `{typed('run', '--resume', self._path.parent)}`",
             ) from error
         self.written += 1
 

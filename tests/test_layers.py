@@ -14,13 +14,14 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
-GROUND = {"errors", "numerals", "texts", "units", "outcomes", "lessons"}
+GROUND = {"errors", "numerals", "texts", "typed", "units", "outcomes", "lessons"}
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
     "errors": set(),
     "numerals": {"errors"},
     "units": {"errors", "numerals"},
-    "texts": {"errors"},
+    "typed": set(),
+    "texts": {"errors", "typed"},
     "outcomes": {"errors", "units"},
     "lessons": set(),
     "schema": GROUND,

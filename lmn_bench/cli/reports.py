@@ -15,6 +15,7 @@ from lmn_bench.report.document import Document
 from lmn_bench.report.page import page_of
 from lmn_bench.store import StoredRun, find_run, read_run, save
 from lmn_bench.suite import find_suite, load_suite
+from lmn_bench.typed import typed
 
 HTML_FILE = "report.html"
 
@@ -74,8 +75,8 @@ def save_page(folder: Path, run: RunResults, document: Document) -> Path | None:
         reason = " ".join(f"{error}".split()) or type(error).__name__
         stderr_console().print(
             f"warning: no {HTML_FILE}: {reason}\n"
-            f"hint: everything measured is safe; try again with `lmn-bench report {folder} "
-            f"-o {path}`",
+            f"hint: everything measured is safe; try again with "
+            f"`{typed('report', folder, '-o', path)}`",
             style="yellow", markup=False, soft_wrap=True,
         )  # fmt: skip
         return None

@@ -46,6 +46,7 @@ from lmn_bench.store import (
 )
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
+from lmn_bench.typed import typed
 
 REPORT_FILE = "report.md"
 _NO_CUDA = "torch cannot use the GPU of this machine (a build without CUDA?)"
@@ -198,7 +199,7 @@ def _measure(
         under_way = " and the training that was under way" if suite.learning else ""
         console.print(
             f"interrupted; {len(records):,} records{under_way} are safe in {run.folder}\n"
-            f"next: lmn-bench run --resume {run.folder}",
+            f"next: {typed('run', '--resume', run.folder)}",
             markup=False, soft_wrap=True,
         )  # fmt: skip
         return ExitCode.INTERRUPTED
@@ -248,7 +249,7 @@ def _conclude(
     for line in skipped_sentences(run.records):
         console.print(line, markup=False, soft_wrap=True)
     verb = "report" if code == ExitCode.OK else "show"
-    console.print(f"next: lmn-bench {verb} {run.folder}", markup=False, soft_wrap=True)
+    console.print(f"next: {typed(verb, run.folder)}", markup=False, soft_wrap=True)
     return code
 
 

@@ -18,6 +18,7 @@ from lmn_bench.report.tables import failures_section
 from lmn_bench.report.words import cap_label
 from lmn_bench.schema import Outcome, Record, RunInfo
 from lmn_bench.store import BadLine
+from lmn_bench.typed import typed
 from lmn_bench.units import format_seconds, format_value
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -33,7 +34,7 @@ def inspect_run(
     facts = (
         ("suite", f"{info.suite.name}: {info.suite.description}"),
         ("created", info.created_at),
-        ("finished", info.finished_at or f"no: lmn-bench run --resume {folder}"),
+        ("finished", info.finished_at or f"no: {typed('run', '--resume', folder)}"),
         ("seed", str(info.seed)),
         ("command", " ".join(info.command)),
         ("records", f"{len(records):,}: {counts}" if records else "none yet"),
