@@ -12,6 +12,7 @@ from typing import Any
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.train_progress import TrainProgress
 from lmn_bench.errors import ExitCode, UnitError, UnknownNameError, UsageError
+from lmn_bench.learning.corpora import announced_download
 from lmn_bench.learning.names import CORPORA
 from lmn_bench.learning.settings import DEFAULT_PRESET, PRESETS, TrainingSettings
 from lmn_bench.learning.settings_file import KEYS, check_settings, key_kind, read_settings_file
@@ -41,6 +42,8 @@ def run_training(request: Request, *, quiet: bool, as_json: bool) -> int:
     job = {"settings": asdict(settings), "given": given, "output": str(request.output),
            "resume": request.resume, "quiet": quiet}  # fmt: skip
     console = stderr_console()
+    if download := announced_download(settings.corpus):
+        console.print(download, markup=False, soft_wrap=True)
     told: dict[str, Any] = {"saved": None}
     with LearningProcess({"train": job}) as process:
 

@@ -12,6 +12,7 @@ from lmn_bench.errors import UnknownNameError, UsageError
 from lmn_bench.learning.download import Opener, RemoteFile, cache_folder, fetch, open_address
 from lmn_bench.learning.names import CORPORA
 from lmn_bench.texts import decode_text
+from lmn_bench.units import format_bytes
 
 TINY_SHAKESPEARE = RemoteFile(
     name="tinyshakespeare.txt",
@@ -70,6 +71,17 @@ def needs_download(source: str | Path, *, cache: Path | None = None) -> bool:
     """Whether `load_corpus` would have to ask the network."""
     kept = (cache or cache_folder()) / TINY_SHAKESPEARE.name
     return source == "tinyshakespeare" and not kept.exists()
+
+
+def announced_download(source: str | Path, *, cache: Path | None = None) -> str | None:
+    """What `load_corpus` would fetch, in words, for a user to know before; None if nothing."""
+    if not needs_download(source, cache=cache):
+        return None
+    size = format_bytes(TINY_SHAKESPEARE.size_bytes)
+    return (
+        f"downloading {TINY_SHAKESPEARE.name}, {size}, from {TINY_SHAKESPEARE.address} into "
+        f"{cache or cache_folder()}"
+    )
 
 
 def _corpus(name: str, text: str) -> Corpus:

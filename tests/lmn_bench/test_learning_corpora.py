@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from lmn_bench.errors import UnknownNameError, UsageError
-from lmn_bench.learning.corpora import TINY_SHAKESPEARE, load_corpus
+from lmn_bench.learning.corpora import TINY_SHAKESPEARE, announced_download, load_corpus
 from lmn_bench.learning.names import CORPORA
 
 
@@ -194,3 +194,16 @@ def test_a_file_without_permission_says_so(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     (tmp_path / "a.txt").chmod(0)
     assert "Permission denied" in refused(tmp_path / "a.txt")[0]
+
+
+def test_a_download_is_announced_with_size_and_places(tmp_path):
+    said = announced_download("tinyshakespeare", cache=tmp_path)
+    assert said.startswith("downloading tinyshakespeare.txt, 1.06 MiB, from https://")
+    assert said.endswith(f"into {tmp_path}")
+
+
+def test_what_is_here_is_not_announced(tmp_path):
+    (tmp_path / "tinyshakespeare.txt").write_text("kept")
+    assert announced_download("tinyshakespeare", cache=tmp_path) is None
+    assert announced_download("python-docs", cache=tmp_path) is None
+    assert announced_download(tmp_path / "mine.txt", cache=tmp_path) is None
