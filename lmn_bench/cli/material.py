@@ -67,7 +67,7 @@ def _found(learning: Learning, length: int) -> Learning:
     vocabulary = make_vocabulary(learning.tokens, corpus.text)
     ids = vocabulary.encode(corpus.text)
     cut_windows(ids, length, corpus.name)
-    for remark in remarks_on(vocabulary, corpus.text, ids):
+    for remark in remarks_on(vocabulary, corpus, ids):
         stderr_console().print(f"note: {remark}", markup=False, soft_wrap=True)
     # A path has to hold when the run is resumed elsewhere.
     source = learning.corpus

@@ -207,3 +207,15 @@ def test_what_is_here_is_not_announced(tmp_path):
     assert announced_download("tinyshakespeare", cache=tmp_path) is None
     assert announced_download("python-docs", cache=tmp_path) is None
     assert announced_download(tmp_path / "mine.txt", cache=tmp_path) is None
+
+
+def test_files_of_a_folder_that_are_left_alone_are_counted(tmp_path):
+    for name in ("a.txt", "b.md", "c.html", ".d.txt", "e"):
+        (tmp_path / name).write_text("text")
+    said = load_corpus(tmp_path).remark
+    assert said.startswith(f"of {tmp_path} 2 files are read, 3 left alone: hidden, or not .md")
+
+
+def test_of_a_folder_that_is_read_as_a_whole_nothing_is_said(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    assert load_corpus(tmp_path).remark == ""
