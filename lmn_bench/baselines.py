@@ -26,6 +26,7 @@ from lmn_bench.store import (
     list_runs,
     write_atomically,
 )
+from lmn_bench.typed import typed
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 
@@ -76,13 +77,13 @@ def save_baseline(
         if run.info.suite.learning is not None:
             raise StoreError(
                 f"{run.folder.name} learned: a baseline keeps measurements of calls, for a gate",
-                f"set learned runs side by side with `lmn-bench report {run.folder} OTHER`",
+                f"set learned runs side by side with `{typed('report', run.folder, 'OTHER')}`",
             )
         if not any(record.outcome is Outcome.OK for record in run.records):
             raise StoreError(
                 f"{run.folder.name} has no process that ended well: nothing could be compared "
                 "with it",
-                f"see how they ended with `lmn-bench show {run.folder}`",
+                f"see how they ended with `{typed('show', run.folder)}`",
             )
     pooled = pool(runs)
     window = pooled.info.suite.measuring.decode_window

@@ -492,6 +492,8 @@ class RunInfo:
     Attributes:
         ceilings: of the machine when the run began, where the suite asks for them.
         sources: of a baseline, the runs that it was made of.
+        no_cuda: why the GPUs of the machine could not be used; empty where they could, or where
+            there are none.
     """
 
     run_id: str
@@ -503,6 +505,7 @@ class RunInfo:
     finished_at: str | None = None
     ceilings: tuple[Ceiling, ...] = ()
     sources: tuple[str, ...] = ()
+    no_cuda: str = ""
     schema: int = SCHEMA
 
     @property

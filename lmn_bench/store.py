@@ -24,6 +24,7 @@ from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
 from lmn_bench.escapes import ESCAPED, loads_printable
 from lmn_bench.places import RUN_FILE
 from lmn_bench.schema import SCHEMA, Outcome, Record, RunInfo, SeriesLimit
+from lmn_bench.typed import typed
 
 RECORDS_FILE = "records.jsonl"
 REJECTED_FILE = "records.rejected.jsonl"
@@ -88,7 +89,7 @@ class RecordWriter:
             raise StoreError(
                 f"cannot write to {self._path}: {why}; "
                 f"the {self.written} records before this one are safe",
-                f"make room, then `lmn-bench run --resume {self._path.parent}`",
+                f"make room, then `{typed('run', '--resume', self._path.parent)}`",
             ) from error
         self.written += 1
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import codecs
-import shlex
 from pathlib import Path
 
 from lmn_bench.errors import UsageError
+from lmn_bench.typed import quoted
 
 # The longer marks first: that of UTF-32 begins with that of UTF-16.
 _MARKS = (
@@ -71,4 +71,4 @@ def _other(name: str, what: str, encoding: str) -> UsageError:
 def _command(name: str, encoding: str) -> str:
     if name == _PIPED:
         return f"send it through `iconv -f {encoding} -t UTF-8` first"
-    return f"type `iconv -f {encoding} -t UTF-8 {shlex.quote(name)} > utf8.txt`"
+    return f"type `iconv -f {encoding} -t UTF-8 {quoted(name)} > utf8.txt`"

@@ -14,14 +14,25 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
-GROUND = {"errors", "escapes", "numerals", "texts", "units", "outcomes", "lessons", "places"}
+GROUND = {
+    "errors",
+    "escapes",
+    "numerals",
+    "texts",
+    "typed",
+    "units",
+    "outcomes",
+    "lessons",
+    "places",
+}
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
     "errors": set(),
     "escapes": set(),
     "numerals": {"errors"},
     "units": {"errors", "numerals"},
-    "texts": {"errors"},
+    "typed": set(),
+    "texts": {"errors", "typed"},
     "outcomes": {"errors", "units"},
     "lessons": set(),
     "places": set(),

@@ -74,7 +74,7 @@ class _LazyGroup(click.Group):
 def lmn_bench() -> None:
     """Measure how latency and peak memory of sequence models grow with length.
 
-    Start with `lmn-bench run` (under a minute), then `lmn-bench run --suite scaling`.
+    Start with `lmn-bench run` (under a minute on 2 cores), then `lmn-bench run --suite scaling`.
     """
 
 

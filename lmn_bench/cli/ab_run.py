@@ -28,11 +28,12 @@ from lmn_bench.cli.verdict import Outputs, conclude, exit_code
 from lmn_bench.cli.versions import Version, base_version, require_difference, working_version
 from lmn_bench.errors import ComparisonError, ExitCode, SubjectError
 from lmn_bench.gates import ARMS, GateInfo, save_gate
-from lmn_bench.plan import all_cases, runnable
+from lmn_bench.plan import all_cases, left_out, runnable
 from lmn_bench.report.compared.data import comparison_json
 from lmn_bench.report.compared.markdown import comparison_markdown
 from lmn_bench.report.compared.page import comparison_page
 from lmn_bench.report.facts import warning_lines
+from lmn_bench.report.left_out import left_out_sentences
 from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import Case, Environment, RunInfo, Suite
@@ -136,6 +137,8 @@ def _cases(
     """
     planned = plan_here(suite, environment, running["new"])
     cases = runnable(planned)
+    for line in left_out_sentences(left_out(planned)):
+        stderr_console().print(line, markup=False, soft_wrap=True)
     if not cases:
         reasons = sorted({item.skip for item in planned if item.skip})
         raise ComparisonError(f"nothing to measure: {'; '.join(reasons)}")

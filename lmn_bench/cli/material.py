@@ -57,15 +57,17 @@ def check_material(suite: Suite) -> None:
 
 def _found(learning: Learning, length: int) -> Learning:
     # They load numpy, which other suites do without.
-    from lmn_bench.learning.corpora import load_corpus
+    from lmn_bench.learning.corpora import announced_download, load_corpus
     from lmn_bench.learning.tokens import make_vocabulary, remarks_on
     from lmn_bench.learning.windows import cut_windows
 
+    if told := announced_download(learning.corpus):
+        stderr_console().print(told, markup=False, soft_wrap=True)
     corpus = load_corpus(learning.corpus)
     vocabulary = make_vocabulary(learning.tokens, corpus.text)
     ids = vocabulary.encode(corpus.text)
     cut_windows(ids, length, corpus.name)
-    for remark in remarks_on(vocabulary, corpus.text, ids):
+    for remark in remarks_on(vocabulary, corpus, ids):
         stderr_console().print(f"note: {remark}", markup=False, soft_wrap=True)
     # A path has to hold when the run is resumed elsewhere.
     source = learning.corpus

@@ -17,6 +17,7 @@ from lmn_bench.report.page import page_of
 from lmn_bench.schema import Suite
 from lmn_bench.store import StoredRun, find_run, read_run
 from lmn_bench.suite import find_suite, load_suite
+from lmn_bench.typed import typed
 
 HTML_FILE = "report.html"
 
@@ -60,7 +61,8 @@ def read_runs(
                 f"{bad.reason}",
                 markup=False, soft_wrap=True,
             )  # fmt: skip
-        found.append(summed_up(stored, plan(stored.info.suite, stored.info.environment)))
+        info = stored.info
+        found.append(summed_up(stored, plan(info.suite, info.environment, info.no_cuda)))
     return found
 
 
@@ -80,8 +82,11 @@ def _with_reference(suite: Suite, stored: StoredRun, reference: str) -> Suite:
 
 def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:
     """A run with its cases in the order of its suite."""
-    results = result_set(run.records, [item.case for item in planned])
-    count = len(planned) * run.info.suite.replicates
+    recorded = {record.case for record in run.records}
+    # Runs of before such cases were left out have records of them.
+    kept = [item for item in planned if not item.absent or item.case in recorded]
+    results = result_set(run.records, [item.case for item in kept])
+    count = len(kept) * run.info.suite.replicates
     return RunResults(run.info, results, run.records, count)
 
 
@@ -91,7 +96,7 @@ def save_page(folder: Path, run: RunResults, document: Document) -> Path | None:
     if save_made(path, lambda: page_of([run], document)):
         return path
     stderr_console().print(
-        f"everything measured is safe; try again with `lmn-bench report {folder} -o {path}`",
+        f"everything measured is safe; try again with `{typed('report', folder, '-o', path)}`",
         markup=False, soft_wrap=True,
     )  # fmt: skip
     return None

@@ -70,7 +70,7 @@ def command(
     \b
     Examples:
       lmn-bench run                                     smoke: everything, tiny
-      lmn-bench run --suite scaling                     the headline, about 15 minutes
+      lmn-bench run --suite scaling                     the headline, 15 minutes on 2 cores
       lmn-bench run --suite scaling --models lmn,transformer --modes decode
       lmn-bench run --models my_package.my_module:make_model
       lmn-bench run --models gru,lstm --reference lstm

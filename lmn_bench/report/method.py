@@ -16,6 +16,7 @@ from lmn_bench.disturbance import (
 )
 from lmn_bench.report.document import Section, Table
 from lmn_bench.report.facts import ceiling_rows, environment_rows
+from lmn_bench.report.left_out import left_out_of, left_out_sentences, skipped_sentences
 from lmn_bench.report.words import cap_sentences
 from lmn_bench.schema import Environment, Record, RunInfo
 
@@ -42,6 +43,8 @@ def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Se
         "A value is the median over processes; its interval runs between order statistics "
         f"({_interval_words(measuring.processes)}).",
         recorded_sentence(info, len(records) - further, planned, "processes", more),
+        *left_out_sentences(left_out_of(info, records)),
+        *skipped_sentences(records),
         *cap_sentences(dict.fromkeys(r.cap_mechanism for r in records if r.cap_mechanism)),
         *disturbed_sentences(records),
         *warning_sentences(info, records),

@@ -203,6 +203,28 @@ def test_cuda_asked_for_by_name_without_a_gpu_is_an_error(cli, tmp_path, no_gpu)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_leaves_cuda_cases_out_and_says_so_in_one_line(cli, tmp_path, no_gpu):
+    (tmp_path / "both.toml").write_text(
+        'name = "both"\n[[sweep]]\nsubjects = "lmn"\nmodes = "prefill"\nwidth = 16\n'
+        'heads = 2\nlengths = 8\nthreads = [1, 9999]\ndevice = ["cpu", "cuda"]\n'
+    )
+    code, out, err = cli("run", "--suite", "both.toml", "--counters-only")
+    assert code == 0, err
+    assert err.count("CUDA cases left out: no NVIDIA GPU on this machine (2 cases).") == 1
+    assert "1 ok, 1 skipped" in out
+    assert "Skipped: 1 × 9999 threads asked for" in out
+    (folder,) = (tmp_path / "results").iterdir()
+    assert {record.device for record in read_run(folder).records} == {"cpu"}
+
+
+def test_the_plan_for_programs_has_no_cases_left_out(cli, no_gpu):
+    code, out, err = cli("run", "--dry-run", "--models", "lmn", "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    assert {case["device"] for case in said["cases"]} == {"cpu"}
+    assert said["left_out"] == {"no NVIDIA GPU on this machine": 8}
+
+
 def test_a_suite_with_nothing_for_this_machine_is_an_error(cli, tmp_path, no_gpu):
     (tmp_path / "gpu.toml").write_text(
         'name = "gpu"\n[[sweep]]\nsubjects = "lmn"\nmodes = "train"\nlengths = 8\ndevice = "cuda"\n'

@@ -85,7 +85,7 @@ def train(job: TrainJob, tell: Tell, stops: Callable[[], bool]) -> None:
         "settings": asdict(settings), "corpus": about, "vocabulary": vocabulary.size,
         "parameters": sum(weight.numel() for weight in model.parameters()), "done": done,
         "training_tokens": len(windows.training), "validation_tokens": len(windows.validation),
-        "threads": torch.get_num_threads(), "remarks": remarks_on(vocabulary, corpus.text, ids),
+        "threads": torch.get_num_threads(), "remarks": remarks_on(vocabulary, corpus, ids),
     }})  # fmt: skip
     try:
         done = learn(model, optimizer, _lessons(settings, windows, model, device),
