@@ -36,6 +36,9 @@ clean: ## Remove the environment and caches; results stay.
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, {v.major}.{v.minor} came; try: make PYTHON=python3.12")'
+	@echo 'Making $(VENV): pip downloads torch and the packages of pyproject.toml. With the CPU build of torch they take'
+	@echo '2.4 GB; the default one for Linux brings several GB of CUDA more. Without an NVIDIA GPU, stop and spare them:'
+	@echo '  make $(MAKECMDGOALS) PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"'
 	$(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT='$(CURDIR)/constraints.txt' $(BIN)/pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -e '.[dev]'
 	@touch $@

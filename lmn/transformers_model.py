@@ -5,8 +5,8 @@
 
 `LMNForCausalLM` has an `LMNLanguageModel` inside and adds no weights. What that library calls a
 cache is here a `LanguageModelState` of a size that grows with the logarithm of the length. Needs
-the package transformers, version 5: `pip install 'lmn-bench[transformers]'`; nothing else in `lmn`
-imports it.
+the package transformers, version 5: `pip install 'transformers>=5'`; nothing else in `lmn` imports
+it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ try:
 except ImportError as error:
     raise ImportError(
         f"lmn.transformers_model needs the package transformers, version 5 ({error}); install it "
-        "with: pip install 'lmn-bench[transformers]'",
+        "with: pip install 'transformers>=5'",
         name="transformers",
     ) from error
 

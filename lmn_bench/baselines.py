@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lmn_bench.differences import renamed_hosts
 from lmn_bench.errors import StoreError, UnknownNameError, UsageError
 from lmn_bench.places import BASELINES, RUN_FILE
 from lmn_bench.pooling import pool
@@ -25,6 +26,7 @@ from lmn_bench.store import (
     list_runs,
     write_atomically,
 )
+from lmn_bench.typed import typed
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
 
@@ -75,13 +77,13 @@ def save_baseline(
         if run.info.suite.learning is not None:
             raise StoreError(
                 f"{run.folder.name} learned: a baseline keeps measurements of calls, for a gate",
-                f"set learned runs side by side with `lmn-bench report {run.folder} OTHER`",
+                f"set learned runs side by side with `{typed('report', run.folder, 'OTHER')}`",
             )
         if not any(record.outcome is Outcome.OK for record in run.records):
             raise StoreError(
                 f"{run.folder.name} has no process that ended well: nothing could be compared "
                 "with it",
-                f"see how they ended with `lmn-bench show {run.folder}`",
+                f"see how they ended with `{typed('show', run.folder)}`",
             )
     pooled = pool(runs)
     window = pooled.info.suite.measuring.decode_window
@@ -197,6 +199,9 @@ def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
             count = len(run.bad_lines)
             lines = "line" if count == 1 else "lines"
             notes.append(f"{name} has {count} unreadable {lines}, left out")
+    renamed = renamed_hosts([run.info.environment for run in runs])
+    if renamed:
+        notes.append(renamed)
     for what, values in (
         ("commits", {run.info.environment.git_commit for run in runs}),
         ("versions of lmn-bench", {run.info.environment.lmn_bench for run in runs}),

@@ -31,9 +31,11 @@ from lmn_bench.errors import (
     LmnBenchError,
     Problem,
     UnknownNameError,
+    UsageError,
     nearest_hint,
 )
 from lmn_bench.schema import DTYPES
+from lmn_bench.texts import read_text
 from lmn_bench.units import parse_bandwidth, parse_bytes
 
 KINDS = ("microcontroller", "board", "phone", "laptop", "desktop", "server", "gpu")
@@ -126,10 +128,13 @@ def device(name: str) -> DeviceProfile:
 @cache
 def _load(path: Path) -> dict[str, DeviceProfile]:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text(path))
     except OSError as error:
         raise DeviceFileError(str(path), [Problem(str(path), f"cannot be read: {error}")]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UsageError as error:
+        problem = Problem(str(path), error.message, error.hint)
+        raise DeviceFileError(str(path), [problem]) from None
+    except tomllib.TOMLDecodeError as error:
         problem = Problem(str(path), f"is not valid TOML: {error}")
         raise DeviceFileError(str(path), [problem]) from None
     try:

@@ -64,7 +64,7 @@ def read_gate(folder: Path) -> GateInfo:
     """
     path = folder / GATE_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
         found = GateInfo(data["base"], data["new"], tuple(data["notes"]), int(data["schema"]))
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error

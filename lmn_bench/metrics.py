@@ -123,7 +123,11 @@ _ALL = (
     Metric("reference_loop_s", "reference loop", "s", "lower", False,
            "how fast the machine itself was beside the samples that count: a fixed loop of "
            "arithmetic, the same for every model",
-           "timed between rounds on the cores in use; median"),
+           "timed between rounds on the core of the main thread; median"),
+    Metric("parallel_loop_s", "reference loop on all threads", "s", "lower", False,
+           "the same on all threads of a case at once, where they are several: it also sees that "
+           "another core is taken",
+           "timed between rounds on torch's own threads; median"),
     Metric("compile_s", "compiling", "s", "lower", False,
            "compiled cases: time until everything is compiled; never part of a latency",
            "the first call after torch.compile; torch keeps what it compiles on disk, so that the "

@@ -7,6 +7,7 @@ measured comes from it.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,7 @@ COMPILE_S = 15.0
 LOADING_S = 2.0
 # The memory pass, one warm-up and one sample at least.
 MIN_CALLS_PER_PROCESS = 2
+NO_GPU = "no NVIDIA GPU on this machine"
 
 
 @dataclass(frozen=True)
@@ -37,20 +39,45 @@ class PlannedCase:
         skip: why it won't be, or None.
         memory_bytes: forecast of parameters + state + working memory; None for a user's model.
         seconds: forecast for all its processes together; None for a user's model.
+        absent: it asks for a device that isn't here: such cases are no part of a run on this
+            machine, and leave no record.
     """
 
     case: Case
     skip: str | None
     memory_bytes: int | None
     seconds: float | None
+    absent: bool = False
 
 
-def plan(suite: Suite, environment: Environment) -> list[PlannedCase]:
-    """All cases of a suite, each once, in the order of the file."""
+def plan(suite: Suite, environment: Environment, no_cuda: str = "") -> list[PlannedCase]:
+    """All cases of a suite, each once, in the order of the file.
+
+    Args:
+        suite: what is to be measured.
+        environment: the machine.
+        no_cuda: why its GPUs cannot be used; empty where they can, or where there are none.
+    """
     if suite.learning is not None:
         learning = suite.learning
-        return [_planned_lesson(case, learning, environment) for case in all_cases(suite)]
-    return [_planned(case, suite.measuring, environment) for case in all_cases(suite)]
+        planned = [_planned_lesson(case, learning, environment) for case in all_cases(suite)]
+    else:
+        planned = [_planned(case, suite.measuring, environment) for case in all_cases(suite)]
+    reason = no_cuda if environment.gpus else NO_GPU
+    return [
+        replace(item, skip=reason, absent=True) if reason and item.case.device == "cuda" else item
+        for item in planned
+    ]
+
+
+def on_this_machine(planned: Iterable[PlannedCase]) -> list[PlannedCase]:
+    """The cases that are part of a run on this machine, measured or skipped."""
+    return [item for item in planned if not item.absent]
+
+
+def left_out(planned: Iterable[PlannedCase]) -> dict[str, int]:
+    """How many cases are no part of a run on this machine, by reason."""
+    return Counter(item.skip or "" for item in planned if item.absent)
 
 
 def all_cases(suite: Suite) -> list[Case]:
@@ -161,8 +188,6 @@ def _size_problem(case: Case, lesson: Lesson, learning: Learning) -> str | None:
 
 
 def _skip_reason(case: Case, environment: Environment) -> str | None:
-    if case.device == "cuda" and not environment.gpus:
-        return "no NVIDIA GPU on this machine"
     if case.device == "cpu" and case.threads > environment.logical_cores:
         return f"{case.threads} threads asked for, {environment.logical_cores} cores here"
     if case.compile and case.memory_cap_bytes is not None:

@@ -50,7 +50,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
 
 
-# After one of these, longer lengths of the series are not worth trying.
+# After these, confirmed by a second process, longer lengths of the series are not worth trying.
 BACKSTOP_OUTCOMES = frozenset({Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT, Outcome.KILLED})
 
 
@@ -246,6 +246,9 @@ class Suite:
     """What to measure and how: the content of a suite file after validation.
 
     A suite with `learning` has cases of mode learn and no others.
+
+    Attributes:
+        reference: the subject that reports compare the others with; None leaves it to them.
     """
 
     name: str
@@ -254,6 +257,7 @@ class Suite:
     sweeps: tuple[Sweep, ...]
     claims: tuple[Claim, ...] = ()
     learning: Learning | None = None
+    reference: str | None = None
 
     @property
     def replicates(self) -> int:
@@ -322,12 +326,14 @@ class Environment:
 
     @property
     def machine(self) -> tuple[object, ...]:
-        """What must agree for two measurements to be set side by side."""
+        """What must agree for two measurements to be set side by side.
+
+        The host's name is no part of it: a container draws one anew each time.
+        """
         gpus = tuple(gpu.name for gpu in self.gpus)
         # Rounded: what the kernel keeps for itself differs from boot to boot.
         memory_gib = round(self.memory_bytes / 2**30)
-        return (self.hostname, self.cpu_model, self.logical_cores, memory_gib, gpus,
-                self.python, self.torch)  # fmt: skip
+        return (self.cpu_model, self.logical_cores, memory_gib, gpus, self.python, self.torch)
 
 
 @dataclass(frozen=True)
@@ -350,6 +356,55 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """What the machine did while a process built, checked and timed its case.
+
+    Attributes:
+        wall_s: how long that took.
+        cores: that the process could use.
+        own_cpu_s: CPU time of the process and its children.
+        others_cpu_s: CPU time of everything else on these cores.
+        stolen_s: time for which a hypervisor kept these cores from us.
+        switches: times that a core was taken from a thread of the process.
+        load_average: of the machine over the last minute, at the end.
+        pressure_s: time in which anything (where there are groups: in ours) waited for a core.
+        timed_s: length of all timed rounds.
+        timed_cpu_s: CPU time of the process in them.
+        waited_s: of that, how long the thread that waited most in each had no core; None where
+            the kernel doesn't tell.
+        counted_s: length of the rounds that count.
+        counted_waited_s: as `waited_s`, of the rounds that count.
+    """
+
+    wall_s: float
+    cores: int
+    own_cpu_s: float
+    others_cpu_s: float
+    stolen_s: float
+    switches: int
+    load_average: float
+    pressure_s: float | None = None
+    timed_s: float = 0.0
+    timed_cpu_s: float = 0.0
+    waited_s: float | None = None
+    counted_s: float = 0.0
+    counted_waited_s: float | None = None
+
+
+@dataclass(frozen=True)
+class SeriesLimit:
+    """Where a series ended: longer lengths of it were not worth trying.
+
+    Attributes:
+        length: the shortest at which no process finished.
+        ends: how many of its processes ended in which way.
+    """
+
+    length: int
+    ends: Mapping[Outcome, int]
+
+
+@dataclass(frozen=True)
 class Record:
     """One outcome of one replicate: a line of `records.jsonl`.
 
@@ -364,6 +419,8 @@ class Record:
             fraction" (emulated); None without a cap, or where it came to none.
         lesson: of mode learn, what was to be learned.
         learned: of mode learn, how it went.
+        limit: of what was skipped because its series had ended at this or a shorter length.
+        watched: of what was timed, what the machine did meanwhile.
     """
 
     case_id: str
@@ -389,6 +446,8 @@ class Record:
     memory_timeline: tuple[tuple[float, float], ...] = ()
     lesson: Lesson | None = None
     learned: Learned | None = None
+    limit: SeriesLimit | None = None
+    watched: Watched | None = None
     warnings: tuple[str, ...] = ()
     order: int = 0
     started_at: str = ""
@@ -422,7 +481,7 @@ class Record:
         data = {"schema": data.pop("schema"), **data}
         optional = ("compile", "cuda_graph", "cap_mechanism", "warmup_samples_s",
                     "disturbed_samples_s", "memory_timeline", "lesson", "learned",
-                    "warnings")  # fmt: skip
+                    "limit", "watched", "warnings")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 
@@ -433,6 +492,8 @@ class RunInfo:
     Attributes:
         ceilings: of the machine when the run began, where the suite asks for them.
         sources: of a baseline, the runs that it was made of.
+        no_cuda: why the GPUs of the machine could not be used; empty where they could, or where
+            there are none.
     """
 
     run_id: str
@@ -444,6 +505,7 @@ class RunInfo:
     finished_at: str | None = None
     ceilings: tuple[Ceiling, ...] = ()
     sources: tuple[str, ...] = ()
+    no_cuda: str = ""
     schema: int = SCHEMA
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -20,13 +21,17 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
+from lmn_bench.escapes import ESCAPED, loads_printable
 from lmn_bench.places import RUN_FILE
-from lmn_bench.schema import SCHEMA, Record, RunInfo
+from lmn_bench.schema import SCHEMA, Outcome, Record, RunInfo, SeriesLimit
+from lmn_bench.typed import typed
 
 RECORDS_FILE = "records.jsonl"
 REJECTED_FILE = "records.rejected.jsonl"
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+# What lmn-bench wrote of the end of a series before `Record.limit`.
+_OLD_LIMIT = re.compile(r"(out_of_memory|timeout|killed) at length ([\d,]+)")
 _RUN_INFO: TypeAdapter[RunInfo] = TypeAdapter(RunInfo)
 
 
@@ -84,7 +89,7 @@ class RecordWriter:
             raise StoreError(
                 f"cannot write to {self._path}: {why}; "
                 f"the {self.written} records before this one are safe",
-                f"make room, then `lmn-bench run --resume {self._path.parent}`",
+                f"make room, then `{typed('run', '--resume', self._path.parent)}`",
             ) from error
         self.written += 1
 
@@ -136,10 +141,11 @@ def read_run(folder: Path) -> StoredRun:
     bad_lines = []
     path = folder / RECORDS_FILE
     try:
-        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        text = path.read_text(encoding="utf-8-sig", errors="replace") if path.exists() else ""
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines(): it also splits at characters that may stand inside a text.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         parsed = _parse_record(line)
@@ -206,9 +212,18 @@ def list_runs(results: Path) -> list[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file as a whole: a reader or a crash sees the old text or the new one."""
+    """Replace a file as a whole: a reader or a crash sees the old text or the new one.
+
+    What is there and no file (`/dev/stdout`, `/dev/null`, a named pipe) is written to as it is, and
+    a link stays one. Characters that no encoding has, of a name that is no UTF-8, are escaped.
+    """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", errors=ESCAPED) as device:
+            device.write(text)
+        return
     temporary = path.with_name(path.name + ".partial")
-    with temporary.open("w", encoding="utf-8") as file:
+    with temporary.open("w", encoding="utf-8", errors=ESCAPED) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -229,7 +244,8 @@ def save(path: Path, text: str) -> None:
 
 def _created_at(folder: Path) -> str:
     try:
-        return str(json.loads((folder / RUN_FILE).read_text()).get("created_at", ""))
+        text = (folder / RUN_FILE).read_text(encoding="utf-8-sig")
+        return str(json.loads(text).get("created_at", ""))
     except (OSError, ValueError, AttributeError):
         return ""
 
@@ -257,7 +273,7 @@ def read_info(folder: Path) -> RunInfo:
     """
     path = folder / RUN_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = loads_printable(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise StoreError(f"{folder} is no run folder: it has no {RUN_FILE}") from None
     except (OSError, ValueError) as error:
@@ -272,8 +288,8 @@ def read_info(folder: Path) -> RunInfo:
 def _parse_record(line: str) -> Record | str:
     """A record, or why the line isn't one."""
     try:
-        data = json.loads(line)
-    except ValueError:
+        data = loads_printable(line)
+    except (ValueError, RecursionError):
         return "not JSON (cut off in the middle?)"
     if not isinstance(data, dict) or "case_id" not in data:
         return "not a record of lmn-bench"
@@ -284,7 +300,18 @@ def _parse_record(line: str) -> Record | str:
         return error.message
     except ValidationError as error:
         return f"not a record: {_first_error(error)}"
-    return record if record.case.id == record.case_id else "its case_id is not that of its fields"
+    if record.case.id != record.case_id:
+        return "its case_id is not that of its fields"
+    return _with_limit(record)
+
+
+def _with_limit(record: Record) -> Record:
+    """The record with its limit as data, where an earlier lmn-bench has it in words alone."""
+    said = _OLD_LIMIT.match(record.reason or "")
+    if record.outcome is not Outcome.SKIPPED or record.limit is not None or said is None:
+        return record
+    limit = SeriesLimit(int(said[2].replace(",", "")), {Outcome(said[1]): 1})
+    return replace(record, limit=limit)
 
 
 def _refuse_newer(data: Any, where: object) -> None:

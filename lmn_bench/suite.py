@@ -2,6 +2,7 @@
 
 name = "scaling"
 description = "how latency and memory grow with length"
+reference = "lmn"           # optional; the model that reports compare the others with
 [measuring]                 # optional; keys of `schema.Measuring`
 processes = 5
 [defaults]                  # optional; what sweeps inherit
@@ -31,13 +32,22 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from lmn_bench.errors import Problem, SuiteError, UnknownNameError, nearest_hint
+from lmn_bench.errors import Problem, SuiteError, UnknownNameError, UsageError, nearest_hint
 from lmn_bench.places import suite_files
 from lmn_bench.schema import ALL_MODES, MODES, Claim, Measuring, Suite, Sweep
-from lmn_bench.suite_file import BUDGET_KEYS, KNOWN_KEYS, LEARNING_KEYS, MEASURING_KEYS, SuiteFile
+from lmn_bench.suite_file import (
+    BUDGET_KEYS,
+    KNOWN_KEYS,
+    LEARNING_KEYS,
+    MEASURING_KEYS,
+    SuiteFile,
+)
 from lmn_bench.suite_learning import learning_of, learning_problems, needs_lengths
+from lmn_bench.texts import read_text
+from lmn_bench.units import as_count
 
 _REQUIRED = ("subjects", "modes", "lengths")
+REFERENCE = "reference"
 # Tables of one value per key, by name.
 _TABLES = {"measuring": MEASURING_KEYS, "learning": LEARNING_KEYS}
 
@@ -46,7 +56,8 @@ _TABLES = {"measuring": MEASURING_KEYS, "learning": LEARNING_KEYS}
 class Override:
     """A value from the command line that takes the place of a suite's own.
 
-    `modes` narrows each sweep to the modes named; every other key is replaced.
+    `modes` narrows each sweep to the modes named; every other key is replaced, `reference` that of
+    the suite itself.
     """
 
     option: str
@@ -85,10 +96,12 @@ def load_suite(path: Path, overrides: Sequence[Override] = ()) -> Suite:
         SuiteError: with every mistake in the file and the overrides.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text(path))
     except OSError as error:
         raise SuiteError(str(path), [Problem(str(path), f"cannot be read: {error}")]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UsageError as error:
+        raise SuiteError(str(path), [Problem(str(path), error.message, error.hint)]) from error
+    except tomllib.TOMLDecodeError as error:
         raise SuiteError(str(path), [Problem(str(path), f"is not valid TOML: {error}")]) from error
     return parse_suite(data, str(path), overrides)
 
@@ -123,11 +136,41 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
     if problems:
         # Only options narrow.
         raise SuiteError("the command line", problems)
+    reference = _reference(parsed, sweeps, source, origins)
     measuring = Measuring(**parsed.measuring.model_dump(exclude_none=True))
     claims = [claim for table in parsed.claim for claim in _claims(table)]
     kept = tuple(claim for claim in dict.fromkeys(claims) if _is_measured(claim, sweeps))
     learning = learning_of(parsed.learning)
-    return Suite(parsed.name, parsed.description, measuring, tuple(sweeps), kept, learning)
+    return Suite(
+        parsed.name, parsed.description, measuring, tuple(sweeps), kept, learning, reference
+    )
+
+
+def _reference(
+    parsed: SuiteFile, sweeps: Sequence[Sweep], source: str, origins: Mapping[str, str]
+) -> str | None:
+    """The subject that the others are compared with, if one is named.
+
+    One that the file names may be left out by options that choose models, as claims are.
+
+    Raises:
+        SuiteError: no sweep measures it, or its sweeps learn: trainings have no reference.
+    """
+    wanted = parsed.reference
+    if wanted is None:
+        return None
+    option = origins.get(REFERENCE)
+    known = list(dict.fromkeys(name for sweep in sweeps for name in sweep.subjects))
+    if parsed.learning is not None:
+        problem = Problem(
+            option or REFERENCE, "is for what is timed, and this suite learns", "leave it out"
+        )
+    elif wanted not in known and (option or "subjects" not in origins):
+        hint = f"it has {', '.join(known)}"
+        problem = Problem(option or REFERENCE, f"no sweep measures {wanted!r}", hint)
+    else:
+        return wanted if wanted in known else None
+    raise SuiteError("the command line" if option else source, [problem])
 
 
 def _apply(
@@ -139,7 +182,9 @@ def _apply(
     for override in overrides:
         origins[override.key] = override.option
         table = next((name for name, keys in _TABLES.items() if override.key in keys), None)
-        if table is not None:
+        if override.key == REFERENCE:
+            changed[REFERENCE] = override.value
+        elif table is not None:
             values = changed.get(table, {})
             if isinstance(values, Mapping):
                 changed[table] = _replaced(values, override)
@@ -265,7 +310,8 @@ def _is_measured(claim: Claim, sweeps: Sequence[Sweep]) -> bool:
 
 def _whole_numbers(value: Any) -> list[int]:
     """The usable ones of an axis as it stands in the file; the others are told by their type."""
-    return [item for item in _items(value) if isinstance(item, int) and item > 0]
+    counts = [as_count(item) for item in _items(value)]
+    return [count for count in counts if isinstance(count, int) and count > 0]
 
 
 def _items(value: Any) -> Sequence[Any]:

@@ -36,7 +36,7 @@ from lmn_bench.schema import (
     Sweep,
 )
 from lmn_bench.subjects.names import BUILTIN, LEARNERS, LMN_FAMILY
-from lmn_bench.units import parse_lengths, parse_memory_cap
+from lmn_bench.units import as_count, parse_lengths, parse_memory_cap, parse_seconds
 
 AXES = tuple(field.name for field in fields(Sweep))
 MEASURING_KEYS = tuple(field.name for field in fields(Measuring))
@@ -111,7 +111,16 @@ def _cap(value: Any) -> int | None:
     return cap
 
 
-_Positive = Annotated[StrictInt, Field(ge=1)]
+def _seconds(value: Any) -> Any:
+    """Seconds, bare or with a unit: 2.5, "2min"."""
+    try:
+        return parse_seconds(value) if isinstance(value, str) else value
+    except LmnBenchError as error:
+        raise _fail(error.message, error.hint) from None
+
+
+_Positive = Annotated[StrictInt, Field(ge=1), BeforeValidator(as_count)]
+_Seconds = Annotated[float, BeforeValidator(_seconds)]
 _List = BeforeValidator(_as_list)
 
 
@@ -157,14 +166,14 @@ class _SweepTable(_Table):
 
 class _MeasuringTable(_Table):
     processes: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT_S)] | None = None
-    time_goal_s: Annotated[float, Field(ge=0)] | None = None
+    timeout_s: Annotated[_Seconds, Field(gt=0, le=MAX_TIMEOUT_S)] | None = None
+    time_goal_s: Annotated[_Seconds, Field(ge=0)] | None = None
     precision_goal: Annotated[float, Field(gt=0, lt=1)] | None = None
     min_samples: Annotated[StrictInt, Field(ge=1)] | None = None
     max_samples: Annotated[StrictInt, Field(ge=1)] | None = None
-    warmup_limit_s: Annotated[float, Field(ge=0)] | None = None
-    quiet_wait_s: Annotated[float, Field(ge=0)] | None = None
-    quiet_extra_s: Annotated[float, Field(ge=0)] | None = None
+    warmup_limit_s: Annotated[_Seconds, Field(ge=0)] | None = None
+    quiet_wait_s: Annotated[_Seconds, Field(ge=0)] | None = None
+    quiet_extra_s: Annotated[_Seconds, Field(ge=0)] | None = None
     decode_window: Annotated[StrictInt, Field(ge=1, le=4096)] | None = None
     timing: bool | None = None
     counters: bool | None = None
@@ -183,7 +192,7 @@ class LearningTable(_Table):
     tokens: Annotated[str, Field(min_length=1)] | None = None
     steps: _Positive | None = None
     token_budget: _Positive | None = None
-    time_budget_s: Annotated[float, Field(gt=0, le=MAX_TRAINING_S)] | None = None
+    time_budget_s: Annotated[_Seconds, Field(gt=0, le=MAX_TRAINING_S)] | None = None
     seeds: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     parameters: _Positive | None = None
     tie_weights: StrictBool | None = None
@@ -219,6 +228,7 @@ class SuiteFile(_Table):
 
     name: Annotated[str, AfterValidator(_suite_name)]
     description: str = ""
+    reference: Annotated[str, BeforeValidator(_subject)] | None = None
     measuring: _MeasuringTable = _MeasuringTable()
     learning: LearningTable | None = None
     defaults: _SweepTable = _SweepTable()

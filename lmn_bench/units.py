@@ -10,19 +10,28 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
 
 from lmn_bench.errors import UnitError
+from lmn_bench.numerals import NUMBER, decimal_comma, read_number
 
-_BYTE_UNITS = {
-    "b": 1,
-    "kb": 10**3, "mb": 10**6, "gb": 10**9,
-    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
-}  # fmt: skip
+# K, M, G and T alone are binary, as docker, systemd and coreutils take them; KB, MB … are decimal.
+_BYTE_PREFIXES = (
+    ("k", "kilo", "kibi"), ("m", "mega", "mebi"), ("g", "giga", "gibi"), ("t", "tera", "tebi"),
+    ("p", "peta", "pebi"),
+)  # fmt: skip
+_BYTE_UNITS: dict[str, int] = {"b": 1, "byte": 1, "bytes": 1}
+for _power, (_letter, _decimal, _binary) in enumerate(_BYTE_PREFIXES, 1):
+    _BYTE_UNITS |= dict.fromkeys(
+        (_letter, f"{_letter}i", f"{_letter}ib", f"{_binary}byte", f"{_binary}bytes"),
+        2 ** (10 * _power),
+    ) | dict.fromkeys((f"{_letter}b", f"{_decimal}byte", f"{_decimal}bytes"), 10 ** (3 * _power))
 _BANDWIDTH_UNITS = {"MB/s": 10**6, "GB/s": 10**9, "TB/s": 10**12}
-# Digits are bounded: more than 20 are a slip, and Python refuses to read thousands.
-_BYTES = re.compile(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]*)\s*")
-_BANDWIDTH = re.compile(r"\s*(\d{1,20}(?:\.\d{1,20})?)\s*([A-Za-z]+/s)\s*")
-_LENGTH = re.compile(r"(\d{1,20})\^(\d{1,20})|(\d{1,20})([KkMm]?)")
+_LENGTH_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_BYTES = re.compile(rf"\s*({NUMBER})\s*([A-Za-z]*)\s*")
+_BANDWIDTH = re.compile(rf"\s*({NUMBER})\s*([A-Za-z]+/s)\s*")
+_LENGTH = re.compile(rf"\s*({NUMBER})\s*([KkMmGgTt]?)i?(?:\s*tokens?)?\s*")
 _CELL = re.compile(r"(?:[~≥]\s*)*([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)\s?([^\s\d\[]*)")
 _PART = re.compile(r"(?:[~≥]\s*)*1/(\d[\d,]*(?:\.\d+)?)")
 _READ_UNITS = {
@@ -30,8 +39,22 @@ _READ_UNITS = {
     "B": 1.0, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40,
 }  # fmt: skip
 _READ_PREFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
-_TIME_UNITS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
-_SECONDS = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e[+-]?\d+)?)\s*(s|ms|us|µs|μs|ns)\s*")
+_TIME_UNITS = {
+    name: scale
+    for names, scale in (
+        ("ns nsec nanosecond nanoseconds", Fraction(1, 10**9)),
+        ("us usec microsecond microseconds", Fraction(1, 10**6)),
+        ("ms msec millisecond milliseconds", Fraction(1, 1000)),
+        ("s sec secs second seconds", Fraction(1)),
+        ("min mins minute minutes", Fraction(60)),
+        ("h hr hrs hour hours", Fraction(3600)),
+        ("d day days", Fraction(86_400)),
+    )
+    for name in names.split()
+}
+_TIME_PART = re.compile(rf"({NUMBER})\s*([A-Za-z]+)\s*")
+# Both code points of the micro sign, and its stand-in.
+_MICRO = str.maketrans("µμ", "uu")
 _COUNTED = ("", "FLOP", "FLOP/s", "B/s", "token/s", "slots")
 _RANGE = re.compile(r"\s*(\S+?)\s*\.\.\s*(\S+)\s*")
 
@@ -40,7 +63,10 @@ _HOURS_TOLD = 48
 
 # Below this a ratio is told as its inverse: nobody counts the zeros behind a point.
 _SMALL_RATIO = 0.1
-
+# Fewer bytes without a unit are a slip for MiB: nothing that is measured here fits into them.
+MIN_BARE_BYTES = 1_000_000
+# An exbibyte: no machine has as much, and the kernel's limits end at eight.
+MAX_BYTES = 2**60
 # A length past this is a typing slip: 2^40 float32 tokens of width 1 are 4 TiB.
 MAX_LENGTH = 2**40
 # A range that doubles each step has at most 40 lengths; a plain list is bounded likewise.
@@ -48,42 +74,70 @@ MAX_LENGTHS = 200
 
 
 def parse_bytes(text: str | int) -> int:
-    """Bytes of a quantity such as "64MiB", "1.5 GB" or 1048576.
+    """Bytes of a quantity such as "64MiB", "1.5 GB", "512M" (binary), "2^30" or 1048576.
+
+    Upper and lower case are the same.
 
     Raises:
-        UnitError: no number, an unknown unit, or nothing at all.
+        UnitError: no number, an unknown unit, or nothing at all; too few bytes without a unit.
     """
-    if isinstance(text, int) and not isinstance(text, bool):
-        if text <= 0:
-            raise UnitError(f"expected a number of bytes above 0, got {text}")
-        return text
-    match = _BYTES.fullmatch(str(text))
-    unit = match.group(2).lower() if match else ""
-    if match is None or (unit and unit not in _BYTE_UNITS):
-        raise UnitError(
+    match = None if isinstance(text, bool) else _BYTES.fullmatch(str(text))
+    if isinstance(text, int) and text < 0 and not isinstance(text, bool):
+        raise UnitError(f"expected a number of bytes above 0, got {text}")
+    unit = match[2].lower() if match else ""
+    number = read_number(match[1], str(text)) if match else None
+    if number is None or (unit and unit not in _BYTE_UNITS):
+        raise (decimal_comma(str(text)) if match is None else None) or UnitError(
             f"cannot read {text!r} as a number of bytes",
-            'write it like "64MiB", "1.5GB" or 1048576',
+            'write it like "64MiB", "1.5GB", "512M" (which is 512MiB) or 1048576',
         )
-    value = round(float(match.group(1)) * _BYTE_UNITS[unit or "b"])
-    if value <= 0:
+    value = round(number * _BYTE_UNITS[unit or "b"])
+    if number <= 0 or (unit and not value):
         raise UnitError(f"expected a number of bytes above 0, got {text!r}")
+    if not unit and value < MIN_BARE_BYTES:
+        bare = str(text).strip()
+        raise UnitError(
+            f"{text!r} without a unit is a number of bytes, and next to nothing",
+            f'add a unit: "{bare}MiB", or "{bare}B" if bytes are meant',
+        )
+    if value > MAX_BYTES:
+        raise UnitError(f"{text!r} is more memory than there is: at most 2^60 bytes")
     return value
 
 
 def parse_seconds(text: str) -> float:
-    """Seconds of a time such as "5ms", "1.5 s" or "800us".
+    """Seconds of a time such as "5ms", "1.5 s", "800us", "2min" or "3 min 20 s".
+
+    Upper and lower case are the same; an "m" alone, which might be milli or minutes, is refused.
 
     Raises:
-        UnitError: no number, an unknown unit, or nothing at all.
+        UnitError: no number, an unknown unit or none, or nothing at all.
     """
-    match = _SECONDS.fullmatch(text)
-    unit = match.group(2).replace("μ", "µ").replace("us", "µs") if match else ""
-    if match is None or unit not in _TIME_UNITS:
-        raise UnitError(f"cannot read {text!r} as a time", 'write it like "5ms", "800us" or "1.5s"')
-    value = float(match.group(1)) * _TIME_UNITS[unit]
-    if not 0 < value < math.inf:
+    rest, total, last = text.strip().translate(_MICRO), Fraction(0), None
+    while rest:
+        match = _TIME_PART.match(rest)
+        scale = _TIME_UNITS.get(match[2].lower()) if match else None
+        number = read_number(match[1], text) if match else None
+        # Parts descend, as in 3 min 20 s.
+        if match is None or scale is None or number is None or (last and scale >= last):
+            raise decimal_comma(text) or _unreadable_time(text)
+        total, last, rest = total + number * scale, scale, rest[match.end() :]
+    if last is None:
+        raise _unreadable_time(text)
+    # A fraction may be above 0 where a float is none any more.
+    if not 0 < float(total) < math.inf:
         raise UnitError(f"expected a time above 0, got {text!r}")
-    return value
+    return float(total)
+
+
+def _unreadable_time(text: str) -> UnitError:
+    bare = text.strip()
+    hint = 'write it like "5ms", "800us", "1.5s" or "2min"'
+    if re.fullmatch(NUMBER, bare):
+        hint = f'add a unit: "{bare}ms" or "{bare}s"'
+    elif re.fullmatch(rf"({NUMBER})\s*[mM]", bare):
+        hint = f'milliseconds or minutes? write "{bare[:-1].strip()}ms" or "{bare[:-1].strip()}min"'
+    return UnitError(f"cannot read {text!r} as a time", hint)
 
 
 def parse_memory_cap(text: str | int) -> int | None:
@@ -93,7 +147,8 @@ def parse_memory_cap(text: str | int) -> int | None:
     try:
         return parse_bytes(text)
     except UnitError as error:
-        raise UnitError(error.message, 'write a cap like "64MiB", or "none" for no cap') from None
+        hint = error.hint or 'write a cap like "64MiB"'
+        raise UnitError(error.message, f'{hint}; or "none" for no cap') from None
 
 
 def parse_bandwidth(text: str) -> float:
@@ -105,40 +160,58 @@ def parse_bandwidth(text: str) -> float:
         UnitError: no number, another unit, or nothing at all.
     """
     match = _BANDWIDTH.fullmatch(text)
-    if match is None or match.group(2) not in _BANDWIDTH_UNITS:
+    number = read_number(match[1], text) if match else None
+    if match is None or number is None or match[2] not in _BANDWIDTH_UNITS:
         raise UnitError(
             f"cannot read {text!r} as a bandwidth", 'write it like "17.1GB/s" or "160MB/s"'
         )
-    value = float(round(float(match.group(1)) * _BANDWIDTH_UNITS[match.group(2)]))
+    value = float(round(number * _BANDWIDTH_UNITS[match[2]]))
     if value <= 0:
         raise UnitError(f"expected a bandwidth above 0, got {text!r}")
     return value
 
 
 def parse_length(text: str | int) -> int:
-    """A number of tokens from 4096, "4096", "4K" or "2^12".
+    """A number of tokens from 4096, "4096", "4,096", "4K" (binary), "2^12" or "1e6".
 
     Raises:
         UnitError: not a whole number from 1 to `MAX_LENGTH`.
     """
     if isinstance(text, int) and not isinstance(text, bool):
-        value = text
+        value = Fraction(text)
     else:
-        match = _LENGTH.fullmatch(str(text).strip())
-        if match is None or isinstance(text, bool):
+        written = str(text)
+        match = None if isinstance(text, bool) else _LENGTH.fullmatch(written)
+        number = read_number(match[1], written) if match else None
+        if match is None or number is None:
             raise UnitError(
                 f"cannot read {text!r} as a length", 'write tokens as 4096, "4K" or "2^12"'
             )
-        base, exponent, plain, suffix = match.groups()
-        if base is not None:
-            if int(exponent) > 64 or int(base) > MAX_LENGTH:
-                raise UnitError(f"length {text!r} is out of range: 1 to 2^40 tokens")
-            value = int(base) ** int(exponent)
-        else:
-            value = int(plain) * {"": 1, "k": 2**10, "m": 2**20}[suffix.lower()]
+        if re.match(r"\s*0[0-9]", written):
+            # What is left of "1,024" where a comma parts lengths.
+            raise UnitError(
+                f"cannot read {text!r} as a length: it begins with a zero",
+                "a comma parts lengths: write 1024, not 1,024",
+            )
+        value = number * _LENGTH_UNITS[match[2].lower()]
+        if value.denominator != 1:
+            raise UnitError(f"length {text!r} is no whole number of tokens")
     if not 1 <= value <= MAX_LENGTH:
         raise UnitError(f"length {text!r} is out of range: 1 to 2^40 tokens")
-    return value
+    return int(value)
+
+
+def as_count(value: Any) -> Any:
+    """A count as people write it in a file: "1K" and 1e6 are integers, all else is as it came.
+
+    What is no count is left to the check of its type, which knows its place.
+    """
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    try:
+        return parse_length(value) if isinstance(value, str) else value
+    except UnitError:
+        return value
 
 
 def parse_lengths(text: str | int | Sequence[str | int]) -> tuple[int, ...]:
@@ -185,19 +258,28 @@ def _doubling_range(text: object, low_text: str, high_text: str) -> list[int]:
     return lengths
 
 
-def parse_share(text: str) -> float:
-    """A share of one from "3%" or "0.03".
+def parse_share(text: str, given: str) -> float:
+    """A share of one from "3%"; without its sign, 0.5 might be half a percent or a half.
+
+    Args:
+        text: the share.
+        given: with what it was given, for messages: "--margin 3".
 
     Raises:
-        UnitError: it is none, or below 0.
+        UnitError: it is none, below 0, or lacks the sign; 0 needs none.
     """
-    bare = text.strip().removesuffix("%")
+    bare = text.strip().removesuffix("%").strip()
     try:
-        value = float(bare) / (100 if text.strip().endswith("%") else 1)
+        value = float(bare) / 100
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
-        raise UnitError(f"cannot read {text!r} as a share", 'write "3%" or "0.03"')
+        raise UnitError(f"{given}: cannot read {text!r} as a share", 'write a percentage: "3%"')
+    if value and not text.strip().endswith("%"):
+        raise UnitError(
+            f"{given}: the share lacks its percent sign",
+            f'write "{bare}%"' + (f' or "{100 * float(bare):g}%"' if float(bare) < 1 else ""),
+        )
     return value
 
 
@@ -276,6 +358,14 @@ def format_ratio(value: float) -> str:
     if 0 < value < _SMALL_RATIO:
         return f"1/{format_number(1 / value, 2)}"
     return f"{format_number(value, 2 if value >= 10 else 3)}×"
+
+
+def format_ratio_interval(value: float, low: float | None, high: float | None) -> str:
+    """A ratio and its interval, if it has one, rounded alike: 2.31× [2.13, 2.60]; 31× [28, 33]."""
+    if low is None or high is None:
+        return format_ratio(value)
+    ends = (format_ratio(end).removesuffix("×") for end in (low, high))
+    return f"{format_ratio(value)} [{', '.join(ends)}]"
 
 
 def format_share(share: float) -> str:

@@ -14,11 +14,25 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
-GROUND = {"errors", "units", "outcomes", "lessons", "places"}
+GROUND = {
+    "errors",
+    "escapes",
+    "numerals",
+    "texts",
+    "typed",
+    "units",
+    "outcomes",
+    "lessons",
+    "places",
+}
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
     "errors": set(),
-    "units": {"errors"},
+    "escapes": set(),
+    "numerals": {"errors"},
+    "units": {"errors", "numerals"},
+    "typed": set(),
+    "texts": {"errors", "typed"},
     "outcomes": {"errors", "units"},
     "lessons": set(),
     "places": set(),
@@ -46,7 +60,7 @@ ALLOWED = {
     "baselines": {*VOCABULARY, "store", "pooling"},
     "profiles": VOCABULARY,
     "learning.names": set(),
-    "learning": {"errors", "learning.names"},
+    "learning": {"errors", "numerals", "texts", "units", "learning.names"},
     "analysis": VOCABULARY,
     "sizing": {
         *VOCABULARY, "analysis", "costs", "devices", "malloc", "subjects.names", "subjects.sizes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,9 +50,9 @@ def best_break(sample: Sample) -> Break | None:
     found = None
     for above in range(MIN_ABOVE, count - MIN_BELOW + 1):
         low, high = sample.without_last(above), sample.last(above)
-        own = replace(noise, variances=noise.variances[-above:])
+        own = noise.part(slice(-above, None))
         over = _fits(high, own)
-        under = _fits(low, replace(noise, variances=noise.variances[:-above]))
+        under = _fits(low, noise.part(slice(None, -above)))
         misfit = float(under.misfit.min() + over.misfit.min())
         gain = without - _score(misfit, noise, _PARAMETERS)
         better = found is None or gain > found.gain
@@ -63,7 +63,7 @@ def best_break(sample: Sample) -> Break | None:
 
 def _fits(sample: Sample, noise: Noise) -> Fits:
     functions = growth_functions(sample.lengths)
-    return fit_laws(sample.medians[None], noise.variances, functions)
+    return fit_laws(sample.medians[None], noise.covariance, functions)
 
 
 def _score(misfit: float, noise: Noise, parameters: int) -> float:

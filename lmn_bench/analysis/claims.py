@@ -19,7 +19,8 @@ between compatible, rejected and cannot tell.
 
 Counters have no noise. A formula that gives every value exactly (`exact`) supports the claim of its
 law, and rejects any other. Without a formula the laws within a hundredth of the values are the set,
-and one of them alone is called compatible, not supported.
+and one of them alone is called compatible, not supported; a law whose formulas take more lengths
+than were measured is not rejected.
 """
 
 from __future__ import annotations
@@ -31,17 +32,22 @@ from typing import Literal
 from lmn_bench.analysis.counters import Counter, counter_of
 from lmn_bench.analysis.laws import law_exponent, rank
 from lmn_bench.analysis.power import POWER_NEEDED
-from lmn_bench.analysis.results import ResultSet, Series
-from lmn_bench.analysis.scaling import MIN_LENGTHS, TELLING, Scaling, scaling, series_sample
+from lmn_bench.analysis.results import TIME_UNITS, ResultSet, Series
+from lmn_bench.analysis.scaling import (
+    DECIDING_LENGTHS,
+    EXPONENT_SLACK,
+    MIN_LENGTHS,
+    TELLING,
+    Scaling,
+    scaling,
+    series_sample,
+)
 from lmn_bench.analysis.sentences import counter_sentence, scaling_sentence
 from lmn_bench.disturbance import ENOUGH
 from lmn_bench.metrics import metric
 from lmn_bench.schema import LAWS, Case, Claim
 
 Verdict = Literal["supported", "compatible", "rejected", "cannot tell"]
-
-# An exponent within this of a law's own may still be the law's: 3.5 % per doubling.
-_EXPONENT_SLACK = 0.05
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,11 @@ def _judge_claim(results: ResultSet, claim: Claim) -> Iterator[ClaimVerdict]:
         series = results.series(setting, claim.subject)
         if any(result.values.get(claim.metric) for result in series.values()):
             judged = True
+            disturbed = results.disturbed(setting)
+            if disturbed is not None and metric(claim.metric).unit in TIME_UNITS:
+                said = f"The machine was disturbed: {disturbed.words}."
+                yield ClaimVerdict(claim, setting, "cannot tell", said)
+                continue
             yield _judge_series(series, claim, setting)
         measured = measured or any(result.values for result in series.values())
     if not judged:
@@ -128,8 +139,10 @@ def verdict_of(claim: Claim, found: Scaling) -> Verdict:
         if not claim.at_most:
             if found.decided:
                 return "supported"
-        elif set(found.beyond) <= set(allowed) | set(found.plausible) and all(
-            p >= POWER_NEEDED for law, p in found.power.excludes if law not in allowed
+        elif (
+            len(found.curve) >= DECIDING_LENGTHS
+            and set(found.beyond) <= set(allowed) | set(found.plausible)
+            and all(p >= POWER_NEEDED for law, p in found.power.excludes if law not in allowed)
         ):
             return "supported"
     return "compatible" if len(found.plausible) <= TELLING else "cannot tell"
@@ -138,7 +151,7 @@ def verdict_of(claim: Claim, found: Scaling) -> Verdict:
 def _by_exponent(claim: Claim, found: Scaling) -> Verdict:
     """Where the noise rejects every law: only what the exponent excludes."""
     exponent = found.growth.exponent
-    own = law_exponent(claim.law, (found.growth.top_from, found.last)) + _EXPONENT_SLACK
+    own = law_exponent(claim.law, (found.growth.top_from, found.last)) + EXPONENT_SLACK
     if exponent.low is None or exponent.high is None:
         return "cannot tell"
     if exponent.low > own:
@@ -153,7 +166,13 @@ def _of_counter(claim: Claim, counter: Counter) -> Verdict:
         law == claim.law or (claim.at_most and rank(law) < rank(claim.law))
         for law in counter.plausible
     ]
-    if not any(kept):
-        return "rejected"
     exact = counter.formula is not None
-    return "supported" if all(kept) and (exact or claim.at_most) else "compatible"
+    if not any(kept):
+        may_be = {claim.law, *(LAWS[: rank(claim.law)] if claim.at_most else ())}
+        return "rejected" if exact or may_be.isdisjoint(counter.untried) else "cannot tell"
+    if not all(kept):
+        return "compatible"
+    if exact:
+        return "supported"
+    faster = set(LAWS[rank(claim.law) + 1 :])
+    return "supported" if claim.at_most and faster.isdisjoint(counter.untried) else "compatible"

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmn.tree import slot_count
-from lmn_bench.analysis.exact import Formula, formula
+from lmn_bench.analysis.exact import Formula, formula, untried
 from lmn_bench.analysis.laws import growth_functions
 from lmn_bench.analysis.results import Series
 from lmn_bench.analysis.sample import TOLERANCE
 from lmn_bench.analysis.selection import Noise, select
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import LAWS, Case
+
+# A law of two coefficients comes near nearly any three values.
+LAW_LENGTHS = 4
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,14 @@ class Counter:
         bound: the formula of the tree that it equals too, in words; None if it isn't one of slots.
         plausible: the law of the formula; without one, the laws that a + b·g(n) follows to within
             `TOLERANCE` and that AICc can't tell apart at that size of residual, best first.
+        untried: laws whose formulas take more lengths than there are; none if one was found.
     """
 
     values: tuple[tuple[float, float], ...]
     formula: Formula | None
     bound: str | None
     plausible: tuple[str, ...]
+    untried: tuple[str, ...] = ()
 
 
 def counter_of(series: Series, metric: str) -> Counter | None:
@@ -48,7 +53,8 @@ def counter_of(series: Series, metric: str) -> Counter | None:
     if exact is not None and metric == "slots":
         bound = _tree_bound(next(iter(series.values())).case, values)
     plausible = (exact.law,) if exact is not None else _within_tolerance(values)
-    return Counter(tuple(sorted(values.items())), exact, bound, plausible)
+    left = () if exact is not None else untried(list(values))
+    return Counter(tuple(sorted(values.items())), exact, bound, plausible, left)
 
 
 def _tree_bound(case: Case, values: Mapping[float, float]) -> str | None:
@@ -64,7 +70,7 @@ def _tree_bound(case: Case, values: Mapping[float, float]) -> str | None:
 def _within_tolerance(values: Mapping[float, float]) -> tuple[str, ...]:
     lengths = sorted(values)
     y = np.array([values[n] for n in lengths])
-    if len(lengths) < 4 or not (y > 0).all():
+    if len(lengths) < LAW_LENGTHS or not (y > 0).all():
         return ()
     noise = Noise(np.full(len(lengths), TOLERANCE**2), None, len(lengths))
     chosen = select(np.log(y)[None], noise, growth_functions(lengths))

@@ -24,21 +24,17 @@ class Crossing:
     high: float | None
 
 
-def crossing(
-    lengths: Sequence[float], advantage: Array, resamples: Array | None
-) -> Crossing | None:
+def crossing(lengths: Sequence[float], advantage: Array, resamples: Array) -> Crossing | None:
     """Interpolate ln ratios over ln lengths; None if A doesn't get ahead within the range.
 
     Args:
         lengths: rising.
         advantage: ln of how many times better A is, (lengths,).
-        resamples: the same of resampled processes, (samples, lengths); None without enough.
+        resamples: the same of resampled processes, (samples, lengths).
     """
     place = _crossings(np.log(np.asarray(lengths, dtype=np.float64)), advantage[None])[0]
     if not np.isfinite(place):
         return None
-    if resamples is None:
-        return Crossing(float(np.exp(place)), None, None)
     places = _crossings(np.log(np.asarray(lengths, dtype=np.float64)), resamples)
     tail = (1 - CONFIDENCE) / 2 * 100
     # ranks, not interpolation: a resample without a crossing counts as one at infinity

@@ -15,7 +15,7 @@ holds is the counter's: the terms of a faster one could only add to it with a co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,23 +67,39 @@ class Formula:
 
 
 def formula(values: Mapping[float, float]) -> Formula | None:
-    """The slowest law that gives every value (> 0) exactly, or None."""
+    """The slowest law that gives every value (>= 0) exactly, or None."""
     lengths = sorted(values)
     measured = np.array([values[n] for n in lengths], dtype=np.float64)
+    if len(lengths) > SPARE_LENGTHS and not measured.any():
+        return Formula("constant", ((0.0, "1"),), len(lengths))
     if not len(lengths) or not (measured > 0).all() or lengths[0] < 1:
         return None
     columns = _columns(np.array(lengths, dtype=np.float64))
     for law, names in _BASES:
         basis = np.stack([columns[name] for name in names], axis=1)
-        if names != ("1",) and len(np.unique(basis, axis=0)) < len(names) + SPARE_LENGTHS:
-            continue
-        if len(lengths) < len(names) + SPARE_LENGTHS:
+        if not _enough(basis):
             continue
         found = _solve(basis, measured)
         if found is not None and found[-1] > 0:
             kept = tuple((value, name) for value, name in zip(found, names, strict=True) if value)
             return Formula(law, kept, len(lengths))
     return None
+
+
+def untried(lengths: Sequence[float]) -> tuple[str, ...]:
+    """Laws none of whose formulas can be held against values at these lengths: they are too few."""
+    columns = _columns(np.array(lengths, dtype=np.float64))
+    tried = {
+        law for law, names in _BASES if _enough(np.stack([columns[name] for name in names], axis=1))
+    }
+    return tuple(law for law in dict(_BASES) if law not in tried)
+
+
+def _enough(basis: Array) -> bool:
+    """Whether there are more lengths than terms by `SPARE_LENGTHS`; equal ones count as one."""
+    lengths, terms = basis.shape
+    distinct = lengths if terms == 1 else len(np.unique(basis, axis=0))
+    return bool(distinct >= terms + SPARE_LENGTHS)
 
 
 def _columns(n: Array) -> dict[str, Array]:

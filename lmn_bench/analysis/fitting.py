@@ -11,10 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmn_bench.analysis.covariance import whiten, whitening
 from lmn_bench.analysis.laws import Array
 
 # Four steps from a fit on relative residuals change nothing that matters any more.
 STEPS = 4
+# Samples × laws × lengths that are held at a time: 100,000 distinct lengths must not fill a memory.
+_NUMBERS_AT_ONCE = 2_000_000
 # A fitted value below this share of the measured one is as wrong as one can be; ln stays finite.
 _LEAST_SHARE = 1e-3
 
@@ -33,26 +36,38 @@ class Fits:
     misfit: Array
 
 
-def fit_laws(medians: Array, variances: Array, functions: Array) -> Fits:
+def fit_laws(medians: Array, covariance: Array, functions: Array) -> Fits:
     """Fit laws to ln medians.
 
     Args:
         medians: (samples, lengths).
-        variances: of the medians, (lengths,).
+        covariance: of the medians, (lengths,) or (lengths, lengths).
         functions: g of every law, (laws, lengths).
     """
+    by = whitening(covariance)
+    at_once = max(1, _NUMBERS_AT_ONCE // functions.size)
+    fits = [
+        _fit(medians[start : start + at_once], by, functions)
+        for start in range(0, len(medians), at_once)
+    ]
+    a, b, misfit = (
+        np.concatenate([getattr(one, name) for one in fits]) for name in ("a", "b", "misfit")
+    )
+    return Fits(a, b, misfit)
+
+
+def _fit(medians: Array, by: Array, functions: Array) -> Fits:
     middle = medians.mean(axis=1, keepdims=True)
-    measured = medians - middle  # around 0: nothing over- or underflows
-    target = np.exp(measured)[:, None, :]
-    precision = 1 / variances
-    a, b = _non_negative(target, precision / target**2, functions)
+    measured = (medians - middle)[:, None, :]  # around 0: nothing over- or underflows
+    target = np.exp(measured)
+    a, b = _non_negative(target, target, by, functions)
     best_a, best_b = a, b
-    best = _misfit(measured, precision, _values(a, b, functions, target))
+    best = _misfit(measured, by, _values(a, b, functions, target))
     for _ in range(STEPS):
         values = _values(a, b, functions, target)
-        wanted = values * (1 + measured[:, None, :] - np.log(values))
-        a, b = _non_negative(wanted, precision / values**2, functions)
-        misfit = _misfit(measured, precision, _values(a, b, functions, target))
+        wanted = values * (1 + measured - np.log(values))
+        a, b = _non_negative(wanted, values, by, functions)
+        misfit = _misfit(measured, by, _values(a, b, functions, target))
         better = misfit < best
         best = np.where(better, misfit, best)
         best_a, best_b = np.where(better, a, best_a), np.where(better, b, best_b)
@@ -65,24 +80,19 @@ def _values(a: Array, b: Array, functions: Array, target: Array) -> Array:
     return values
 
 
-def _misfit(measured: Array, precision: Array, values: Array) -> Array:
-    residuals = measured[:, None, :] - np.log(values)
-    found: Array = np.einsum("sln,n->sl", residuals**2, precision)
+def _misfit(measured: Array, by: Array, values: Array) -> Array:
+    found: Array = (whiten(measured - np.log(values), by) ** 2).sum(axis=-1)
     return found
 
 
-def _non_negative(target: Array, weight: Array, g: Array) -> tuple[Array, Array]:
-    """Weighted least squares of target on 1 and g with both coefficients >= 0.
+def _non_negative(target: Array, size: Array, by: Array, g: Array) -> tuple[Array, Array]:
+    """Least squares of target / size on 1 / size and g / size, both coefficients >= 0.
 
-    target and weight: (samples, laws or 1, lengths); g: (laws, lengths).
+    target and size: (samples, laws or 1, lengths), by: of `whitening`; g: (laws, lengths).
     """
-    weight, target = np.broadcast_arrays(weight, target)
-    w = weight.sum(axis=-1)
-    wg = _sum(weight, g)
-    wgg = _sum(weight, g**2)
-    wt_all = weight * target
-    wt = wt_all.sum(axis=-1)
-    wtg = _sum(wt_all, g)
+    ones, grown, wanted = (whiten(v / size, by) for v in (np.ones_like(size), g, target))
+    w, wg, wgg = _sum(ones, ones), _sum(ones, grown), _sum(grown, grown)
+    wt, wtg = _sum(ones, wanted), _sum(grown, wanted)
     determinant = w * wgg - wg**2
     usable = determinant > 1e-12 * w * np.maximum(wgg, 1e-300)
     divisor = np.where(usable, determinant, 1.0)
@@ -90,17 +100,16 @@ def _non_negative(target: Array, weight: Array, g: Array) -> tuple[Array, Array]
     b = (w * wtg - wg * wt) / divisor
     only_a = wt / w
     only_b = wtg / np.where(wgg > 0, wgg, 1.0)
-    # a < 0: the floor is 0; b < 0 or no growth to fit: flat. Never both, as T > 0.
+    # a < 0: the floor is 0; b < 0 or no growth to fit: flat. Of errors that lengths share, both
+    # may be below 0 alone too.
     flat = ~usable | (b < 0)
     floorless = ~flat & (a < 0)
-    a = np.where(flat, only_a, np.where(floorless, 0.0, a))
-    b = np.where(flat, 0.0, np.where(floorless, only_b, b))
+    a = np.where(flat, np.maximum(only_a, 0.0), np.where(floorless, 0.0, a))
+    b = np.where(flat, 0.0, np.where(floorless, np.maximum(only_b, 0.0), b))
     return a, b
 
 
-def _sum(values: Array, g: Array) -> Array:
-    """Sum over lengths of values · g, law by law: (samples, laws)."""
-    if values.shape[1] == 1:
-        found: Array = values[:, 0, :] @ g.T
-        return found
-    return np.asarray(np.einsum("sln,ln->sl", values, g))
+def _sum(left: Array, right: Array) -> Array:
+    """Sum over lengths: (samples, laws)."""
+    found: Array = np.einsum("...n,...n->...", left, right)
+    return found

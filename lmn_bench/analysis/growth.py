@@ -11,17 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from lmn_bench.analysis.covariance import part, slope_of
 from lmn_bench.analysis.intervals import Interval, exponential_interval
 from lmn_bench.analysis.laws import Array
-from lmn_bench.analysis.sample import Sample, median_variances
+from lmn_bench.analysis.sample import Sample, covariance_of
 from lmn_bench.disturbance import ENOUGH
 
 # The exponent is taken over the last octaves: what matters is how it grows from here on.
 TOP_LENGTHS = 4
 # Lengths nearer to each other than this say nothing of a doubling.
 _LEAST_STEP = 1.5
-# Of a median, where there is no noise at all.
-_LEAST_VARIANCE = 1e-12
+# Standard deviation of a median, where there is no noise at all.
+_LEAST_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def growth(sample: Sample) -> Growth | None:
     lengths = sample.lengths
     if len(lengths) < 2:
         return None
-    variances = np.maximum(median_variances(sample, tolerance=0.0), _LEAST_VARIANCE)
+    covariance = covariance_of(sample, tolerance=_LEAST_ERROR)
     freedom = sample.freedom if sample.counts.min() >= ENOUGH else 0
     x, y = np.log(np.array(lengths)), sample.medians
     doublings = []
@@ -72,32 +73,45 @@ def growth(sample: Sample) -> Growth | None:
         next_ = int(np.searchsorted(x, x[at] + np.log(_LEAST_STEP)))
         if next_ < len(lengths):
             pair = [at, next_]
-            found = _line(x[pair], y[pair], variances[pair], freedom)
+            found = _line(x[pair], y[pair], part(covariance, pair), freedom)
             ratio = _power(found, float(np.log(2)))
             doublings.append(Doubling(lengths[at], lengths[next_], ratio))
     ends = [0, -1]
-    whole = _line(x[ends], y[ends], variances[ends], freedom)
+    whole = _line(x[ends], y[ends], part(covariance, ends), freedom)
     top = slice(-TOP_LENGTHS, None)
     return Growth(
         first=lengths[0],
         last=lengths[-1],
         ratio=_power(whole, float(x[-1] - x[0])),
-        exponent=_line(x[top], y[top], variances[top], freedom),
+        exponent=_line(x[top], y[top], part(covariance, top), freedom),
         top_from=lengths[top][0],
-        overall=_line(x, y, variances, freedom),
+        overall=_line(x, y, covariance, freedom),
         doublings=tuple(doublings),
     )
 
 
-def _line(x: Array, y: Array, variances: Array, freedom: int) -> Interval:
-    """Slope of y over x, weighted by known relative variances."""
-    weight = 1 / variances
-    centred = x - (x @ weight) / weight.sum()
-    information = float((centred**2) @ weight)
-    slope = float((centred * weight) @ y / information)
+def end_errors(sample: Sample) -> float:
+    """Variance of ln(last / first) over what it would be of as many processes at both ends.
+
+    1 where each process measured every length; more where they are linked by way of others.
+    """
+    effects = sample.effects
+    if effects is None:
+        return 1.0
+    ends = [0, -1]
+    there = np.isfinite(sample.values[:, ends])
+    whole = effects.covariance
+    variance = float(whole[0, 0] + whole[-1, -1] - 2 * whole[0, -1])
+    return variance / (effects.error**2 * float((1 / there.sum(axis=0)).sum()))
+
+
+def _line(x: Array, y: Array, covariance: Array, freedom: int) -> Interval:
+    """Slope of y over x, weighted by how sure each y is, and all of them are together."""
+    slopes, information = slope_of(y[None], x[None], covariance)
+    slope = float(slopes[0, 0])
     if not freedom:
         return Interval(slope, None, None)
-    reach = float(special.stdtrit(freedom, 0.975)) / information**0.5
+    reach = float(special.stdtrit(freedom, 0.975)) / float(information[0]) ** 0.5
     return Interval(slope, slope - reach, slope + reach)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from lmn_bench.analysis.covariance import drawn
 from lmn_bench.analysis.fitting import fit_laws
 from lmn_bench.analysis.intervals import exponential
 from lmn_bench.analysis.laws import growth_functions
@@ -51,11 +52,11 @@ def held_out(sample: Sample, noise: Noise, law: int) -> tuple[HeldOut, ...]:
     scale = every[:, kept - 1 : kept].copy()
     scale[scale == 0] = 1.0
     every = every / scale
-    fitting = replace(noise, variances=noise.variances[:kept])
+    fitting = noise.part(slice(None, kept))
     rng = np.random.default_rng(_SEED)
-    errors = rng.standard_normal((_SIMULATIONS, kept)) * np.sqrt(fitting.variances)
+    errors = drawn(fitting.covariance, rng.standard_normal((_SIMULATIONS, kept)))
     rows = medians[:kept] + np.vstack([np.zeros(kept), errors])
-    fits = fit_laws(rows, fitting.variances, every[:, :kept])
+    fits = fit_laws(rows, fitting.covariance, every[:, :kept])
     curves = np.log(fits.a + fits.b * every[0, kept:])
     reach = _QUANTILE * np.sqrt(curves[1:].var(axis=0) + noise.variances[kept:])
     return tuple(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from lmn_bench.analysis.covariance import drawn
 from lmn_bench.analysis.laws import Array, growth_functions
 from lmn_bench.analysis.sample import TOLERANCE
 from lmn_bench.analysis.selection import Noise, select
@@ -32,12 +33,14 @@ class Power:
         lengths_to: longest length, in octaves up from the measured ones, that would do; None if
             none tried would, or none is needed.
         processes: processes per length that would do at the same lengths; None likewise.
+        sought: whether other designs were tried at all.
     """
 
     probability: float
     excludes: tuple[tuple[str, float], ...] = ()
     lengths_to: float | None = None
     processes: int | None = None
+    sought: bool = False
 
     @property
     def enough(self) -> bool:
@@ -69,13 +72,13 @@ def advise(
         curve = a + b * functions[law] / (functions[law, len(lengths) - 1] or 1.0)
         variances = np.concatenate([noise.variances, np.full(octaves, noise.variances[-1])])
         share = len(variances) / len(lengths)
-        design = _scaled(replace(noise, variances=variances), share)
+        design = _scaled(replace(noise, covariance=variances), share)
         if _decides(curve, design, functions, law):
             longer = further[-1]
             break
     for factor in _MORE_PROCESSES:
         variances = (noise.variances - TOLERANCE**2) / factor + TOLERANCE**2
-        design = _scaled(replace(noise, variances=variances), factor)
+        design = _scaled(replace(noise, covariance=variances), factor)
         functions = growth_functions(lengths)
         if _decides(base, design, functions, law):
             return longer, round(float(np.median(counts)) * factor)
@@ -98,7 +101,7 @@ def _simulated(
 ) -> npt.NDArray[np.bool_]:
     """The sets of laws that a true curve and this noise lead to, (simulations, laws)."""
     errors = np.random.default_rng(_SEED).standard_normal((simulations, len(curve)))
-    return select(np.log(curve) + errors * np.sqrt(noise.variances), noise, functions).members
+    return select(np.log(curve) + drawn(noise.covariance, errors), noise, functions).members
 
 
 def _alone(members: npt.NDArray[np.bool_], law: int) -> float:

@@ -54,8 +54,8 @@ class Regime:
 
     @property
     def replicated(self) -> bool:
-        """Whether every length has enough processes for an interval."""
-        return bool(self.sample.counts.min() >= ENOUGH)
+        """Whether every length has enough processes for an interval, and noise can be seen."""
+        return bool(self.sample.counts.min() >= ENOUGH and self.sample.freedom)
 
     @property
     def order(self) -> list[int]:
@@ -75,7 +75,7 @@ def find_regime(sample: Sample, seed: int) -> Regime:
     if broken is None or broken.gain < -MAX_DELTA:
         return _judge(sample, noise, chosen, seed)
     upper = sample.last(broken.above)
-    own = replace(noise, variances=noise.variances[-broken.above :])
+    own = noise.part(slice(-broken.above, None))
     over = _select(upper, own)
     if broken.gain > (BREAK_GAIN if chosen.members.any() else REJECTED_GAIN):
         return _judge(upper, own, over, seed)
@@ -88,10 +88,12 @@ def find_regime(sample: Sample, seed: int) -> Regime:
 def _judge(sample: Sample, noise: Noise, chosen: Selection, seed: int) -> Regime:
     rejected = chosen.p_values[0] < REJECTION_LEVEL
     functions = growth_functions(sample.lengths)
-    resamples = resampled(sample, _RESAMPLES, _SEED + seed)
+    replicated = bool(sample.counts.min() >= ENOUGH and sample.freedom)
+    # Resampling single values gives them back.
+    resamples = resampled(sample, _RESAMPLES if replicated else 1, _SEED + seed)
     redone, stable = stability(resamples, noise, functions, rejected)
     members = chosen.members[0]
-    if sample.counts.min() >= ENOUGH:
+    if replicated:
         near = (chosen.delta[0] <= MAX_DELTA) | (stable >= STABLE_SHARE)
         members = without_flat(~rejected & near, chosen.flat[0])
     return Regime(sample, noise, chosen, redone, stable, members)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import statistics
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from lmn_bench.analysis.disturbed import Disturbance, disturbances
 from lmn_bench.analysis.stats import Estimate, median_estimate
-from lmn_bench.disturbance import ENOUGH, is_disturbed, slow_loop_s
+from lmn_bench.disturbance import ENOUGH, SlowLoops, is_disturbed, slow_loops
 from lmn_bench.metrics import METRICS
-from lmn_bench.schema import Case, Outcome, Record
+from lmn_bench.schema import Case, Outcome, Record, SeriesLimit
 
 # What is said of a case that ended well under its memory cap.
 FITS = "fits"
@@ -49,6 +51,10 @@ class CaseResult:
         reason: why it wasn't ok, or which of its processes or values weren't.
         values: metric -> one value per ok process, in order of replicates; all finite.
         cap: how it fared under its memory cap; None without one.
+        ends: how many of its processes ended in which way, in order of their first; those that
+            were never started are `skipped`.
+        limit: where its series had ended, if it was skipped for that.
+        disturbed: why nothing is to be said of its times; None where nothing speaks against it.
     """
 
     case: Case
@@ -56,6 +62,9 @@ class CaseResult:
     reason: str | None
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cap: CapResult | None = None
+    ends: Mapping[Outcome, int] = field(default_factory=dict)
+    limit: SeriesLimit | None = None
+    disturbed: Disturbance | None = None
 
     def estimate(self, metric: str) -> Estimate | None:
         """Median over processes with its interval; a count that is exact has no interval."""
@@ -84,6 +93,11 @@ class ResultSet:
     def settings(self) -> list[Case]:
         """The distinct settings (device, mode, cap, sizes …) in order of appearance."""
         return list(self._of_setting)
+
+    def disturbed(self, setting: Case) -> Disturbance | None:
+        """Why nothing is to be said of the times of a setting, or None."""
+        found = (result.disturbed for result in self._of_setting.get(setting, []))
+        return next((one for one in found if one is not None), None)
 
     def subjects(self, setting: Case | None = None) -> list[str]:
         """Subjects in order of appearance, of one setting or of all."""
@@ -116,16 +130,19 @@ def result_set(records: Iterable[Record], order: Sequence[Case] = ()) -> ResultS
     """Sum up records per case; `order` says in which order cases appear (default: as recorded)."""
     grouped: dict[Case, list[Record]] = {case: [] for case in order}
     records = list(records)
-    limit_s = slow_loop_s(records)
+    slow = slow_loops(records)
     for record in records:
         grouped.setdefault(record.case, []).append(record)
     quiet = quiet_settings(records)
+    results = [
+        _case_result(case, found, slow if case.setting in quiet else None)
+        for case, found in grouped.items()
+        if found
+    ]
+    counted = {result.case: result.values.get("latency_s", ()) for result in results}
+    found = disturbances(records, counted)
     return ResultSet(
-        tuple(
-            _case_result(case, found, limit_s if case.setting in quiet else None)
-            for case, found in grouped.items()
-            if found
-        )
+        tuple(replace(result, disturbed=found.get(result.case.setting)) for result in results)
     )
 
 
@@ -136,25 +153,27 @@ def quiet_settings(records: Iterable[Record]) -> frozenset[Case]:
     would set numbers of a quiet machine beside numbers of a slow one.
     """
     records = list(records)
-    limit_s = slow_loop_s(records)
+    slow = slow_loops(records)
     quiet: dict[Case, int] = {}
     for record in records:
         if record.outcome is Outcome.OK:
-            quiet[record.case] = quiet.get(record.case, 0) + (not is_disturbed(record, limit_s))
+            quiet[record.case] = quiet.get(record.case, 0) + (not is_disturbed(record, slow))
     lacking = {case.setting for case, count in quiet.items() if count < ENOUGH}
     return frozenset(case.setting for case in quiet) - lacking
 
 
-def _case_result(case: Case, records: Sequence[Record], limit_s: float | None) -> CaseResult:
+def _case_result(case: Case, records: Sequence[Record], slow: SlowLoops | None) -> CaseResult:
     ordered = sorted(records, key=lambda record: record.replicate)
+    ends = Counter(record.outcome for record in ordered)
     good = [record for record in ordered if record.outcome is Outcome.OK]
     if not good:
         # A later replicate may be skipped because of what the first one ran into.
         worst = next((r for r in ordered if r.outcome is not Outcome.SKIPPED), ordered[0])
         cap = _cap_result(case, ordered, worst.outcome)
-        return CaseResult(case, worst.outcome, worst.reason, cap=cap)
+        limit = next((r.limit for r in ordered if r.limit is not None), None)
+        return CaseResult(case, worst.outcome, worst.reason, cap=cap, ends=ends, limit=limit)
     failed = next((record for record in ordered if record.outcome is not Outcome.OK), None)
-    timed = good if limit_s is None else [r for r in good if not is_disturbed(r, limit_s)]
+    timed = good if slow is None else [r for r in good if not is_disturbed(r, slow)]
     values: dict[str, list[float]] = {}
     unusable: dict[str, int] = {}
     for record in good:
@@ -172,7 +191,7 @@ def _case_result(case: Case, records: Sequence[Record], limit_s: float | None) -
     ]
     kept = {k: tuple(v) for k, v in values.items()}
     cap = _cap_result(case, ordered, Outcome.OK)
-    return CaseResult(case, Outcome.OK, "; ".join(reasons) or None, kept, cap)
+    return CaseResult(case, Outcome.OK, "; ".join(reasons) or None, kept, cap, ends)
 
 
 def _cap_result(case: Case, records: Sequence[Record], outcome: Outcome) -> CapResult | None:

@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
+from lmn_bench.analysis.covariance import drawn
+from lmn_bench.analysis.effects import LEAST_SPREAD, Effects, connected_parts, effects_of
 from lmn_bench.analysis.laws import Array
 
 # No machine follows a law to better than this (relative): caches, alignment, kernels chosen by
 # size. It is added to the noise, so that a very quiet machine doesn't reject every law.
 TOLERANCE = 0.01
-# A spread of exactly 0 comes from a clock's resolution, not from a machine without noise.
-_LEAST_SPREAD = 1e-4
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,15 @@ class Sample:
         lengths: distinct, rising, >= 1.
         values: ln of the metric, (processes, lengths); NaN where a process has none. Where
             processes cover several lengths, each process's own level is taken out.
-        crossed: rows are processes that cover several lengths, to be resampled as a whole; else
-            every value comes from a process of its own.
+        crossed: every row is a process that covers all lengths, to be resampled as a whole.
+        effects: levels of the lengths where processes cover some of them each; None where they
+            cover all, or where every value comes from a process of its own.
     """
 
     lengths: tuple[float, ...]
     values: Array
     crossed: bool = False
+    effects: Effects | None = None
 
     @cached_property
     def counts(self) -> Array:
@@ -42,22 +44,28 @@ class Sample:
 
     @cached_property
     def medians(self) -> Array:
-        """Logarithm of the median over processes, per length."""
-        return _medians(self.values)
+        """Logarithm of the median over processes, per length; with `effects`, of the level."""
+        return _medians(self.values) if self.effects is None else self.effects.levels
 
     @property
     def freedom(self) -> int:
         """Degrees of freedom of the spread between processes."""
+        if self.effects is not None:
+            return self.effects.freedom
         spare = int(np.isfinite(self.values).sum()) - len(self.lengths)
         return max(spare - (len(self.values) - 1), 0) if self.crossed else spare
 
     def last(self, count: int) -> Sample:
         """Only the `count` longest lengths."""
-        return Sample(self.lengths[-count:], self.values[:, -count:], self.crossed)
+        return self._part(slice(-count, None))
 
     def without_last(self, count: int) -> Sample:
         """All but the `count` longest lengths."""
-        return Sample(self.lengths[:-count], self.values[:, :-count], self.crossed)
+        return self._part(slice(None, -count))
+
+    def _part(self, kept: slice) -> Sample:
+        effects = None if self.effects is None else self.effects.part(kept)
+        return Sample(self.lengths[kept], self.values[:, kept], self.crossed, effects)
 
 
 def sample_of(values: Mapping[float, Sequence[float]]) -> Sample:
@@ -73,16 +81,15 @@ def crossed_sample(lengths: Sequence[float], table: Array) -> Sample:
     """Processes that cover several lengths: `table` (processes, lengths) of ln, NaN for a gap.
 
     A process that is slower throughout says nothing about growth: its level in the additive model
-    length + process (least squares, by alternating means) is taken out.
+    length + process is taken out, as far as processes connect the lengths (see `effects`).
     """
+    named = tuple(map(float, lengths))
     present = np.isfinite(table)
-    filled = np.where(present, table, 0.0)
-    per_length, per_process = present.sum(axis=0), present.sum(axis=1)
-    process = np.zeros((len(table), 1))
-    for _ in range(50):
-        length = ((filled - process) * present).sum(axis=0) / per_length
-        process = (((filled - length) * present).sum(axis=1) / per_process)[:, None]
-    return Sample(tuple(map(float, lengths)), table - (process - process.mean()), crossed=True)
+    if present.all():
+        process = (table - table.mean(axis=0)).mean(axis=1, keepdims=True)
+        return Sample(named, table - process, crossed=True)
+    effects, adjusted = effects_of(table, connected_parts(present))
+    return Sample(named, adjusted, effects=effects)
 
 
 def spreads(sample: Sample) -> Array:
@@ -99,7 +106,7 @@ def spreads(sample: Sample) -> Array:
     correction = free.sum() / sample.freedom
     variance = np.full(len(free), np.nan)
     variance[usable] = np.nanvar(sample.values[:, usable], axis=0, ddof=1) * correction
-    variance[usable] = np.maximum(variance[usable], _LEAST_SPREAD**2)
+    variance[usable] = np.maximum(variance[usable], LEAST_SPREAD**2)
     d, s2 = free[usable], variance[usable]
     prior, strength = _prior(s2, d)
     moderated = np.full(len(free), prior)
@@ -147,15 +154,38 @@ def median_variances(sample: Sample, tolerance: float = TOLERANCE) -> Array:
     return found
 
 
+def covariance_of(sample: Sample, tolerance: float = TOLERANCE) -> Array:
+    """Of the medians: a variance each, (lengths,), or (lengths, lengths) where they share errors.
+
+    Without degrees of freedom nothing is known of the noise: the tolerance alone.
+    """
+    effects = sample.effects
+    if effects is None or not effects.freedom:
+        return median_variances(sample, tolerance)
+    own: Array = effects.covariance + tolerance**2 * np.eye(len(sample.lengths))
+    return own
+
+
 def resampled(sample: Sample, count: int, seed: int) -> Array:
-    """Logarithms of medians of `count` bootstrap samples of whole processes, (count, lengths)."""
+    """Logarithms of medians of `count` runs like this one, (count, lengths).
+
+    They are bootstrap samples of whole processes; where processes cover some of the lengths each,
+    a process that is left out may take the only link with it: there they are drawn from Student's t
+    of the levels' covariance.
+    """
     rng = np.random.default_rng(seed)
     values = sample.values
+    if sample.effects is not None:
+        if not sample.effects.freedom:
+            return np.tile(sample.medians, (count, 1))
+        errors = drawn(sample.effects.covariance, rng.standard_normal((count, values.shape[1])))
+        freedom = sample.effects.freedom
+        scale = np.sqrt(freedom / rng.chisquare(freedom, size=(count, 1)))
+        shifted: Array = sample.medians + errors * scale
+        return shifted
     if sample.crossed:
         picks = rng.integers(0, len(values), size=(count, len(values)))
-        drawn = _medians(values[picks].swapaxes(0, 1))
-        # A length that no process of a draw covers keeps its own median.
-        return np.where(np.isfinite(drawn), drawn, sample.medians)
+        return _medians(values[picks].swapaxes(0, 1))
     columns = []
     for column in values.T:
         own = column[np.isfinite(column)]

@@ -23,15 +23,16 @@ error). Four things decide on the set:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from lmn_bench.analysis import covariance as joint
 from lmn_bench.analysis.fitting import Fits, fit_laws
 from lmn_bench.analysis.laws import Array
-from lmn_bench.analysis.sample import TOLERANCE, Sample, median_variances
+from lmn_bench.analysis.sample import TOLERANCE, Sample, covariance_of
 
 MAX_DELTA = 4.0
 # Of the lack-of-fit test. Rare enough that a true law stays in the set in 95 % of cases.
@@ -49,20 +50,33 @@ class Noise:
     """How sure the medians are.
 
     Attributes:
-        variances: of ln of each median, (lengths,).
+        covariance: of ln of the medians: (lengths,), or (lengths, lengths) where they share errors.
         freedom: degrees of freedom behind them; None where they are known; 0 where nothing is
             (one process): then the laws' own residuals are the only yardstick.
         values: number of values of processes.
     """
 
-    variances: Array
+    covariance: Array
     freedom: int | None
     values: int
+
+    @property
+    def variances(self) -> Array:
+        """Of ln of each median, (lengths,)."""
+        return joint.variances(self.covariance)
+
+    def part(self, lengths: slice) -> Noise:
+        """Of some of the lengths, by as many degrees of freedom."""
+        return replace(self, covariance=joint.part(self.covariance, lengths))
 
 
 def noise_of(sample: Sample) -> Noise:
     """How sure a sample's medians are."""
-    return Noise(median_variances(sample), sample.freedom, int(sample.counts.sum()))
+    values = int(sample.counts.sum())
+    if sample.effects is not None:
+        # Values that only tell their own process's level say nothing of a law.
+        values = sample.freedom + len(sample.lengths)
+    return Noise(covariance_of(sample), sample.freedom, values)
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,7 @@ class Selection:
 
 def select(medians: Array, noise: Noise, functions: Array) -> Selection:
     """Judge every law on every sample of ln medians, (samples, lengths); constant comes first."""
-    fits = fit_laws(medians, noise.variances, functions)
+    fits = fit_laws(medians, noise.covariance, functions)
     p_values = lack_of_fit(fits, noise)
     score = aicc(fits.misfit, noise)
     rejected = p_values < REJECTION_LEVEL
@@ -106,7 +120,7 @@ def stability(
 
     Laws that lack of fit has rejected stay out.
     """
-    fits = fit_laws(resamples, noise.variances, functions)
+    fits = fit_laws(resamples, noise.covariance, functions)
     score = np.where(rejected, np.inf, aicc(fits.misfit, noise))
     best = score.min(axis=1, keepdims=True)
     if not np.isfinite(best).all():
@@ -127,7 +141,7 @@ def without_flat(
 
 def lack_of_fit(fits: Fits, noise: Noise) -> Array:
     """P-values of rule 1; a coefficient at its bound of 0 doesn't count. 1 without pure error."""
-    lengths, misfit = len(noise.variances), fits.misfit
+    lengths, misfit = len(noise.covariance), fits.misfit
     spare = lengths - (fits.a > 0).astype(int) - (fits.b > 0)
     if noise.freedom == 0:
         return np.ones_like(misfit)
@@ -177,13 +191,10 @@ def rise_limits(medians: Array, noise: Noise, functions: Array) -> tuple[Array, 
     shape = (len(medians), len(functions))
     if noise.freedom == 0:
         return np.full(shape, -np.inf), np.full(shape, np.inf)
-    weight = 1 / noise.variances
-    centred = functions - (functions @ weight / weight.sum())[:, None]
-    information = (centred**2) @ weight
-    information[0] = np.inf
-    slope = (medians * weight) @ centred.T / information
+    slope, information = joint.slope_of(medians, functions, noise.covariance)
     span = functions[:, -1] - functions[:, 0]
     freedom = noise.freedom
     quantile = _NORMAL_QUANTILE if freedom is None else float(special.stdtrit(freedom, 0.975))
-    reach = quantile / np.sqrt(information)
+    # a constant has no slope to be unsure of
+    reach = quantile / np.sqrt(np.where(information > 0, information, np.inf))
     return (slope - reach) * span, (slope + reach) * span

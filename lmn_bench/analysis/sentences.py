@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from lmn_bench.analysis.counters import Counter
+from dataclasses import astuple
+
+from lmn_bench.analysis.counters import LAW_LENGTHS, Counter
 from lmn_bench.analysis.exact import SPARE_LENGTHS
 from lmn_bench.analysis.intervals import Interval
 from lmn_bench.analysis.laws import CONSTANT, law_words
 from lmn_bench.analysis.sample import TOLERANCE
-from lmn_bench.analysis.scaling import TELLING, Scaling
+from lmn_bench.analysis.scaling import DECIDING_LENGTHS, TELLING, Scaling
 from lmn_bench.disturbance import ENOUGH
-from lmn_bench.units import format_length, format_number
+from lmn_bench.schema import LAWS
+from lmn_bench.units import format_length, format_number, format_ratio_interval
 
 
 def counter_sentence(counter: Counter) -> str:
@@ -22,12 +25,28 @@ def counter_sentence(counter: Counter) -> str:
         return f"Exactly {text} at each of {lengths}{levels}."
     if len(counter.values) <= SPARE_LENGTHS:
         return f"Values at {lengths}: too few to hold a formula against."
+    near = f"to about {TOLERANCE:.0%}"
+    law = f"a + b g(n) with {law_words(counter.plausible)} fits {lengths} {near}"
+    if counter.untried:
+        few = f"{lengths} are too few to hold a formula of {law_words(counter.untried)} against"
+        tried = [one for one in LAWS if one not in counter.untried]
+        none = f"no formula of {law_words(tried)} gives every value, and " if tried else ""
+        said = f"{none}{few}" + (f"; {law}" if counter.plausible else "")
+        return f"{said[0].upper()}{said[1:]}."
     if counter.plausible:
-        return (
-            f"No formula gives every value; a + b g(n) with {law_words(counter.plausible)} fits "
-            f"{lengths} to about {TOLERANCE:.0%}."
-        )
-    return f"No formula gives every value at {lengths}, and no law fits to about {TOLERANCE:.0%}."
+        return f"No formula gives every value; {law}."
+    if len(counter.values) < LAW_LENGTHS:
+        return f"No formula gives every value at {lengths}."
+    return f"No formula gives every value at {lengths}, and no law fits {near}."
+
+
+# Why one law that is left is not decided, where the sentence doesn't show it otherwise.
+_REASONS = {
+    "too few lengths": f"too few lengths to decide: {DECIDING_LENGTHS} are needed",
+    "ends leave growth open": "not decided: first and last length alone leave growth open",
+    "ends show no growth": "not decided: first and last length alone show no growth",
+    "exponent disagrees": "not decided: the top exponent is not this law's",
+}
 
 
 def scaling_sentence(found: Scaling, *, advice: bool = True) -> str:
@@ -35,21 +54,26 @@ def scaling_sentence(found: Scaling, *, advice: bool = True) -> str:
     span = f"{length_words(found.valid_from)} to {length_words(found.last)}"
     exponent = f"top exponent {interval_words(found.growth.exponent, 2)}"
     if found.processes < ENOUGH:
-        least = f"{found.processes} process{'es' * (found.processes != 1)}"
+        least = f"{found.processes} process{'es' * (found.processes != 1)} at a length"
+        if not found.processes:
+            least = "No two processes can be compared"
         return (
-            f"{least} at a length: no noise to judge by ({ENOUGH} are needed); from {span} the "
+            f"{least}: no noise to judge by ({ENOUGH} are needed); from {span} the "
             f"best is {law_words(found.plausible[:1])}; {exponent}."
         )
     if not found.plausible:
         return f"From {span} the noise rejects every law; {exponent}."
     broken = " (below, another law holds)" if found.valid_from > found.first else ""
     left = f"From {span}{broken}: {law_words(found.plausible)}"
-    if found.plausible[0] == CONSTANT and found.rise.low is not None:
-        left += f", from end to end {interval_words(found.rise, 2)}×"
+    ratio = found.growth.ratio
+    # The ends that growth is told over are those of all lengths.
+    if found.plausible[0] == CONSTANT and ratio.low is not None and not broken:
+        left += f", from end to end {format_ratio_interval(*astuple(ratio))}"
     if _tells_more(found):
         left += f", or with a break {_beyond_words(found)}"
+    reason = _REASONS.get(found.undecided or "", "")
     way = advice_words(found) if advice and not found.decided else ""
-    return f"{left}; {exponent}{'; ' + way if way else ''}."
+    return "; ".join(part for part in (left, exponent, reason, way) if part) + "."
 
 
 def growth_words(found: Scaling | None) -> str:
@@ -79,6 +103,8 @@ def advice_words(found: Scaling) -> str:
     if power is None:
         return ""
     ways = []
+    if not power.sought:
+        return ""
     if power.lengths_to is not None:
         ways.append(f"lengths up to {length_words(power.lengths_to)}")
     if power.processes is not None:

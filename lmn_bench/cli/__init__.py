@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
+import re
 import traceback
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ import click
 
 from lmn_bench import __version__
 from lmn_bench.cli.console import stderr_console
+from lmn_bench.cli.streams import steady_streams
 from lmn_bench.errors import ExitCode, FileError, LmnBenchError
 
 _COMMANDS = {
@@ -35,8 +35,11 @@ _COMMANDS = {
 _EPILOG = """\
 \b
 Exit codes: 0 ok; 1 some cases or a training failed unexpectedly, or a
-comparison found something worse; 2 wrong usage or suite; 3 internal error;
-4 a comparison cannot tell; 5 nothing to compare; 130 interrupted.
+comparison found something worse; 2 wrong usage or suite, or an output that
+cannot be written; 3 internal error; 4 a comparison cannot tell; 5 nothing to
+compare; 130 interrupted.
+What was found stands whatever becomes of the output: a full disk turns a 0
+into a 2 and no other code into anything, a reader that leaves (| head) none.
 Results go to stdout, talk to stderr.
 `lmn-bench completion bash` (zsh, fish) prints what makes a shell complete.
 """
@@ -74,12 +77,23 @@ class _LazyGroup(click.Group):
 def lmn_bench() -> None:
     """Measure how latency and peak memory of sequence models grow with length.
 
-    Start with `lmn-bench run` (under a minute), then `lmn-bench run --suite scaling`.
+    Start with `lmn-bench run` (under a minute on 2 cores), then `lmn-bench run --suite scaling`.
     """
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; every error of ours is printed here, once."""
+    with steady_streams() as (out, err):
+        code = _exit_code(arguments)
+        out.flush()
+        if out.lost is not None:
+            _fail(f"cannot write to standard output: {out.lost}", None, ExitCode.USAGE)
+            code = code or ExitCode.USAGE
+        err.flush()
+    return code
+
+
+def _exit_code(arguments: Sequence[str]) -> int:
     console = stderr_console()
     try:
         code = lmn_bench.main([*arguments], prog_name="lmn-bench", standalone_mode=False)
@@ -99,16 +113,13 @@ def run_command_line(arguments: Sequence[str]) -> int:
         console.print(error.format_message(), markup=False, soft_wrap=True)
         return ExitCode.USAGE
     except click.ClickException as error:
-        hint = None
-        if isinstance(error, click.UsageError) and error.ctx is not None:
+        slip = re.search(r"'([0-9]+,[0-9]+)' is not a valid float", error.format_message())
+        hint = None if slip is None else f"write {slip[1].replace(',', '.')}"
+        if slip is None and isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f"see `{error.ctx.command_path} --help`"
         return _fail(error.format_message(), hint, ExitCode.USAGE)
     except KeyboardInterrupt:
         return _fail("interrupted", None, ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): there is nobody to say anything to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
     except Exception:
         console.print(traceback.format_exc(), markup=False, highlight=False, soft_wrap=True)
         return _fail("internal error (above)", "please report it", ExitCode.INTERNAL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -22,21 +21,23 @@ from lmn_bench.cli.alternate import Plan, Recorder, Servers, count_only, measure
 from lmn_bench.cli.console import stderr_console
 from lmn_bench.cli.gate_progress import GateProgress
 from lmn_bench.cli.learning_runs import refuse_learning
+from lmn_bench.cli.outputs import save_made
 from lmn_bench.cli.results_place import tell_place
 from lmn_bench.cli.sweep import checked_environment, plan_here
 from lmn_bench.cli.verdict import Outputs, conclude, exit_code
 from lmn_bench.cli.versions import Version, base_version, require_difference, working_version
 from lmn_bench.errors import ComparisonError, ExitCode, SubjectError
 from lmn_bench.gates import ARMS, GateInfo, save_gate
-from lmn_bench.plan import all_cases, runnable
+from lmn_bench.plan import all_cases, left_out, runnable
 from lmn_bench.report.compared.data import comparison_json
 from lmn_bench.report.compared.markdown import comparison_markdown
 from lmn_bench.report.compared.page import comparison_page
 from lmn_bench.report.facts import warning_lines
+from lmn_bench.report.left_out import left_out_sentences
 from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import Case, Environment, RunInfo, Suite
-from lmn_bench.store import finish_run, new_run_id, save
+from lmn_bench.store import finish_run, new_run_id
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
 from lmn_bench.units import format_duration, format_share
@@ -61,8 +62,6 @@ class Request:
 
 def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) -> ExitCode:
     """Measure two versions in alternation, judge them, and write what was found."""
-    # Whoever ends us politely: the worktree goes with us.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     suite = load_suite(find_suite(request.suite), request.overrides)
     refuse_learning(suite, "ab measures single calls of two versions in alternation")
     environment = checked_environment(request.overrides)
@@ -106,7 +105,7 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
             except KeyboardInterrupt:
                 console.print(
                     f"interrupted; everything measured is safe in {folder}\n"
-                    f"next: lmn-bench compare {folder}",
+                    f"next: {shlex.join(['lmn-bench', 'compare', str(folder)])}",
                     markup=False, soft_wrap=True,
                 )  # fmt: skip
                 return ExitCode.INTERRUPTED
@@ -138,6 +137,8 @@ def _cases(
     """
     planned = plan_here(suite, environment, running["new"])
     cases = runnable(planned)
+    for line in left_out_sentences(left_out(planned)):
+        stderr_console().print(line, markup=False, soft_wrap=True)
     if not cases:
         reasons = sorted({item.skip for item in planned if item.skip})
         raise ComparisonError(f"nothing to measure: {'; '.join(reasons)}")
@@ -191,12 +192,15 @@ def _report(comparison: Comparison, outputs: Outputs, folder: Path) -> ExitCode:
     """Beside what was asked for, the folder gets every report."""
     command = shlex.join(["lmn-bench", *sys.argv[1:]])
     code = exit_code(comparison.verdict, fail_on_inconclusive=outputs.fail_on_inconclusive)
-    save(folder / "report.json", json.dumps(comparison_json(comparison, code), indent=2) + "\n")
-    save(folder / "report.md", comparison_markdown(comparison, command=command))
-    save(folder / "report.html", comparison_page(comparison, code))
-    conclude(comparison, outputs, command)
+    texts = {
+        "report.json": lambda: json.dumps(comparison_json(comparison, code), indent=2) + "\n",
+        "report.md": lambda: comparison_markdown(comparison, command=command),
+        "report.html": lambda: comparison_page(comparison, code),
+    }
+    for name, make in texts.items():
+        save_made(folder / name, make)
+    again = shlex.join(["lmn-bench", "compare", str(folder), "--all"])
     stderr_console().print(
-        f"report: {folder / 'report.html'}\nnext: lmn-bench compare {folder} --all",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
-    return code
+        f"report: {folder / 'report.html'}\nnext: {again}", markup=False, soft_wrap=True
+    )
+    return conclude(comparison, outputs, command)

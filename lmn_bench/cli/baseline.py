@@ -94,7 +94,7 @@ def list_all(results: Path, as_json: bool) -> None:
         console.print(f"no baselines in {results}")
         return
     columns = ("name", "suite", "created", "cases", "each", "machine")
-    for part in render_table(Table("", columns, tuple(cells), wraps=True), console):
+    for part in render_table(Table("", columns, tuple(cells), wraps=True)):
         console.print(part)
 
 
@@ -128,7 +128,7 @@ def show(name: str, results: Path, as_json: bool) -> None:
         ("folder", f"{run.folder}, {_size(facts)}"),
     )
     console = stdout_console()
-    for part in render_table(Table("", (name, ""), rows, wraps=True), console):
+    for part in render_table(Table("", (name, ""), rows, wraps=True)):
         console.print(part)
     bad = [f"warning: line {line.number} left out: {line.reason}" for line in run.bad_lines]
     for text in (*warning_lines(run.info.environment), *bad):

@@ -34,16 +34,16 @@ def command(
     from lmn_bench.report.fitted import FittedGroup, fitted_document, fitted_json, warning_lines
     from lmn_bench.report.text import render_document
 
-    frame, general = read_columns(file, Columns(x, y, group, process))
+    found, general = read_columns(file, Columns(x, y, group, process))
     fitted = []
-    for name, rows in groups(frame, y):
-        processes = rows["process"].tolist() if process is not None else None
-        sample, warnings = observed_sample(rows["x"].tolist(), rows["y"].tolist(), processes)
-        found = scaling(sample)
-        if found is None:
-            count = len(sample.lengths)
-            warnings = [f"{count} distinct value{'s' * (count != 1)} of {x}: {MIN_LENGTHS} needed"]
-        fitted.append(FittedGroup(name, found, (*general, *warnings)))
+    for name, rows in groups(found, y):
+        observed = observed_sample(rows.x, rows.y, rows.processes)
+        warnings = observed.warnings
+        scaled = scaling(observed.sample)
+        if scaled is None:
+            count = len(observed.sample.lengths)
+            warnings = (f"{count} distinct value{'s' * (count != 1)} of {x}: {MIN_LENGTHS} needed",)
+        fitted.append(FittedGroup(name, observed.design, scaled, (*general, *warnings)))
     if all(one.scaling is None for one in fitted):
         raise UsageError(
             f"nothing can be fitted: no group has {MIN_LENGTHS} distinct values of {x}",

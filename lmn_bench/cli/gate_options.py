@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lmn_bench.analysis.options import Options
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_OF_THE_MACHINE = ("reference_loop_s", "floor_bytes", "context_memory_bytes")
+_OF_THE_MACHINE = ("reference_loop_s", "parallel_loop_s", "floor_bytes", "context_memory_bytes")
 _File = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -66,7 +66,7 @@ def options_of(
     from lmn_bench.metrics import metric as known_metric
     from lmn_bench.units import parse_share
 
-    share = parse_share(margin)
+    share = parse_share(margin, f"--margin {margin}")
     if not 0 < share < 1:
         raise UsageError(f"--margin {margin}: expected more than 0% and less than 100%")
     for key in metrics:
@@ -86,7 +86,9 @@ def options_of(
                 f"--allow {key}: it is measured, and --margin is for all that is measured",
                 f"counters are {', '.join(k for k, m in METRICS.items() if m.exact)}",
             )
-        shares[key] = parse_share(value)
+        if key in shares:
+            raise UsageError(f"--allow {key} is given twice", "say once by how much it may grow")
+        shares[key] = parse_share(value, f"--allow {text}")
     return Options(
         rules=Rules(margin=share),
         metrics=tuple(dict.fromkeys(metrics)) or DEFAULT_METRICS,

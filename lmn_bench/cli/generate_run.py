@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any
 
 from lmn_bench.cli.console import print_json, stderr_console
 from lmn_bench.errors import UsageError
 from lmn_bench.run.learning import LearningProcess
+from lmn_bench.texts import decode_text
+from lmn_bench.typed import typed
 from lmn_bench.units import format_bytes, format_count, format_seconds
 
 # A model of bytes may write anything: on a terminal, control characters are shown as signs
@@ -31,14 +34,7 @@ def read_prompt(prompt: str | None, file: IO[bytes] | None) -> str:
             f"expected --prompt or --prompt-file, got {came}", 'for example --prompt "The "'
         )
     if file is not None:
-        try:
-            prompt = file.read().decode()
-        except UnicodeDecodeError as error:
-            raise UsageError(
-                f"the prompt in {file.name} is not UTF-8: byte 0x{error.object[error.start]:02x} "
-                f"at {error.start}",
-                "save it as UTF-8 first, with an editor or `iconv -t UTF-8`",
-            ) from None
+        prompt = decode_text(file.read(), file.name)
     if not prompt:
         raise UsageError("the prompt is empty", "give at least one character")
     return prompt
@@ -75,7 +71,7 @@ def _check(job: Mapping[str, Any]) -> None:
         raise UsageError(f"{path} is a folder", "name a checkpoint in it")
     if not os.path.isfile(path):  # noqa: PTH113
         raise UsageError(
-            f"there is no checkpoint {path}", "make one: `lmn-bench train -o CHECKPOINT`"
+            f"there is no checkpoint {path}", f"make one: `{typed('train', '-o', Path(path))}`"
         )
     if "" in job["stops"]:
         raise UsageError("--stop is empty", "give at least one character, or leave it out")

@@ -9,6 +9,8 @@ from lmn_bench.cli.sides import ReadSide
 from lmn_bench.errors import ComparisonError, UsageError
 from lmn_bench.report.learned.words import budget_words, corpus_words, listed, size_words
 from lmn_bench.schema import Case, RunInfo, Suite
+from lmn_bench.suite import builtin_suites
+from lmn_bench.typed import typed
 
 
 def refuse_learning(suite: Suite, what: str) -> None:
@@ -18,9 +20,10 @@ def refuse_learning(suite: Suite, what: str) -> None:
         UsageError: it does.
     """
     if suite.learning is not None:
+        name = suite.name if suite.name in builtin_suites() else "FILE"
         raise UsageError(
             f"the suite {suite.name!r} is of mode learn; {what}",
-            f"learn with `lmn-bench run --suite {suite.name}` on either side, then "
+            f"learn with `{typed('run', '--suite', name)}` on either side, then "
             "`lmn-bench report RUN1 RUN2`",
         )
 
@@ -34,7 +37,7 @@ def refuse_learned(base: ReadSide, new: ReadSide) -> None:
     learned = [side for side in (base, new) if any(_learned(info) for info, _ in side.runs)]
     if not learned:
         return
-    folders = " ".join(str(folder) for side in (base, new) for folder in side.folders)
+    folders = [folder for side in (base, new) for folder in side.folders]
     if len(learned) == 1:
         other = new if learned[0] is base else base
         raise ComparisonError(
@@ -51,7 +54,7 @@ def refuse_learned(base: ReadSide, new: ReadSide) -> None:
         )
     raise ComparisonError(
         "compare is a gate over measurements of calls, and these runs learned",
-        f"scores side by side, curves laid over each other: lmn-bench report {folders}",
+        f"scores side by side, curves laid over each other: {typed('report', *folders)}",
     )
 
 

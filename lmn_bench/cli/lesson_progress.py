@@ -11,8 +11,9 @@ from lmn_bench.cli.progress import TimeLeft
 from lmn_bench.cli.status_line import StatusLine
 from lmn_bench.lessons import TEXT
 from lmn_bench.plan import PlannedCase
+from lmn_bench.run.backstop import Task
 from lmn_bench.run.lessons import Progressed
-from lmn_bench.run.schedule import Finished, Started, Task
+from lmn_bench.run.schedule import Finished, Started
 from lmn_bench.schema import Case, Outcome, Record
 from lmn_bench.units import format_duration, format_number
 

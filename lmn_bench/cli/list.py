@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 from rich.console import RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from lmn_bench.cli.console import print_json, stdout_console
@@ -49,12 +48,12 @@ def command(what: str, results: Path, as_json: bool) -> None:
         console.print(f"no {what}" + (f" in {results}" if what == "runs" else ""))
         return
     if what == "devices":
-        for part in _device_lines(rows):
+        for part in _device_lines(rows, console.width):
             console.print(part)
         return
     columns = _SHOWN[what]
     cells = tuple(tuple(str(row[column]) for column in columns) for row in rows)
-    for part in render_table(Table("", columns, cells, wraps=True), console):
+    for part in render_table(Table("", columns, cells, wraps=True)):
         console.print(part)
 
 
@@ -139,24 +138,31 @@ def _devices() -> list[dict[str, Any]]:
     return [{"name": row.pop("id"), **row} for row in rows]
 
 
-def _device_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+def _device_lines(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[RenderableType]:
     """A line of numbers for each device, and below it what it is and where they come from."""
-    width = max(len(row["name"]) for row in rows)
+    from lmn_bench.report.document import Table
+    from lmn_bench.report.text import Paragraph, TableView
+
+    names = max(len(row["name"]) for row in rows)
 
     def aligned(name: str, memory: str, bandwidth: str, peak: str, kind: str) -> str:
-        return f"{name:<{width}}  {memory:>8}  {bandwidth:>9}  {peak:>12}  {kind}"
+        return f"{name:<{names}}  {memory:>8}  {bandwidth:>9}  {peak:>12}  {kind}"
 
-    yield Text(aligned(*_SHOWN["devices"]), style="bold")
-    for row in rows:
-        bandwidth = format_value(row["bandwidth_bytes_per_s"], "B/s")
-        peak = format_value(row["peak_flops_per_s"]["float32"], "FLOP/s")
-        yield Text(
-            aligned(row["name"], format_cap(row["memory_bytes"]), bandwidth, peak, row["kind"])
-        )
+    cells = [
+        (row["name"], format_cap(row["memory_bytes"]),
+         format_value(row["bandwidth_bytes_per_s"], "B/s"),
+         format_value(row["peak_flops_per_s"]["float32"], "FLOP/s"), row["kind"])
+        for row in rows
+    ]  # fmt: skip
+    lines = [aligned(*one) for one in cells]
+    narrow = max(map(len, lines)) > width
+    if not narrow:
+        yield Text(aligned(*_SHOWN["devices"]), style="bold")
+    for row, line, one in zip(rows, lines, cells, strict=True):
+        yield TableView(Table("", _SHOWN["devices"], (one,))) if narrow else Text(line)
         # Addresses are longer than a line.
         title = ", ".join((row["title"], *_system_words(row)))
-        told = Text(f"{title} – {row['source']}", style="dim", overflow="fold")
-        yield Padding(told, (0, 0, 0, 2), expand=False)
+        yield Paragraph(f"{title} – {row['source']}", "dim", "  ")
 
 
 def _system_words(row: Mapping[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from lmn_bench.cli.console import stderr_console
 from lmn_bench.errors import StoreError
 from lmn_bench.learning.names import CORPORA, TOKENIZERS
 from lmn_bench.lessons import TEXT, Learning
@@ -56,13 +57,18 @@ def check_material(suite: Suite) -> None:
 
 def _found(learning: Learning, length: int) -> Learning:
     # They load numpy, which other suites do without.
-    from lmn_bench.learning.corpora import load_corpus
-    from lmn_bench.learning.tokens import make_vocabulary
+    from lmn_bench.learning.corpora import announced_download, load_corpus
+    from lmn_bench.learning.tokens import make_vocabulary, remarks_on
     from lmn_bench.learning.windows import cut_windows
 
+    if told := announced_download(learning.corpus):
+        stderr_console().print(told, markup=False, soft_wrap=True)
     corpus = load_corpus(learning.corpus)
     vocabulary = make_vocabulary(learning.tokens, corpus.text)
-    cut_windows(vocabulary.encode(corpus.text), length, corpus.name)
+    ids = vocabulary.encode(corpus.text)
+    cut_windows(ids, length, corpus.name)
+    for remark in remarks_on(vocabulary, corpus, ids):
+        stderr_console().print(f"note: {remark}", markup=False, soft_wrap=True)
     # A path has to hold when the run is resumed elsewhere.
     source = learning.corpus
     source = source if source in CORPORA else str(Path(source).absolute())

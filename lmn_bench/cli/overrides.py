@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmn_bench.errors import UnknownNameError, UsageError
-from lmn_bench.suite import Override
+from lmn_bench.errors import UnitError, UnknownNameError, UsageError
+from lmn_bench.suite import REFERENCE, Override
 from lmn_bench.suite_file import AXES, LEARNING_KEYS, MEASURING_KEYS
 
 # What --counters-only stands for.
 _COUNTING = {"timing": False, "processes": 1, "counters": True}
+# "0,5" or "1,024", where one value is expected; and where a list is, what no list of numbers says.
+_SLIP = re.compile(r"[0-9]+,[0-9]+")
+_LISTED_SLIP = re.compile(r"0,[0-9]+|[0-9]+,0[0-9]+")
 _KEY_OF_OPTION = {
     "--models": "subjects",
     "--modes": "modes",
+    "--reference": "reference",
     "--lengths": "lengths",
     "--device": "device",
     "--threads": "threads",
@@ -48,7 +53,7 @@ def overrides_of(
             found.append(Override(option, key, text))
             continue
         value: Any = text if key == "lengths" else _items(option, text)
-        if key in MEASURING_KEYS or key in LEARNING_KEYS:
+        if key == REFERENCE or key in MEASURING_KEYS or key in LEARNING_KEYS:
             # One for the whole run, where axes take lists.
             value = text.strip()
         if key == "threads":
@@ -80,15 +85,37 @@ def _setting(text: str) -> Override:
         return Override(f"--set {key}", key, _items(f"--set {key}", value))
     if key not in known:
         raise UnknownNameError("key", key, known)
+    return Override(f"--set {key}", key, _value(key, value.strip()))
+
+
+def _value(key: str, text: str) -> Any:
+    """What stands behind "=": TOML, or plain words and lists of them (2^7..2^9, lmn,gru, 64MiB).
+
+    Raises:
+        UnitError: a comma that is meant as a decimal point, or to part thousands.
+    """
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        # Not a TOML value, so a plain word or a list of them: 2^7..2^9, lmn,gru, 64MiB.
-        parsed = value.strip() if key == "lengths" else _items(f"--set {key}", value)
-        if isinstance(parsed, list):
-            parsed = [int(item) if item.isdecimal() else item for item in parsed]
-            parsed = parsed if key in AXES else parsed[0]
-    return Override(f"--set {key}", key, parsed)
+        pass
+    if key == "lengths":
+        return text
+    slip = _LISTED_SLIP if key in AXES else _SLIP
+    if slip.fullmatch(text):
+        # Behind a zero a comma is a decimal point; else it may part thousands.
+        written = [text.replace(",", ".")] + [text.replace(",", "")] * (text[0] != "0")
+        raise UnitError(
+            f"--set {key}: cannot read {text!r} as a number: a comma parts values here",
+            f"write {' or '.join(written)}",
+        )
+    return [_item(part) for part in _items(f"--set {key}", text)] if key in AXES else text
+
+
+def _item(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _items(option: str, text: str) -> list[str]:

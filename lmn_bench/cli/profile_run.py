@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
+from lmn_bench.cli.outputs import form_of, save_made
 from lmn_bench.cli.results_place import tell_place
 from lmn_bench.environment import read_environment
 from lmn_bench.errors import DeviceError, StoreError, UnknownNameError, UsageError
@@ -29,9 +30,7 @@ from lmn_bench.subjects.sizes import feedforward_width
 JSON_FILE, PAGE_FILE, TRACE_FILE, LINES_FILE = (
     "profile.json", "report.html", "trace.json.gz", "lines.txt",
 )  # fmt: skip
-PAGE_FORMS, MARKDOWN_FORMS, JSON_FORMS = (".html", ".htm"), (".md", ".markdown"), (".json",)
-# As shown in the terminal; a name that ends in nothing promises nothing else.
-TEXT_FORMS = (".txt", "")
+FORMS = ("html", "md", "json", "text")
 # Any other seed gives other weights, and the same times.
 SEED = 0
 
@@ -108,12 +107,7 @@ def _check_builtin(case: Case) -> None:
 def _check_output(output: Path | None) -> None:
     if output is None:
         return
-    known = (*PAGE_FORMS, *MARKDOWN_FORMS, *JSON_FORMS, *TEXT_FORMS)
-    if output.suffix.lower() not in known:
-        raise UsageError(
-            f"-o {output}: a profile cannot be written as {output.suffix}",
-            "take .html, .md, .json, or .txt for what is shown",
-        )
+    form_of("-o", output, FORMS, "text")
     if not output.parent.is_dir():
         raise UsageError(f"-o {output}: there is no folder {output.parent}", "make it first")
 
@@ -149,19 +143,8 @@ def _save(profile: Profile, folder: Path) -> dict[str, str]:
         save(folder / LINES_FILE, "\n".join(map(_lines_text, profile.lines)))
     planned = {**files, "report": str(folder / PAGE_FILE)}
     save(folder / JSON_FILE, profile_text(profile, planned))
-    try:
-        save(folder / PAGE_FILE, profile_page(profile, planned))
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:
-        # What draws the charts is not ours; its errors may derive from anything.
+    if not save_made(folder / PAGE_FILE, lambda: profile_page(profile, planned)):
         save(folder / JSON_FILE, profile_text(profile, files))
-        reason = " ".join(f"{error}".split()) or type(error).__name__
-        stderr_console().print(
-            f"warning: no {PAGE_FILE}: {reason}\nhint: everything measured is in "
-            f"{folder / JSON_FILE}",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
         return files
     return planned
 
@@ -178,12 +161,12 @@ def _tell(
         console.print(render_profile(profile, console))
     if output is None:
         return
-    form = output.suffix.lower()
-    if form in PAGE_FORMS:
+    form = form_of("-o", output, FORMS, "text")
+    if form == "html":
         text = profile_page(profile, files)
-    elif form in MARKDOWN_FORMS:
+    elif form == "md":
         text = profile_markdown(profile)
-    elif form in JSON_FORMS:
+    elif form == "json":
         text = profile_text(profile, files)
     else:
         with console.capture() as captured:

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from lmn_bench.cli.status_line import StatusLine
 from lmn_bench.plan import OVERHEAD_PER_PROCESS_S, PlannedCase
-from lmn_bench.run.schedule import Finished, Started, Task
+from lmn_bench.run.backstop import Task
+from lmn_bench.run.schedule import Finished, Started
 from lmn_bench.schema import Case, Measuring, Record
 from lmn_bench.units import format_duration, format_length, format_seconds
 

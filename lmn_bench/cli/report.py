@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lmn_bench.cli import complete
-from lmn_bench.cli.console import stderr_console, stdout_console
+from lmn_bench.cli.console import stderr_console, stdout_console, write_stdout
 from lmn_bench.cli.options import results_option
 
 FORMATS = ("text", "html", "md", "csv", "json")
@@ -22,13 +22,15 @@ FORMATS = ("text", "html", "md", "csv", "json")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--charts", type=click.Choice(("svg", "png")),
               help="With --format md -o FILE: charts too, as pictures beside FILE.")  # fmt: skip
+@click.option("--reference", metavar="NAME",
+              help="Compare the others with this.  [default: the run's own choice]")  # fmt: skip
 @click.option("--claims", metavar="SUITE",
               help="Judge this suite's claims in place of the run's own.",
               shell_complete=complete.suite)  # fmt: skip
 @results_option
 def command(
     runs: tuple[str, ...], form: str | None, output: Path | None, as_json: bool,
-    charts: str | None, claims: str | None, results: Path,
+    charts: str | None, reference: str | None, claims: str | None, results: Path,
 ) -> None:  # fmt: skip
     """Report a run (a folder, a name, or the beginning of one; default: the latest).
 
@@ -42,12 +44,12 @@ def command(
     from lmn_bench.report.text import render_document
     from lmn_bench.store import save
 
-    form = "json" if as_json else form or _form_of(output)
+    form = _form(form, output, as_json=as_json)
     if charts is not None and (form != "md" or output is None):
         raise UsageError(
             "--charts writes pictures beside a Markdown file", "give --format md and -o FILE too"
         )
-    found = read_runs(runs or (None,), results, claims)
+    found = read_runs(runs or (None,), results, claims, reference)
     console = stdout_console()
     if form == "text" and output is None:
         console.print(render_document(document_of(found), console))
@@ -67,13 +69,29 @@ def command(
             console.print(render_document(document_of(found), console))
         text = captured.get()
     if output is None:
-        console.out(text, end="")
+        write_stdout(text, utf8=form == "html")
         return
     save(output, text)
     stderr_console().print(f"wrote {output}", markup=False, soft_wrap=True)
 
 
-def _form_of(output: Path | None) -> str:
-    suffix = output.suffix.lstrip(".").lower() if output is not None else ""
-    suffix = {"htm": "html", "markdown": "md"}.get(suffix, suffix)
-    return suffix if suffix in FORMATS else "text"
+def _form(form: str | None, output: Path | None, *, as_json: bool) -> str:
+    """The form asked for by option, by the file's ending, or both if they agree."""
+    from lmn_bench.cli.outputs import ENDINGS, form_of
+    from lmn_bench.errors import UsageError
+
+    if as_json and form not in (None, "json"):
+        raise UsageError(f"--json and --format {form} are both given", "leave one of them out")
+    form = "json" if as_json else form
+    if output is None:
+        return form or "text"
+    if form is None:
+        return form_of("-o", output, FORMATS, "text")
+    others = [other for other in FORMATS if output.suffix.lower() in ENDINGS[other]]
+    if others and form not in others:
+        option = "--json" if as_json else f"--format {form}"
+        raise UsageError(
+            f"-o {output} and {option} ask for two forms",
+            f"let it end in {ENDINGS[form][0]}, or leave {option} out",
+        )
+    return form

@@ -8,24 +8,38 @@ from pathlib import Path
 
 from lmn_bench.analysis.results import result_set
 from lmn_bench.cli.console import stderr_console
+from lmn_bench.cli.outputs import save_made
 from lmn_bench.errors import StoreError, UsageError
 from lmn_bench.plan import PlannedCase, plan
 from lmn_bench.report.build import RunResults
 from lmn_bench.report.document import Document
 from lmn_bench.report.page import page_of
-from lmn_bench.store import StoredRun, find_run, read_run, save
+from lmn_bench.schema import Suite
+from lmn_bench.store import StoredRun, find_run, read_run
 from lmn_bench.suite import find_suite, load_suite
+from lmn_bench.typed import typed
 
 HTML_FILE = "report.html"
 
 
 def read_runs(
-    names: Sequence[str | None], results: Path, claims: str | None = None
+    names: Sequence[str | None],
+    results: Path,
+    claims: str | None = None,
+    reference: str | None = None,
 ) -> list[RunResults]:
     """Runs by folder, name or the beginning of one (None: the latest), each once.
 
-    Lines that cannot be read are named on stderr. `claims` is a suite whose claims stand in for the
-    runs' own.
+    Lines that cannot be read are named on stderr.
+
+    Args:
+        names: of the runs.
+        results: where runs are looked up.
+        claims: a suite whose claims stand in for the runs' own.
+        reference: the subject that the others are compared with, in place of the runs' own choice.
+
+    Raises:
+        UsageError: a run is given twice, has no such subject, or learned and a reference is named.
     """
     found: list[RunResults] = []
     folders: set[Path] = set()
@@ -35,47 +49,57 @@ def read_runs(
         if stored.folder.resolve() in folders:
             raise UsageError(f"{stored.folder} is given twice", "name every run once")
         folders.add(stored.folder.resolve())
+        suite = stored.info.suite
         if others is not None:
-            suite = replace(stored.info.suite, claims=others)
-            stored = replace(stored, info=replace(stored.info, suite=suite))
+            suite = replace(suite, claims=others)
+        if reference is not None:
+            suite = _with_reference(suite, stored, reference)
+        stored = replace(stored, info=replace(stored.info, suite=suite))
         for bad in stored.bad_lines:
             stderr_console().print(
                 f"warning: {stored.folder.name}/records.jsonl line {bad.number} left out: "
                 f"{bad.reason}",
                 markup=False, soft_wrap=True,
             )  # fmt: skip
-        found.append(summed_up(stored, plan(stored.info.suite, stored.info.environment)))
+        info = stored.info
+        found.append(summed_up(stored, plan(info.suite, info.environment, info.no_cuda)))
     return found
+
+
+def _with_reference(suite: Suite, stored: StoredRun, reference: str) -> Suite:
+    """The suite of a run, with the others compared with this subject."""
+    if suite.learning is not None:
+        raise UsageError(
+            f"--reference is for what is timed, and {stored.folder.name} learned", "leave it out"
+        )
+    known = list(dict.fromkeys(name for sweep in suite.sweeps for name in sweep.subjects))
+    if reference not in known:
+        raise UsageError(
+            f"{stored.folder.name} has no model {reference!r}", f"it has {', '.join(known)}"
+        )
+    return replace(suite, reference=reference)
 
 
 def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:
     """A run with its cases in the order of its suite."""
-    results = result_set(run.records, [item.case for item in planned])
-    count = len(planned) * run.info.suite.replicates
+    recorded = {record.case for record in run.records}
+    # Runs of before such cases were left out have records of them.
+    kept = [item for item in planned if not item.absent or item.case in recorded]
+    results = result_set(run.records, [item.case for item in kept])
+    count = len(kept) * run.info.suite.replicates
     return RunResults(run.info, results, run.records, count)
 
 
 def save_page(folder: Path, run: RunResults, document: Document) -> Path | None:
-    """Write the page of a run beside its records; if that fails, say so and go on.
-
-    Everything measured is on disk before. What draws the charts is not ours: not even a broken
-    installation of it, whose errors may derive from anything, may take the other results with it.
-    """
+    """Write the page of a run beside its records; if that fails, say so and go on."""
     path = folder / HTML_FILE
-    try:
-        save(path, page_of([run], document))
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:
-        reason = " ".join(f"{error}".split()) or type(error).__name__
-        stderr_console().print(
-            f"warning: no {HTML_FILE}: {reason}\n"
-            f"hint: everything measured is safe; try again with `lmn-bench report {folder} "
-            f"-o {path}`",
-            style="yellow", markup=False, soft_wrap=True,
-        )  # fmt: skip
-        return None
-    return path
+    if save_made(path, lambda: page_of([run], document)):
+        return path
+    stderr_console().print(
+        f"everything measured is safe; try again with `{typed('report', folder, '-o', path)}`",
+        markup=False, soft_wrap=True,
+    )  # fmt: skip
+    return None
 
 
 def save_pictures(document: Document, output: Path, form: str) -> dict[str, str]:

@@ -30,6 +30,11 @@ _LATEST = ""
 )
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Steps of every training.")
 @click.option("--seeds", type=click.IntRange(1, 1000), metavar="N", help="Trainings per case.")
+@click.option(
+    "--reference",
+    metavar="NAME",
+    help="The model that the others are compared with.  [default: your own, or lmn]",
+)
 @click.option("--processes", type=click.IntRange(1, 1000), metavar="N", help="Processes per case.")
 @click.option(
     "--counters-only",
@@ -57,6 +62,7 @@ def command(
     corpus: str | None,
     steps: int | None,
     seeds: int | None,
+    reference: str | None,
     processes: int | None,
     counters_only: bool,
     settings: tuple[str, ...],
@@ -72,9 +78,10 @@ def command(
     \b
     Examples:
       lmn-bench run                                     smoke: everything, tiny
-      lmn-bench run --suite scaling                     the headline, about 15 minutes
+      lmn-bench run --suite scaling                     the headline, 15 minutes on 2 cores
       lmn-bench run --suite scaling --models lmn,transformer --modes decode
       lmn-bench run --models my_package.my_module:make_model
+      lmn-bench run --models gru,lstm --reference lstm
       lmn-bench run --suite language-quick              how well models learn a text
       lmn-bench run --counters-only                     what needs no quiet machine
       lmn-bench run --resume                            go on after an interrupt
@@ -85,7 +92,7 @@ def command(
     overrides = overrides_of(
         {"--models": models, "--modes": modes, "--lengths": lengths, "--device": device,
          "--threads": threads, "--memory-cap": memory_cap, "--cap-mechanism": cap_mechanism,
-         "--corpus": corpus, "--steps": steps, "--seeds": seeds},
+         "--corpus": corpus, "--steps": steps, "--seeds": seeds, "--reference": reference},
         processes, settings, counters_only=counters_only,
     )  # fmt: skip
     if resume is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
+from lmn_bench.cli.outputs import require_form, save_made
 from lmn_bench.cli.size_evidence import find_evidence, making_command
 from lmn_bench.devices import DeviceProfile, device, load_devices
 from lmn_bench.errors import ExitCode, SubjectError, UnknownNameError, UsageError
@@ -23,7 +24,6 @@ from lmn_bench.sizing.evidence import Evidence
 from lmn_bench.sizing.find import Sought, deepest, on_devices, pareto_front, widest
 from lmn_bench.sizing.memory import parameter_bytes
 from lmn_bench.sizing.question import Answer, Doubt, Limits, Question
-from lmn_bench.store import save
 from lmn_bench.subjects.names import BUILTIN, is_user_subject
 from lmn_bench.subjects.sizes import feedforward_width, require_mode
 from lmn_bench.units import format_bytes, parse_bytes, parse_length, parse_seconds
@@ -89,8 +89,8 @@ def run_size(asked: Asked, wanted: Wanted, results: Path) -> ExitCode:
     extras = _extras(question, profiles, told, found, wanted)
     _warn(question, told, tried=wanted.verify is not None)
     _tell_commands(extras)
-    _report(told, extras, machine, wanted)
-    return exit_code(told)
+    written = _report(told, extras, machine, wanted)
+    return exit_code(told) or (ExitCode.OK if written else ExitCode.USAGE)
 
 
 def read_question(asked: Asked) -> tuple[Question, list[DeviceProfile]]:
@@ -156,7 +156,9 @@ def _check(question: Question, wanted: Wanted) -> None:
                 "--verify runs on the CPU of this machine",
                 "leave out --device; a GPU's cap would be emulated",
             )
-    for option, path in (("--html", wanted.html), ("--markdown", wanted.markdown)):
+    files = (("--html", wanted.html, "html"), ("--markdown", wanted.markdown, "md"))
+    for option, path, form in files:
+        require_form(option, path, form)
         if path is not None and not path.parent.is_dir():
             raise UsageError(f"{option} {path}: there is no folder {path.parent}", "make it first")
 
@@ -248,19 +250,25 @@ def _hint(text: str) -> None:
     stderr_console().print(f"hint: {text}", style="yellow", markup=False, soft_wrap=True)
 
 
-def _report(told: Answer, extras: Extras, machine: str, wanted: Wanted) -> None:
-    if wanted.html is not None:
-        save(wanted.html, sizing_page(told, extras, machine))
+def _report(told: Answer, extras: Extras, machine: str, wanted: Wanted) -> bool:
+    """Write and say everything; whether every file is written."""
     document = sizing_document(told, extras, machine)
-    if wanted.markdown is not None:
-        save(wanted.markdown, render_markdown(document))
-    for path in filter(None, (wanted.html, wanted.markdown)):
-        stderr_console().print(f"wrote {path}", markup=False, soft_wrap=True)
+    texts = ((wanted.html, lambda: sizing_page(told, extras, machine)),
+             (wanted.markdown, lambda: render_markdown(document)))  # fmt: skip
+    written = True
+    for path, make in texts:
+        if path is None:
+            continue
+        if save_made(path, make):
+            stderr_console().print(f"wrote {path}", markup=False, soft_wrap=True)
+        else:
+            written = False
     if wanted.as_json:
         print_json(sizing_json(told, extras))
-        return
+        return written
     console = stdout_console()
     console.print(render_document(document, console))
+    return written
 
 
 def exit_code(told: Answer) -> ExitCode:

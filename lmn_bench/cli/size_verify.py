@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lmn_bench.cli.console import stderr_console
+from lmn_bench.run.backstop import Task
 from lmn_bench.run.process import ForkServer
-from lmn_bench.run.schedule import Task, measure_task
+from lmn_bench.run.schedule import measure_task
 from lmn_bench.schema import Case, Measuring
 from lmn_bench.sizing.evidence import Evidence
 from lmn_bench.sizing.predictor import Predictor, predictor

@@ -6,8 +6,8 @@ import secrets
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,22 +15,26 @@ from lmn_bench.cli.ceilings import ceilings_of
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.lesson_progress import LessonProgress
 from lmn_bench.cli.material import check_material, with_material
+from lmn_bench.cli.outputs import save_made
 from lmn_bench.cli.progress import Progress
 from lmn_bench.cli.reports import save_page, summed_up
 from lmn_bench.cli.results_place import tell_place
+from lmn_bench.differences import renamed_hosts
 from lmn_bench.environment import is_supported, read_environment
 from lmn_bench.errors import DeviceError, ExitCode, StoreError, UsageError
-from lmn_bench.plan import PlannedCase, all_cases, plan, runnable
+from lmn_bench.plan import PlannedCase, all_cases, left_out, on_this_machine, plan, runnable
 from lmn_bench.report.document import Document
 from lmn_bench.report.facts import warning_lines
+from lmn_bench.report.left_out import left_out_sentences, skip_reasons, skipped_sentences
 from lmn_bench.report.markdown import render_markdown
 from lmn_bench.report.page import document_of
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_answers, render_document
+from lmn_bench.run.backstop import Task, skipped
 from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.lessons import Progressed, run_lessons
 from lmn_bench.run.process import ForkServer
-from lmn_bench.run.schedule import Finished, Started, Task, order_tasks, run_tasks, skipped
+from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks
 from lmn_bench.run_lock import locked
 from lmn_bench.schema import Environment, Outcome, RunInfo, Suite
 from lmn_bench.store import (
@@ -42,12 +46,13 @@ from lmn_bench.store import (
     new_run_id,
     read_run,
     repair,
-    save,
 )
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
+from lmn_bench.typed import typed
 
 REPORT_FILE = "report.md"
+_NO_CUDA = "torch cannot use the GPU of this machine (a build without CUDA?)"
 
 
 def show_plan(suite_name: str, overrides: Sequence[Override], *, as_json: bool) -> int:
@@ -56,10 +61,11 @@ def show_plan(suite_name: str, overrides: Sequence[Override], *, as_json: bool) 
     environment = checked_environment(overrides)
     suite = with_material(suite, download=False)
     with server_for(suite) as server:
-        planned = plan_here(suite, environment, server)
+        planned = plan_here(suite, environment, server, overrides)
         _probe_user_subjects(server, planned)
     if as_json:
-        print_json({"suite": asdict(suite), "cases": [_plan_row(item) for item in planned]})
+        print_json({"suite": asdict(suite), "left_out": left_out(planned),
+                    "cases": [_plan_row(item) for item in on_this_machine(planned)]})  # fmt: skip
     else:
         console = stdout_console()
         console.print(render_document(plan_document(suite, planned, environment), console))
@@ -83,7 +89,7 @@ def new_sweep(
         # Trainings of different runs are pairs where they have the same seed.
         seed = 0 if suite.learning else secrets.randbelow(2**32)
     with server_for(suite) as server:
-        planned = plan_here(suite, environment, server)
+        planned = plan_here(suite, environment, server, overrides)
         _probe_user_subjects(server, planned)
         _require_cases(planned)
         # Rates need times: without them a ceiling has nothing to stand beside.
@@ -98,6 +104,7 @@ def new_sweep(
             environment=environment,
             command=("lmn-bench", *map(shlex.quote, sys.argv[1:])),
             ceilings=ceilings,
+            no_cuda=_unusable(environment, planned),
         )
         # What it refuses, memory caps for one, it refuses before there is a folder.
         if suite.learning is None:
@@ -125,6 +132,9 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
             "records of another machine would be mixed into it",
             "start a new run here",
         )
+    renamed = renamed_hosts([run.info.environment, environment])
+    if renamed:
+        stderr_console().print(f"note: {renamed}", markup=False, soft_wrap=True)
     check_material(run.info.suite)
     with locked(run.folder), server_for(run.info.suite) as server:
         # Read again: who had the lock before may have measured more.
@@ -154,8 +164,11 @@ def _measure(
 ) -> int:
     """Measure what is missing of a run, record by record, then report."""
     suite, console = run.info.suite, stderr_console()
+    absent, planned = left_out(planned), on_this_machine(planned)
     for line in warning_lines(run.info.environment):
         console.print(line, style="yellow", markup=False)
+    for line in left_out_sentences(absent):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"run {run.folder}", markup=False, soft_wrap=True)
     present = {(record.case_id, record.replicate) for record in run.records}
     records = list(run.records)
@@ -184,7 +197,7 @@ def _measure(
                     assert isinstance(progress, LessonProgress)
                     progress.progressed(event)
                 elif isinstance(event, Started):
-                    progress.started(event, tasks[event.done :])
+                    progress.started(event, event.remaining)
                 elif isinstance(event, Finished):
                     writer.append(event.record)
                     records.append(event.record)
@@ -193,12 +206,15 @@ def _measure(
         under_way = " and the training that was under way" if suite.learning else ""
         console.print(
             f"interrupted; {len(records):,} records{under_way} are safe in {run.folder}\n"
-            f"next: lmn-bench run --resume {run.folder}",
+            f"next: {typed('run', '--resume', run.folder)}",
             markup=False, soft_wrap=True,
         )  # fmt: skip
+        # Whoever closed the terminal finds there what was measured until then.
+        so_far = StoredRun(run.folder, run.info, tuple(records))
+        save_made(run.folder / REPORT_FILE, lambda: render_markdown(run_document(so_far, planned)))
         return ExitCode.INTERRUPTED
     info = finish_run(run.folder, run.info)
-    return _conclude(StoredRun(run.folder, info, tuple(records)), planned, as_json=as_json)
+    return _conclude(StoredRun(run.folder, info, tuple(records)), planned, absent, as_json=as_json)
 
 
 def _events(
@@ -214,22 +230,27 @@ def _events(
     return run_tasks(tasks, suite.measuring, seed, server, run.records)
 
 
-def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) -> int:
+def _conclude(
+    run: StoredRun, planned: Sequence[PlannedCase], absent: Mapping[str, int], *, as_json: bool
+) -> int:
     """Write the reports, say the answers, and what to type next."""
     found = summed_up(run, planned)
     document = document_of([found])
     report = run.folder / REPORT_FILE
-    save(report, render_markdown(document))
+    written = save_made(report, lambda: render_markdown(document))
     page = save_page(run.folder, found, document)
     outcomes = Counter(record.outcome for record in run.records)
     failed = sum(record.is_failure for record in run.records)
     # That one model diverges is a result; that nothing was learned at all is a failure.
     nothing_learned = run.info.suite.learning is not None and not outcomes[Outcome.OK]
-    code = ExitCode.CASES_FAILED if failed or nothing_learned else ExitCode.OK
+    code = ExitCode.OK if written else ExitCode.USAGE
+    if failed or nothing_learned:
+        code = ExitCode.CASES_FAILED
     if as_json:
         print_json({"run": str(run.folder), "report": str(report),
                     "page": None if page is None else str(page), "exit_code": int(code),
                     "failed": failed, "outcomes": dict(outcomes),
+                    "skip_reasons": skip_reasons(run.records), "left_out": dict(absent),
                     "answers": document.answers})  # fmt: skip
         return code
     console = stdout_console()
@@ -237,8 +258,10 @@ def _conclude(run: StoredRun, planned: Sequence[PlannedCase], *, as_json: bool) 
         console.print(part)
     counts = ", ".join(f"{outcomes[o]:,} {o.value}" for o in Outcome if outcomes[o])
     console.print(f"{counts}; report: {page or report}", markup=False, soft_wrap=True)
+    for line in skipped_sentences(run.records):
+        console.print(line, markup=False, soft_wrap=True)
     verb = "report" if code == ExitCode.OK else "show"
-    console.print(f"next: lmn-bench {verb} {run.folder}", markup=False, soft_wrap=True)
+    console.print(f"next: {typed(verb, run.folder)}", markup=False, soft_wrap=True)
     return code
 
 
@@ -253,11 +276,10 @@ def checked_environment(overrides: Sequence[Override]) -> Environment:
     if unsupported is not None:
         raise DeviceError(unsupported, "run it on Linux")
     environment = read_environment()
-    asked = {str(v) for o in overrides if o.key == "device" for v in _listed(o.value)}
-    if "cuda" in asked and not environment.gpus:
+    if "cuda" in _asked_devices(overrides) and not environment.gpus:
         raise DeviceError(
             "no NVIDIA GPU on this machine, and cuda was asked for",
-            "leave out --device: what a suite lists and a machine lacks is skipped",
+            "leave out --device: cases for what a machine lacks are left out",
         )
     return environment
 
@@ -267,16 +289,32 @@ def server_for(suite: Suite) -> ForkServer:
     return ForkServer(cap_mechanism=mechanism_for(suite.measuring, all_cases(suite)))
 
 
-def plan_here(suite: Suite, environment: Environment, server: ForkServer) -> list[PlannedCase]:
-    """The plan, without the GPUs that this torch cannot use."""
+def plan_here(
+    suite: Suite, environment: Environment, server: ForkServer, overrides: Sequence[Override] = ()
+) -> list[PlannedCase]:
+    """The plan, without the GPUs that this torch cannot use.
+
+    Raises:
+        DeviceError: the overrides ask for one by name.
+    """
     planned = plan(suite, environment)
     wanted = any(item.case.device == "cuda" and item.skip is None for item in planned)
-    if wanted and not server.has_cuda():
-        reason = "torch cannot use the GPU of this machine (a build without CUDA?)"
-        planned = [
-            replace(item, skip=reason) if item.case.device == "cuda" else item for item in planned
-        ]
-    return planned
+    if not wanted or server.has_cuda():
+        return planned
+    if "cuda" in _asked_devices(overrides):
+        raise DeviceError(
+            f"{_NO_CUDA}, and cuda was asked for", "install a build of torch with CUDA"
+        )
+    return plan(suite, environment, _NO_CUDA)
+
+
+def _unusable(environment: Environment, planned: Sequence[PlannedCase]) -> str:
+    """Why the GPUs that there are cannot be used."""
+    return _NO_CUDA if environment.gpus and left_out(planned) else ""
+
+
+def _asked_devices(overrides: Sequence[Override]) -> set[str]:
+    return {str(v) for o in overrides if o.key == "device" for v in _listed(o.value)}
 
 
 def _listed(value: object) -> Sequence[object]:

@@ -11,8 +11,8 @@ from lmn_bench.cli.options import json_option
 
 
 @click.command(name="train", short_help="Train a language model on a text.")
-@click.option("--preset", metavar="NAME", help="quick (default): a minute or two; published: the "
-              "public notebook's settings, hours.")  # fmt: skip
+@click.option("--preset", metavar="NAME", help="quick (default): a minute or two on one core; "
+              "published: the public notebook's settings, hours.")  # fmt: skip
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Settings in TOML; what it leaves out is the preset's.")  # fmt: skip
 @click.option("--corpus", metavar="NAME|PATH", shell_complete=complete.corpus,

@@ -45,6 +45,9 @@ class TrainProgress(StatusLine):
     def _started(self, content: Mapping[str, Any]) -> None:
         settings, corpus = content["settings"], content["corpus"]
         self._steps, self._first = settings["steps"], content["done"]
+        for remark in content["remarks"]:
+            # Not progress: quiet or not, nothing else says so.
+            self._console.print(f"note: {remark}", markup=False, soft_wrap=True)
         threads = content["threads"]
         where = settings["device"] if settings["device"] != "cpu" else (
             f"{threads} thread" + ("s" if threads > 1 else ""))  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -11,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
+from lmn_bench.cli.outputs import require_form
 from lmn_bench.cli.train_progress import TrainProgress
-from lmn_bench.errors import ExitCode, UnknownNameError, UsageError
+from lmn_bench.errors import ExitCode, UnitError, UnknownNameError, UsageError
+from lmn_bench.learning.corpora import announced_download
 from lmn_bench.learning.names import CORPORA
 from lmn_bench.learning.settings import DEFAULT_PRESET, PRESETS, TrainingSettings
 from lmn_bench.learning.settings_file import KEYS, check_settings, key_kind, read_settings_file
+from lmn_bench.numerals import decimal_comma
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
+from lmn_bench.typed import typed
 from lmn_bench.units import format_count, format_duration, format_number
 
 
@@ -40,6 +43,8 @@ def run_training(request: Request, *, quiet: bool, as_json: bool) -> int:
     job = {"settings": asdict(settings), "given": given, "output": str(request.output),
            "resume": request.resume, "quiet": quiet}  # fmt: skip
     console = stderr_console()
+    if download := announced_download(settings.corpus):
+        console.print(download, markup=False, soft_wrap=True)
     told: dict[str, Any] = {"saved": None}
     with LearningProcess({"train": job}) as process:
 
@@ -76,6 +81,7 @@ def chosen_settings(request: Request) -> tuple[TrainingSettings, list[str]]:
     Raises:
         UnknownNameError: no such preset, or a `--set` of no such key.
         UsageError: a `--set` that is none.
+        UnitError: one with a decimal comma.
         TrainingFileError: with every mistake of config and options.
     """
     preset = request.preset or DEFAULT_PRESET
@@ -110,12 +116,15 @@ def _setting(text: str) -> tuple[str, Any]:
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
+        if comma := decimal_comma(value):
+            raise UnitError(f"--set {key}: {comma.message}", comma.hint) from None
         return key, value
 
 
 def _check_output(request: Request) -> None:
     """What can be told of the checkpoint before anything is started."""
     output = request.output
+    require_form("-o", output, "checkpoint")
     if request.resume and request.force:
         raise UsageError("--resume and --force are both given", "go on with it, or replace it")
     if not output.parent.is_dir():
@@ -155,6 +164,7 @@ def _summary(told: Mapping[str, Any], output: Path) -> dict[str, Any]:
         "parameters": started["parameters"],
         "vocabulary": started["vocabulary"],
         "corpus": started["corpus"],
+        "remarks": started["remarks"],
         "tokens": curve["tokens"],
         "seconds": seconds,
         "tokens_per_s": curve["tokens"] / seconds if seconds else None,
@@ -177,7 +187,7 @@ def _tell(summary: Mapping[str, Any]) -> None:
             f"{format_count(summary['tokens_per_s'])} token/s")  # fmt: skip
     if summary["ended"] == "finished":
         say(f"checkpoint {summary['checkpoint']}; to let it write:")
-        say(f"  lmn-bench generate {shlex.quote(summary['checkpoint'])} --prompt TEXT")
+        say(f"  {typed('generate', Path(summary['checkpoint']), '--prompt', 'TEXT')}")
 
 
 def _kept_step(told: Mapping[str, Any]) -> int:
@@ -193,6 +203,6 @@ def _tell_how_to_go_on(told: Mapping[str, Any], output: Path) -> None:
     lines = ["interrupted before anything was saved"]
     if step:
         lines = [f"interrupted; {output} keeps step {step:,} of {steps:,}; to go on:",
-                 f"  lmn-bench train --resume -o {shlex.quote(str(output))}"]  # fmt: skip
+                 f"  {typed('train', '--resume', '-o', output)}"]  # fmt: skip
     for line in lines:
         stderr_console().print(line, markup=False, soft_wrap=True)

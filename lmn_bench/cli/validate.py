@@ -19,7 +19,8 @@ def command(suite: str, as_json: bool) -> int:
     All mistakes are told at once, each with its place. Exit code 2 if there are any.
     """
     from lmn_bench.environment import read_environment
-    from lmn_bench.plan import plan, runnable
+    from lmn_bench.plan import left_out, on_this_machine, plan, runnable
+    from lmn_bench.report.left_out import left_out_sentences
     from lmn_bench.suite import find_suite, load_suite
 
     path = find_suite(suite)
@@ -31,12 +32,13 @@ def command(suite: str, as_json: bool) -> int:
         problems = [vars(problem) for problem in error.problems]
         print_json({"suite": str(path), "valid": False, "problems": problems})
         return ExitCode.USAGE
-    planned = plan(loaded, read_environment())
+    everything = plan(loaded, read_environment())
+    planned, absent = on_this_machine(everything), left_out(everything)
     cases, replicates = len(runnable(planned)), loaded.replicates
     if as_json:
         print_json(
             {"suite": str(path), "valid": True, "problems": [], "cases": len(planned),
-             "runnable": cases, "replicates": replicates}
+             "runnable": cases, "replicates": replicates, "left_out": absent}
         )  # fmt: skip
     else:
         skipped = len(planned) - cases
@@ -44,4 +46,6 @@ def command(suite: str, as_json: bool) -> int:
         times = "seeds" if loaded.learning else "processes"
         stdout_console().print(f"{path}: ok, {cases} cases × {replicates} {times}{more}",
                                markup=False, soft_wrap=True)  # fmt: skip
+        for line in left_out_sentences(absent):
+            stdout_console().print(line, markup=False, soft_wrap=True)
     return ExitCode.OK

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lmn_bench.analysis.comparison import Comparison, Gate
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
+from lmn_bench.cli.outputs import require_form, save_made
 from lmn_bench.errors import ExitCode, UsageError
 from lmn_bench.report.compared.annotations import annotations as github_annotations
 from lmn_bench.report.compared.data import comparison_json
@@ -17,8 +18,10 @@ from lmn_bench.report.compared.document import comparison_document
 from lmn_bench.report.compared.junit import comparison_junit
 from lmn_bench.report.compared.markdown import comparison_markdown
 from lmn_bench.report.compared.page import comparison_page
+from lmn_bench.report.compared.words import closing_sentence
 from lmn_bench.report.text import render_document
-from lmn_bench.store import save
+
+_FORMS = {"--markdown": "md", "--html": "html", "--junit": "junit"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Outputs:
             UsageError: a file that cannot be, or two that are one.
         """
         for option, path in self.files.items():
+            require_form(option, path, _FORMS[option])
             folder = path.parent
             if not folder.is_dir():
                 raise UsageError(f"{option} {path}: there is no folder {folder}", "make it first")
@@ -62,6 +66,8 @@ class Outputs:
 def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> ExitCode:
     """Write everything that was asked for and return the exit code.
 
+    A file that cannot be written is told, and makes a 0 a 2; any other verdict stands.
+
     Args:
         comparison: what was found.
         outputs: where it goes.
@@ -73,9 +79,12 @@ def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> Exi
         "--html": lambda: comparison_page(comparison, code),
         "--junit": lambda: comparison_junit(comparison),
     }
+    lost = False
     for option, path in outputs.files.items():
-        save(path, texts[option]())
-        stderr_console().print(f"wrote {path}", markup=False, soft_wrap=True)
+        if save_made(path, texts[option]):
+            stderr_console().print(f"wrote {path}", markup=False, soft_wrap=True)
+        else:
+            lost = True
     if os.environ.get("GITHUB_ACTIONS") == "true":
         # The runner reads them from either stream, and JSON may be on the other one.
         sys.stderr.writelines(f"{line}\n" for line in github_annotations(comparison))
@@ -85,7 +94,9 @@ def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> Exi
         console = stdout_console()
         document = comparison_document(comparison, everything=outputs.everything)
         console.print(render_document(document, console))
-    return code
+        # Once more: what stands last is what is seen.
+        console.print(f"\n{closing_sentence(comparison, code)}", markup=False, soft_wrap=True)
+    return code or (ExitCode.USAGE if lost else ExitCode.OK)
 
 
 def exit_code(verdict: Gate, *, fail_on_inconclusive: bool) -> ExitCode:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 
 from lmn_bench.errors import UnknownNameError, UsageError
 from lmn_bench.learning.download import Opener, RemoteFile, cache_folder, fetch, open_address
 from lmn_bench.learning.names import CORPORA
+from lmn_bench.texts import decode_text
+from lmn_bench.units import format_bytes
 
 TINY_SHAKESPEARE = RemoteFile(
     name="tinyshakespeare.txt",
@@ -30,11 +32,13 @@ class Corpus:
         name: of the corpus, or of the file or folder.
         text: all of it.
         sha256: of the text's UTF-8, in hexadecimal; results of different ones are never mixed.
+        remark: what a user should know of how it was read; may be empty.
     """
 
     name: str
     text: str = field(repr=False)
     sha256: str
+    remark: str = field(default="", compare=False)
 
 
 def load_corpus(
@@ -61,14 +65,25 @@ def load_corpus(
         content = fetch(TINY_SHAKESPEARE, cache or cache_folder(), opener)
         return _corpus("tinyshakespeare", content.decode())
     path = Path(source)
-    text = _folder(path) if _is_folder(path) else _file(path)
-    return _corpus(path.resolve().name or str(path), text)
+    text, remark = _folder(path) if _is_folder(path) else (_file(path), "")
+    return replace(_corpus(path.resolve().name or str(path), text), remark=remark)
 
 
 def needs_download(source: str | Path, *, cache: Path | None = None) -> bool:
     """Whether `load_corpus` would have to ask the network."""
     kept = (cache or cache_folder()) / TINY_SHAKESPEARE.name
     return source == "tinyshakespeare" and not kept.exists()
+
+
+def announced_download(source: str | Path, *, cache: Path | None = None) -> str | None:
+    """What `load_corpus` would fetch, in words, for a user to know before; None if nothing."""
+    if not needs_download(source, cache=cache):
+        return None
+    size = format_bytes(TINY_SHAKESPEARE.size_bytes)
+    return (
+        f"downloading {TINY_SHAKESPEARE.name}, {size}, from {TINY_SHAKESPEARE.address} into "
+        f"{cache or cache_folder()}"
+    )
 
 
 def _corpus(name: str, text: str) -> Corpus:
@@ -89,20 +104,32 @@ def _python_docs() -> str:
     return "\n".join(topics[name] for name in sorted(topics))
 
 
-def _folder(folder: Path) -> str:
+def _folder(folder: Path) -> tuple[str, str]:
+    """The text of a folder, and what of it was read."""
     try:
-        found = sorted(path for path in folder.rglob("*") if _is_text(path, folder))
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        found = [path for path in files if _is_text(path, folder)]
     except OSError as error:
         raise UsageError(f"cannot read {folder}: {error.strerror}") from None
     if not found:
         endings = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
         raise UsageError(f"folder {folder} holds no text", f"it is searched for {endings}")
-    return "\n".join(_file(path) for path in found)
+    return "\n".join(_file(path) for path in found), _left_alone(folder, len(found), len(files))
+
+
+def _left_alone(folder: Path, read: int, files: int) -> str:
+    if read == files:
+        return ""
+    endings = ", ".join(SUFFIXES)
+    return (
+        f"of {folder} {read:,} file{'s are' if read > 1 else ' is'} read, {files - read:,} left "
+        f"alone: hidden, or not {endings}"
+    )
 
 
 def _is_text(path: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+    return path.suffix.lower() in SUFFIXES and not hidden
 
 
 def _file(path: Path) -> str:
@@ -110,18 +137,12 @@ def _file(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    if b"\0" in content:
+    text = decode_text(content, str(path))
+    if "\0" in text:
         raise UsageError(
             f"{path} is binary: byte {content.index(0)} is zero", "a corpus is UTF-8 text"
         )
-    try:
-        # A byte order mark is no text.
-        return content.decode().removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is not UTF-8: byte 0x{content[error.start]:02x} at {error.start}",
-            "save it as UTF-8 first, with an editor or `iconv -t UTF-8`",
-        ) from None
+    return text
 
 
 def _is_folder(path: Path) -> bool:

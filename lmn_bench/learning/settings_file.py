@@ -11,9 +11,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
 from lmn.config import INITS, SUMMARIZERS
-from lmn_bench.errors import Problem, TrainingFileError, nearest_hint
+from lmn_bench.errors import Problem, TrainingFileError, UsageError, nearest_hint
 from lmn_bench.learning.limits import MAX_LAYERS, MAX_LEARNING_RATE
 from lmn_bench.learning.settings import TrainingSettings
+from lmn_bench.texts import read_text
+from lmn_bench.units import as_count
 
 # What torch takes as a seed of its generators, and numpy as a key.
 _LARGEST_SEED = 2**63 - 1
@@ -64,10 +66,12 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         TrainingFileError: it cannot be read, or is no TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except OSError as error:
         problem = Problem(str(path), f"cannot be read: {error.strerror}")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UsageError as error:
+        problem = Problem(str(path), error.message, error.hint)
+    except tomllib.TOMLDecodeError as error:
         problem = Problem(str(path), f"is not valid TOML: {error}")
     raise TrainingFileError(str(path), [problem])
 
@@ -91,6 +95,8 @@ def check_settings(
     Raises:
         TrainingFileError: with every mistake.
     """
+    given = {key: as_count(value) if key in KEYS and key_kind(key) is int else value
+             for key, value in given.items()}  # fmt: skip
     problems = [*_wrong_values(given, origins), *_wrong_choices(given, origins)]
     if not problems:
         problems = [*_disagreements({**asdict(base), **given}, origins)]

@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmn_bench.errors import UnknownNameError, UsageError
+from lmn_bench.learning.corpora import Corpus
 from lmn_bench.learning.names import TOKENIZERS
 from lmn_bench.learning.subwords import SubwordVocabulary
+from lmn_bench.texts import read_text
 
 TokenIds = NDArray[np.int32]
 
@@ -144,14 +146,29 @@ def make_vocabulary(tokenizer: str, text: str) -> Vocabulary:
         return ByteVocabulary()
     path = Path(tokenizer)
     try:
-        return SubwordVocabulary(path.read_text(encoding="utf-8"))
+        text = read_text(path)
     except (FileNotFoundError, NotADirectoryError):
         extra = "; or give the path of a tokenizer.json"
         raise UnknownNameError("tokenizer", tokenizer, TOKENIZERS, extra) from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:
+    except UsageError as error:
+        hint = f"expected the JSON that `Tokenizer.save` writes; {error.hint}"
+        raise UsageError(f"no tokenizer file: {error.message}", hint) from None
+    except ValueError as error:  # a path with a zero byte
         raise UsageError(f"{path} is no tokenizer file: {error}") from None
+    return SubwordVocabulary(text)
+
+
+def remarks_on(vocabulary: Vocabulary, corpus: Corpus, ids: TokenIds) -> list[str]:
+    """What a user should know of how a corpus was read and made tokens, a sentence each.
+
+    Characters and bytes are read as they are: of them there is nothing to say.
+    """
+    remarks = [corpus.remark] if corpus.remark else []
+    if isinstance(vocabulary, SubwordVocabulary):
+        remarks += vocabulary.remarks(corpus.text, ids)
+    return remarks
 
 
 def vocabulary_from_dict(data: Mapping[str, Any]) -> Vocabulary:

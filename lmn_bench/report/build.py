@@ -65,7 +65,7 @@ class RunResults:
     @cached_property
     def findings(self) -> Findings:
         """Growth and laws of its series."""
-        return Findings(self.results)
+        return Findings(self.results, self.info.suite.reference)
 
     @cached_property
     def judged(self) -> list[ClaimVerdict]:
@@ -145,7 +145,10 @@ def joined_runs(runs: Sequence[LearnedRun]) -> Joined:
 
 def run_labels(infos: Sequence[RunInfo]) -> list[str]:
     """A distinct name per run: its machine's where each is of its own, else the run's own."""
-    for names in ([info.environment.hostname for info in infos], [info.run_id for info in infos]):
+    hosts = [info.environment.hostname for info in infos]
+    # Hosts' names alone make no machines: a container gets a new one each time.
+    apart = len({info.environment.machine for info in infos}) == len(infos)
+    for names in ([hosts] if apart else []) + [[info.run_id for info in infos]]:
         if len(set(names)) == len(infos):
             return names
     return [f"{info.run_id} ({place})" for place, info in enumerate(infos, start=1)]
@@ -204,7 +207,7 @@ def _measured_sections(run: RunResults, findings: Findings, *, charts: bool) -> 
         sources = [[source(setting) for setting in group] for group in groups]
         drawn = tuple(caps_charts(sources, "caps")) if charts else ()
         yield Section("Under a memory cap", tables=limits_tables(results), charts=drawn)
-    for section in (models_section(results), failures_section(results)):
+    for section in (models_section(findings), failures_section(results)):
         if section is not None:
             yield section
 

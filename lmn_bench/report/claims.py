@@ -10,6 +10,7 @@ from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Section, Table
 from lmn_bench.report.words import where_short
 
+_TITLE = "Claims"
 _ORDER: tuple[Verdict, ...] = ("supported", "compatible", "cannot tell", "rejected")
 _NOTE = (
     "Supported: the claimed growth is the only one left, and this design would have shown another "
@@ -28,7 +29,7 @@ def claims_answer(judged: Sequence[ClaimVerdict]) -> Iterator[str]:
     if exact:
         said[0] += f" ({exact} exactly, by counting)"
     noun = "claim" if len(judged) == 1 else "claims"
-    yield f"{len(judged)} {noun} about growth: {', '.join(said)}; see Claims."
+    yield f"{len(judged)} {noun} about growth: {', '.join(said)}; see “{_TITLE}” in the report."
 
 
 def claims_sections(judged: Sequence[ClaimVerdict]) -> Iterator[Section]:
@@ -39,7 +40,7 @@ def claims_sections(judged: Sequence[ClaimVerdict]) -> Iterator[Section]:
     several = len(settings) > len({claim for claim, _ in settings})
     rows = tuple(_row(one, several) for one in judged)
     table = Table("", ("claim", "verdict", "what the data say"), rows, _NOTE, wraps=True)
-    yield Section("Claims", tables=(table,))
+    yield Section(_TITLE, tables=(table,))
 
 
 def _row(one: ClaimVerdict, several: bool) -> tuple[str, ...]:

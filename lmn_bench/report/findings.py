@@ -8,6 +8,7 @@ from lmn_bench.analysis.growth import Growth, growth
 from lmn_bench.analysis.results import ResultSet, Series
 from lmn_bench.analysis.sample import Sample
 from lmn_bench.analysis.scaling import Scaling, scaling, series_sample
+from lmn_bench.report.standings import Versus, reference_of, rivals, versus
 from lmn_bench.schema import Case
 
 _LATENCY = "latency_s"
@@ -19,17 +20,40 @@ class Findings:
 
     Attributes:
         results: the cases.
+        asked: the subject that the suite or the user wants the others compared with.
     """
 
     results: ResultSet
+    asked: str | None = None
+    _standings: dict[Case, tuple[Versus, ...]] = field(default_factory=dict)
     _scalings: dict[tuple[Case, str], Scaling | None] = field(default_factory=dict)
 
     def series(self, setting: Case, subject: str) -> Series:
         """The results of one subject in one setting by rising length."""
         return self.results.series(setting, subject)
 
+    def reference(self, setting: Case) -> str:
+        """The subject that the others of a setting are compared with."""
+        return reference_of(self.results, setting, self.asked)
+
+    def told_alone(self, setting: Case) -> list[str]:
+        """The reference, and the rivals that have sentences of their own."""
+        reference = self.reference(setting)
+        others = rivals(reference, self.results.subjects(setting))
+        return [reference, *(name for name, alone in others if alone)]
+
+    def standings(self, setting: Case) -> tuple[Versus, ...]:
+        """How the reference stands in time against every other subject of a setting.
+
+        The one place where two models' times are compared: sentences, tables and JSON ask here.
+        """
+        if setting not in self._standings:
+            reference = self.reference(setting)
+            self._standings[setting] = versus(self.results, setting, reference, _LATENCY)
+        return self._standings[setting]
+
     def growth(self, setting: Case, subject: str) -> Growth | None:
-        """How the time grows; None with fewer than two lengths."""
+        """How the time grows; None with fewer than two lengths, or where it was disturbed."""
         sample = self._sample(setting, subject)
         return None if sample is None else growth(sample)
 
@@ -42,4 +66,7 @@ class Findings:
         return self._scalings[key]
 
     def _sample(self, setting: Case, subject: str) -> Sample | None:
+        # Neither growth nor a law is to be said of times that the machine disturbed.
+        if self.results.disturbed(setting) is not None:
+            return None
         return series_sample(self.series(setting, subject), _LATENCY)

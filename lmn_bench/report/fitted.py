@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lmn_bench.analysis.observed import Design, design_words
 from lmn_bench.analysis.scaling import MIN_LENGTHS, TELLING, Scaling
 from lmn_bench.analysis.sentences import (
     growth_words,
@@ -26,6 +27,7 @@ class FittedGroup:
     """
 
     name: str
+    design: Design
     scaling: Scaling | None
     warnings: tuple[str, ...]
 
@@ -33,25 +35,33 @@ class FittedGroup:
 def fitted_json(x: str, y: str, fitted: Sequence[FittedGroup]) -> dict[str, Any]:
     """The contract of `fit --json`.
 
-    Every group has `name`, `plausible`, `decided`, `exponent` (estimate, low, high), `range` (of x
-    that the laws are fitted over) and `warnings`; null where there is nothing to say.
+    Every group has `name`, `grows_like`, `course` and `sentence` (the words of the text),
+    `plausible`, `decided`, `undecided` (why not), `exponent` (estimate, low, high), `range` (of x
+    that the laws are fitted over), `design` (kind, processes, parts, words) and `warnings`; null
+    where there is nothing to say.
     """
     return {"x": x, "y": y, "groups": [_group(one) for one in fitted]}
 
 
 def _group(one: FittedGroup) -> dict[str, Any]:
     found = one.scaling
+    design = {**asdict(one.design), "words": design_words(one.design)}
     if found is None:
         # too little to exclude anything
-        return {"name": one.name, "plausible": list(LAWS), "decided": False, "exponent": None,
-                "range": None, "warnings": list(one.warnings)}  # fmt: skip
+        return {"name": one.name, "grows_like": _grows_like(found), "plausible": list(LAWS),
+                "decided": False, "undecided": "too few lengths", "exponent": None, "range": None,
+                "design": design, "warnings": list(one.warnings)}  # fmt: skip
     return {
         "name": one.name,
+        "grows_like": _grows_like(found),
         "plausible": list(found.plausible),
         "decided": found.decided,
+        "undecided": found.undecided,
         "exponent": asdict(found.growth.exponent),
         "range": [found.valid_from, found.last],
+        "design": design,
         "warnings": list(one.warnings),
+        "course": course(found, found.growth, exponent=False),
         "sentence": scaling_sentence(found),
         "details": asdict(found),
     }
@@ -81,7 +91,7 @@ def fitted_document(x: str, y: str, fitted: Sequence[FittedGroup]) -> Document:
     )
     sentences = tuple(
         f"{one.name}: {course(one.scaling, one.scaling.growth, exponent=False)}. "
-        f"{scaling_sentence(one.scaling)}"
+        f"{scaling_sentence(one.scaling)} {design_words(one.design)}."
         for one in fitted
         if one.scaling is not None
     )
@@ -91,8 +101,13 @@ def fitted_document(x: str, y: str, fitted: Sequence[FittedGroup]) -> Document:
 def _row(one: FittedGroup) -> tuple[str, ...]:
     found = one.scaling
     if found is None:
-        return (one.name, f"fewer than {MIN_LENGTHS} values", "no", "–", "–")
-    laws = growth_words(found) if len(found.plausible) <= TELLING else "cannot tell"
+        return (one.name, _grows_like(found), "no", "–", "–")
     span = f"{length_words(found.valid_from)} to {length_words(found.last)}"
     exponent = interval_words(found.growth.exponent, 2)
-    return (one.name, laws, "yes" if found.decided else "no", exponent, span)
+    return (one.name, _grows_like(found), "yes" if found.decided else "no", exponent, span)
+
+
+def _grows_like(found: Scaling | None) -> str:
+    if found is None:
+        return f"fewer than {MIN_LENGTHS} values"
+    return growth_words(found) if len(found.plausible) <= TELLING else "cannot tell"

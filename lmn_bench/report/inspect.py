@@ -13,10 +13,12 @@ from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.report.facts import ceiling_rows, environment_rows, warning_lines
 from lmn_bench.report.learned.tables import unfinished
+from lmn_bench.report.left_out import left_out_of, left_out_sentences, skip_reasons
 from lmn_bench.report.tables import failures_section
 from lmn_bench.report.words import cap_label
 from lmn_bench.schema import Outcome, Record, RunInfo
 from lmn_bench.store import BadLine
+from lmn_bench.typed import typed
 from lmn_bench.units import format_seconds, format_value
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -32,10 +34,11 @@ def inspect_run(
     facts = (
         ("suite", f"{info.suite.name}: {info.suite.description}"),
         ("created", info.created_at),
-        ("finished", info.finished_at or f"no: lmn-bench run --resume {folder}"),
+        ("finished", info.finished_at or f"no: {typed('run', '--resume', folder)}"),
         ("seed", str(info.seed)),
         ("command", " ".join(info.command)),
         ("records", f"{len(records):,}: {counts}" if records else "none yet"),
+        *_not_measured(info, records),
         ("folder", str(folder)),
     )
     sections = [
@@ -58,6 +61,14 @@ def inspect_run(
         table = Table("", ("line", "reason", "begins with"), lines, wraps=True)
         sections.append(Section("Lines of records.jsonl left out", tables=(table,)))
     return Document(info.run_id, folder.name, (), tuple(sections))
+
+
+def _not_measured(info: RunInfo, records: Sequence[Record]) -> Iterator[tuple[str, str]]:
+    """Rows on what was skipped or left out, and why; none where nothing was."""
+    if skips := skip_reasons(records):
+        yield "skipped", "; ".join(f"{count:,} × {reason}" for reason, count in skips.items())
+    if absent := left_out_sentences(left_out_of(info, records)):
+        yield "left out", " ".join(absent)
 
 
 def inspect_cases(info: RunInfo, records: Sequence[Record]) -> Document:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 
 from lmn_bench.analysis.results import quiet_settings
-from lmn_bench.disturbance import DISTURBED, ENOUGH, is_disturbed, slow_loop_s
+from lmn_bench.disturbance import (
+    DISTURBED,
+    ENOUGH,
+    WAITED,
+    is_disturbed,
+    lost_share,
+    slow_loops,
+)
 from lmn_bench.report.document import Section, Table
 from lmn_bench.report.facts import ceiling_rows, environment_rows
+from lmn_bench.report.left_out import left_out_of, left_out_sentences, skipped_sentences
 from lmn_bench.report.words import cap_sentences
 from lmn_bench.schema import Environment, Record, RunInfo
 
@@ -34,6 +43,8 @@ def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Se
         "A value is the median over processes; its interval runs between order statistics "
         f"({_interval_words(measuring.processes)}).",
         recorded_sentence(info, len(records) - further, planned, "processes", more),
+        *left_out_sentences(left_out_of(info, records)),
+        *skipped_sentences(records),
         *cap_sentences(dict.fromkeys(r.cap_mechanism for r in records if r.cap_mechanism)),
         *disturbed_sentences(records),
         *warning_sentences(info, records),
@@ -83,17 +94,37 @@ def noise_sentences(info: RunInfo, records: Sequence[Record]) -> list[str]:
 
 def disturbed_sentences(records: Sequence[Record]) -> list[str]:
     """How many processes ran while the machine was slow, and where they are left out."""
-    limit_s = slow_loop_s(records)
-    slow = sum(is_disturbed(record, limit_s) for record in records)
+    limits = slow_loops(records)
+    slow = sum(is_disturbed(record, limits) for record in records)
     timed = sum("latency_s" in record.metrics for record in records)
+    said = _shared_sentences(records, timed)
     if not slow:
-        return []
+        return said
     quiet = {setting.mode for setting in quiet_settings(records)}
     where = ", ".join(sorted(quiet)) or "no mode"
     return [
+        *said,
         f"{slow:,} of {timed:,} processes ran while the machine itself was slow (reference "
-        f"loop over {DISTURBED:g} times its fastest). Their times are left out where every "
-        f"case of a mode has {ENOUGH} others: here in {where}."
+        f"loop over {DISTURBED:g} times its fastest) or waited for a core in every round. Their "
+        f"times are left out where every case of a mode has {ENOUGH} others: here in {where}.",
+    ]
+
+
+def _shared_sentences(records: Sequence[Record], timed: int) -> list[str]:
+    """How many processes had to share their cores, and how much others took meanwhile."""
+    lost = ((lost_share(record) or 0.0, record.watched) for record in records)
+    shared = [(share, seen) for share, seen in lost if share > WAITED and seen and seen.wall_s]
+    if not shared:
+        return []
+    share = statistics.median(share for share, _ in shared)
+    taken = statistics.median(
+        (seen.others_cpu_s + seen.stolen_s) / seen.wall_s for _, seen in shared
+    )
+    cores = max(seen.cores for _, seen in shared)
+    return [
+        f"{len(shared):,} of {timed:,} processes shared their cores with other work, which took "
+        f"{taken:.1f} of {cores} cores: they had none for {share:.0%} of the time (medians). "
+        f"Rounds that waited for more than {WAITED:.0%} of their time are set apart."
     ]
 
 

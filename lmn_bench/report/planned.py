@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmn_bench.plan import PlannedCase
+from lmn_bench.plan import PlannedCase, left_out, on_this_machine
 from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.report.learned.planned import planned_answers, planned_tables
+from lmn_bench.report.left_out import left_out_sentences
 from lmn_bench.schema import Case, Environment, Suite
 from lmn_bench.units import format_bytes, format_cap, format_duration, format_lengths
 
@@ -16,10 +17,13 @@ def plan_document(
 ) -> Document:
     """What a run would measure, series by series, and what it would take."""
     learns = suite.learning is not None
+    absent = left_out_sentences(left_out(planned))
+    planned = on_this_machine(planned)
     answers = planned_answers(suite, planned) if learns else _answers(suite, planned)
+    answers += absent
     skipped = sum(item.skip is not None for item in planned)
     if skipped:
-        answers.append(f"{skipped:,} cases are skipped.")
+        answers.append(f"{skipped:,} case{'s are' if skipped > 1 else ' is'} skipped, see below.")
     tables = planned_tables(planned) if learns else (_series_table(planned),)
     sections = [Section("Plan", tables=tables)]
     reasons: dict[str, list[str]] = {}

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from lmn_bench.analysis.crossover import Crossover, crossover
 from lmn_bench.analysis.growth import TOP_LENGTHS
-from lmn_bench.analysis.results import CaseResult, ResultSet
+from lmn_bench.analysis.results import TIME_UNITS, CaseResult, ResultSet
 from lmn_bench.analysis.sentences import growth_words, interval_words
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Section, Table
 from lmn_bench.report.findings import Findings
+from lmn_bench.report.phrases import say
 from lmn_bench.report.rates import achieved_table
+from lmn_bench.report.size_words import sized
+from lmn_bench.report.standing_table import standing_table
 from lmn_bench.report.words import (
-    OWN_SUBJECT,
+    FAILURES,
     SHORT_OUTCOME,
     cap_label,
     cap_mechanisms,
     capped_groups,
-    crossing_words,
     model_words,
     names,
-    own_subject,
     setting_title,
     span,
-    times,
     without_cap,
 )
 from lmn_bench.schema import Case, Ceiling, Outcome
-from lmn_bench.units import format_bytes, format_cap, format_length, format_value
+from lmn_bench.units import (
+    format_bytes,
+    format_cap,
+    format_length,
+    format_ratio_interval,
+    format_value,
+)
 
 # A value whose interval is wider than this (relative half-width) is marked as unsure.
 UNSURE_SPREAD = 0.10
@@ -64,7 +69,7 @@ def mode_tables(findings: Findings, setting: Case, ceiling: Ceiling | None) -> t
             _value_table(results, setting, metric, METRICS[metric].title.capitalize())
             for metric in ("compile_s", "compiled_graphs")
         ]
-    tables += [_growth_table(findings, setting), _standing_table(results, setting),
+    tables += [_growth_table(findings, setting), standing_table(findings.standings(setting)),
                achieved_table(results, setting, ceiling)]  # fmt: skip
     return tuple(table for table in tables if table is not None and table.rows)
 
@@ -93,6 +98,9 @@ def _value_table(
     if all(cell == "–" for row in rows for cell in row[1:]):
         return None
     column = "context" if setting.mode == "decode" else "length"
+    disturbed = results.disturbed(setting)
+    if disturbed is not None and METRICS[metric].unit in TIME_UNITS:
+        note += " The machine was disturbed: these times are no measure of the models."
     if unsure:
         note += f" ~: half the interval is over {UNSURE_SPREAD:.0%} of the value."
     return Table(caption, (column, *subjects), tuple(rows), note.strip())
@@ -113,7 +121,7 @@ def _growth_table(findings: Findings, setting: Case) -> Table | None:
     for subject in findings.results.subjects(setting):
         found = findings.growth(setting, subject)
         if found is not None:
-            ratio = times(found.ratio.estimate, found.ratio.low, found.ratio.high)
+            ratio = format_ratio_interval(found.ratio.estimate, found.ratio.low, found.ratio.high)
             laws = growth_words(findings.scaling(setting, subject))
             rows.append((subject, laws, ratio, interval_words(found.exponent, 2)))
     if not rows:
@@ -126,39 +134,6 @@ def _growth_table(findings: Findings, setting: Case) -> Table | None:
         f"n^e over the last {TOP_LENGTHS} lengths: 0 flat, 1 linear, 2 quadratic. 95% intervals "
         "over processes.",
     )
-
-
-def _standing_table(results: ResultSet, setting: Case) -> Table | None:
-    subjects = results.subjects(setting)
-    own = own_subject(subjects)
-    rows = []
-    for other in subjects:
-        found = crossover(results.series(setting, own), results.series(setting, other), "latency_s")
-        if other != own and found is not None:
-            rows.append(_standing_row(other, found))
-    if not rows:
-        return None
-    return Table(
-        f"Where {own} is ahead in time",
-        ("against", "ahead from", "behind to", "overtakes at", "at the shortest", "at the longest"),
-        tuple(rows),
-        f"Shortest, longest length: how many times faster {own} is (below 1: slower), with a 95% "
-        "interval. Ahead, behind: the interval excludes 1. Overtakes: where the times cross for "
-        "good, between lengths, with a 95% interval; –: not within the measured range.",
-    )
-
-
-def _standing_row(other: str, found: Crossover) -> tuple[str, ...]:
-    ahead = "nowhere" if found.ahead_from is None else format_length(found.ahead_from)
-    behind = "nowhere" if found.behind_until is None else format_length(found.behind_until)
-    ends = []
-    for comparison in (found.comparisons[0], found.comparisons[-1]):
-        if comparison.ratio is None:
-            loser = other if comparison.standing == "ahead" else "it"
-            ends.append(f"{loser} did not finish")
-        else:
-            ends.append(times(comparison.ratio, comparison.low, comparison.high))
-    return (other, ahead, behind, crossing_words(found.crossing), *ends)
 
 
 def limits_tables(results: ResultSet) -> tuple[Table, ...]:
@@ -210,30 +185,31 @@ def _longest(results: ResultSet, setting: Case | None, subject: str) -> str:
     return format_length(longest) + word
 
 
-def models_section(results: ResultSet) -> Section | None:
+def models_section(findings: Findings) -> Section | None:
     """Parameters of each subject: the sizes that were set side by side."""
+    results = findings.results
     tables = []
-    models = list(dict.fromkeys((r.case.model, r.case.dtype) for r in results.cases))
-    for model, dtype in models:
-        found: dict[str, CaseResult] = {}
-        for result in results.cases:
-            known = {"parameters", "parameter_bytes"} <= set(result.values)
-            if (result.case.model, result.case.dtype) == (model, dtype) and known:
-                found.setdefault(result.case.subject, result)
+    # Of settings that share their models, the first says who is set against whom.
+    settings = {(s.model, s.dtype): s for s in reversed(results.settings())}
+    for (model, dtype), setting in reversed(settings.items()):
+        found = sized(results, model, dtype)
         if not found:
             continue
-        reference = found.get(OWN_SUBJECT, next(iter(found.values()))).values["parameters"][0]
+        reference = findings.reference(setting)
+        if reference not in found:
+            reference = next(iter(found))
+        own = found[reference].values["parameters"][0]
         rows = []
         for subject, result in found.items():
             count = result.values["parameters"][0]
             size = result.values["parameter_bytes"][0]
             check = result.values.get("check_error")
-            rows.append((subject, f"{count:,.0f}", f"{count / reference - 1:+.2%}",
+            rows.append((subject, f"{count:,.0f}", f"{count / own - 1:+.2%}" if own else "–",
                          format_bytes(size), f"{max(check):.1e}" if check else "–"))  # fmt: skip
         tables.append(
             Table(
                 f"{dtype}, {model_words(model)}",
-                ("model", "parameters", "against the first", "bytes", "check"),
+                ("model", "parameters", say("sizes against", own=reference), "bytes", "check"),
                 tuple(rows),
                 "Check: largest difference between parallel and sequential outputs, relative to "
                 "the largest output; a model that differs isn't timed.",
@@ -261,4 +237,4 @@ def failures_section(results: ResultSet) -> Section | None:
         return None
     columns = ("outcome", "reason", "where", "models", "modes", "lengths")
     table = Table("", columns, tuple(rows), wraps=True)
-    return Section("Not measured, or not in every process", tables=(table,))
+    return Section(FAILURES, tables=(table,))

@@ -10,11 +10,14 @@ from typing import Any
 import pandas as pd
 
 from lmn_bench.analysis.claims import judge
+from lmn_bench.analysis.crossover import LEVEL_MARGIN
 from lmn_bench.analysis.learned import LearnedSetting, learned_settings, seed_of
 from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.lessons import LEARN
 from lmn_bench.metrics import METRICS
+from lmn_bench.report.findings import Findings
 from lmn_bench.report.learned import data as learned
+from lmn_bench.report.words import free_settings
 from lmn_bench.schema import SCHEMA, Case, Record, RunInfo
 
 COLUMNS = (
@@ -93,6 +96,7 @@ def _run_data(info: RunInfo, results: ResultSet, records: Sequence[Record]) -> d
                 **asdict(result.case),
                 "outcome": result.outcome,
                 "reason": result.reason,
+                "ends": dict(result.ends),
                 "cap": None if result.cap is None else asdict(result.cap),
                 "metrics": metrics,
                 **(
@@ -103,10 +107,42 @@ def _run_data(info: RunInfo, results: ResultSet, records: Sequence[Record]) -> d
             }
         )
     claims = [asdict(verdict) for verdict in judge(results, info.suite.claims)]
-    data = {"run": asdict(info), "cases": cases, "claims": claims}
+    data = {"run": asdict(info), "cases": cases, "standings": _standings(info, results),
+            "disturbed": _disturbed(results), "claims": claims}  # fmt: skip
     if not trainings:
         return data
     return {**data, "learned": learned.learned_data(learned_settings(records, info.seed))}
+
+
+def _standings(info: RunInfo, results: ResultSet) -> list[dict[str, Any]]:
+    """How the reference of every setting stands against each other subject, in the same words."""
+    findings = Findings(results, info.suite.reference)
+    return [
+        {
+            "setting": _setting(setting),
+            "reference": one.reference,
+            "against": one.other,
+            "margin": LEVEL_MARGIN,
+            **asdict(one.found),
+        }
+        for setting in free_settings(results)
+        for one in findings.standings(setting)
+    ]  # fmt: skip
+
+
+def _disturbed(results: ResultSet) -> list[dict[str, Any]]:
+    """The settings of whose times nothing is said, and what was seen there."""
+    found = ((setting, results.disturbed(setting)) for setting in results.settings())
+    return [
+        {"setting": _setting(setting), **asdict(one), "words": one.words}
+        for setting, one in found
+        if one is not None
+    ]
+
+
+def _setting(setting: Case) -> dict[str, Any]:
+    left_out = ("subject", "length", "lesson")
+    return {key: value for key, value in asdict(setting).items() if key not in left_out}
 
 
 def _rows(results: ResultSet) -> Iterator[tuple[Any, ...]]:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lmn_bench.disturbance import best_loop_s, is_steady
-from lmn_bench.run.schedule import Spawner, Task, measure_task
+from lmn_bench.run.backstop import Task
+from lmn_bench.run.schedule import Spawner, measure_task
 from lmn_bench.schema import Case, Measuring, Outcome, Record
 
 

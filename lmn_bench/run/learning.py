@@ -20,6 +20,7 @@ from lmn_bench.errors import (
     UsageError,
     WorkerError,
 )
+from lmn_bench.escapes import printable_data
 from lmn_bench.outcomes import says_out_of_memory
 from lmn_bench.run.installation import Installation
 
@@ -97,6 +98,8 @@ class LearningProcess:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             ((name, content),) = json.loads(line).items()
+            if name != "text":  # what a model writes stays as it wrote it
+                content = printable_data(content)
             if name == "failed":
                 kind = _FAILURES.get(content["code"], WorkerError)
                 raise kind(content["message"], content["hint"])
@@ -119,17 +122,26 @@ class LearningProcess:
 
 
 class InterruptsAs:
-    """While inside, the first Ctrl-C calls `first`; the next one interrupts as always."""
+    """While inside, the first Ctrl-C calls `first`; the next one interrupts as always.
+
+    So do a terminal that is closed and a polite end (SIGTERM), where they would interrupt too.
+    """
 
     def __init__(self, first: Callable[[], None]) -> None:
         self._first = first
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGINT, self._handle)
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            before = signal.getsignal(number)
+            if number == signal.SIGINT or before is signal.default_int_handler:
+                self._before[number] = signal.signal(number, self._handle)
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for each in self._before:
+            signal.signal(each, signal.default_int_handler)
         self._first()

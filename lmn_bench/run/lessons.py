@@ -12,8 +12,9 @@ from typing import Any
 
 from lmn_bench.errors import KilledError, StoreError, WorkerError
 from lmn_bench.lessons import Learned, Learning
+from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
-from lmn_bench.run.schedule import Backstop, Finished, Started, Task
+from lmn_bench.run.schedule import Finished, Started
 from lmn_bench.schema import Outcome, Record
 
 # Where trainings are kept that were broken off, in the folder of their run.
@@ -57,16 +58,16 @@ def run_lessons(
         UsageError: the corpus cannot be had, or has changed.
         TrainingError: what is to be kept cannot be written.
     """
-    backstop = Backstop(earlier)
+    backstop = Backstop(tasks, earlier)
     interim = folder / INTERIM_FOLDER
     try:
         interim.mkdir(exist_ok=True)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
-    for done, task in enumerate(tasks):
-        yield Started(task, done, len(tasks))
+    for done, task in enumerate(backstop.in_turn()):
+        yield Started(task, done, len(tasks), (task, *backstop.waiting))
         if (left_out := backstop.leaves_out(task)) is not None:
-            yield left_out
+            yield Finished(task, left_out, measured=False)
             continue
         kept = interim / _file_name(task)
         job = {"case": asdict(task.case), "learning": asdict(learning),

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from lmn_bench.cgroups import WITH_GROUPS, sweep_here
 from lmn_bench.errors import ComparisonError, SubjectError, UsageError, WorkerError
+from lmn_bench.escapes import loads_printable
 from lmn_bench.run.caps import launcher
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.jobs import Known, measuring_job, model_spec, unknown_field
@@ -280,5 +281,5 @@ class ForkServer:
                     return None
                 self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
-        message: dict[str, Any] = json.loads(line)
+        message: dict[str, Any] = loads_printable(line)
         return message

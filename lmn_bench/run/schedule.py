@@ -1,4 +1,4 @@
-"""The order of a sweep, the backstop for longer lengths, and the events of its course."""
+"""The order of a sweep and the events of its course."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from lmn_bench.disturbance import quiet_lacking, slow_loop_s
+from lmn_bench.disturbance import SlowLoops, quiet_lacking, slow_loops
 from lmn_bench.errors import SubjectError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.reply import Reply
-from lmn_bench.schema import BACKSTOP_OUTCOMES, Case, Measuring, Outcome, Record
-from lmn_bench.units import format_cap, format_length
+from lmn_bench.schema import Case, Measuring, Outcome, Record, Watched
+from lmn_bench.units import format_cap
 
 # A machine that is slow in this many further processes of a case will not be quiet in one more.
 _MOST_FURTHER_ROUNDS = 20
@@ -31,21 +32,16 @@ _LIMIT_OF = {"cgroup v1": "memory.limit_in_bytes", "cgroup v2": "memory.max"}
 
 
 @dataclass(frozen=True)
-class Task:
-    """One replicate of one case, at its place in the order."""
-
-    case: Case
-    replicate: int
-    order: int
-
-
-@dataclass(frozen=True)
 class Started:
-    """A task is about to run: `done` of `total` have ended before it."""
+    """A task is about to run: `done` of `total` have ended before it.
+
+    `remaining` are the planned ones, this one first; none where a disturbed case is done again.
+    """
 
     task: Task
     done: int
     total: int
+    remaining: Sequence[Task] = ()
 
 
 @dataclass(frozen=True)
@@ -89,40 +85,6 @@ def order_tasks(cases: Sequence[Case], processes: int, seed: int) -> list[Task]:
     return [Task(case, replicate, order) for order, (case, replicate) in enumerate(ordered)]
 
 
-class Backstop:
-    """Remembers where a series ran out of memory or time; longer lengths aren't worth trying."""
-
-    def __init__(self, records: Iterable[Record] = ()) -> None:
-        self._limits: dict[Case, Record] = {}
-        for record in records:
-            self.learn(record)
-
-    def learn(self, record: Record) -> None:
-        """Take note of how a replicate ended."""
-        series = record.case.series
-        known = self._limits.get(series)
-        if record.outcome in BACKSTOP_OUTCOMES and (known is None or record.length < known.length):
-            self._limits[series] = record
-
-    def reason(self, case: Case) -> str | None:
-        """Why this case isn't worth running, or None."""
-        limit = self._limits.get(case.series)
-        if limit is None or case.length < limit.length:
-            return None
-        at = f"{limit.outcome.value} at length {format_length(limit.length)}"
-        if limit.cap_mechanism is None:
-            return at
-        return f"{at} under {format_cap(limit.memory_cap_bytes)} by {limit.cap_mechanism}"
-
-    def leaves_out(self, task: Task) -> Finished | None:
-        """The end of a task that isn't worth running, or None."""
-        reason = self.reason(task.case)
-        if reason is None:
-            return None
-        record = skipped(task.case, task.replicate, reason, order=task.order)
-        return Finished(task, record, measured=False)
-
-
 def run_tasks(
     tasks: Sequence[Task],
     measuring: Measuring,
@@ -133,6 +95,7 @@ def run_tasks(
 ) -> Iterator[Started | Finished]:
     """Run the tasks one after the other and yield what happens.
 
+    A case that runs out of memory or time is tried once more before all else (see `Backstop`).
     When all are done, cases that the machine disturbed get further processes, for at most
     `quiet_extra_s`.
 
@@ -145,11 +108,12 @@ def run_tasks(
         now: the clock of the parent (s).
     """
     records = list(earlier)
-    backstop = Backstop(records)
-    for done, task in enumerate(tasks):
-        yield Started(task, done, len(tasks))
-        if (left_out := backstop.leaves_out(task)) is not None:
-            yield left_out
+    backstop = Backstop(tasks, records)
+    for done, task in enumerate(backstop.in_turn()):
+        yield Started(task, done, len(tasks), (task, *backstop.waiting))
+        left_out = backstop.leaves_out(task)
+        if left_out is not None:
+            yield Finished(task, left_out, measured=False)
             continue
         record = measure_task(task, measuring, seed, spawner, now)
         backstop.learn(record)
@@ -175,7 +139,7 @@ def _run_further(
         grouped: dict[Case, list[Record]] = {}
         for record in records:
             grouped.setdefault(record.case, []).append(record)
-        needy = _cheapest_setting(grouped, slow_loop_s(records), deadline - now())
+        needy = _cheapest_setting(grouped, slow_loops(records), deadline - now())
         rng.shuffle(needy)
         for place, case in enumerate(needy):
             # One that doesn't fit any more would cost others their turn.
@@ -191,7 +155,7 @@ def _run_further(
 
 
 def _cheapest_setting(
-    grouped: Mapping[Case, Sequence[Record]], limit_s: float, left_s: float
+    grouped: Mapping[Case, Sequence[Record]], slow: SlowLoops, left_s: float
 ) -> list[Case]:
     """Cases that lack undisturbed processes, of the setting that takes the least time to complete.
 
@@ -202,7 +166,7 @@ def _cheapest_setting(
     needy: dict[Case, list[Case]] = {}
     cost_s: dict[Case, float] = {}
     for case, found in grouped.items():
-        lacking = quiet_lacking(found, limit_s)
+        lacking = quiet_lacking(found, slow)
         if lacking:
             needy.setdefault(case.setting, []).append(case)
             cost_s[case.setting] = cost_s.get(case.setting, 0.0) + lacking * found[-1].wall_s
@@ -248,23 +212,28 @@ def measure_task(
     )  # fmt: skip
 
 
-def skipped(case: Case, replicate: int, reason: str, order: int = 0) -> Record:
-    """The record of a case that wasn't run, and why."""
-    return Record.of(case, replicate, Outcome.SKIPPED, reason=reason, order=order)
-
-
 def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
     """Outcome and fields of a record from how the child ended."""
     if reply.result is not None:
         result = dict(reply.result)
         return {
             "outcome": Outcome(result.pop("outcome")),
+            "watched": _watched(result.pop("watched", None)),
             **{key: tuple(map(_frozen, value)) if isinstance(value, list) else value
                for key, value in result.items()},
             **_cap_fields(reply, result.get("metrics", {})),
         }  # fmt: skip
     outcome, reason = _death(reply, case, measuring)
     return {"outcome": outcome, "reason": reason, **_cap_fields(reply, {})}
+
+
+def _watched(told: Mapping[str, Any] | None) -> Watched | None:
+    """What a child told of the machine; another revision may tell less, or more."""
+    known = {field.name for field in fields(Watched)}
+    try:
+        return Watched(**{key: value for key, value in (told or {}).items() if key in known})
+    except TypeError:
+        return None
 
 
 def _cap_fields(reply: Reply, metrics: Mapping[str, float]) -> dict[str, Any]:

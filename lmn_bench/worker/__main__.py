@@ -22,6 +22,7 @@ from lmn_bench.cgroups import WITH_GROUPS
 from lmn_bench.worker.lifetime import die_with_parent
 
 if TYPE_CHECKING:
+    from lmn_bench.worker.best_loops import BestLoops
     from lmn_bench.worker.cgroup import CaseGroup, CaseGroups
 
 _STDERR_TAIL_BYTES = 4000
@@ -43,10 +44,11 @@ def main() -> None:
     import lmn_bench.worker.measure  # noqa: F401
     from lmn_bench.cgroups import own_group
     from lmn_bench.errors import CapError, UsageError
+    from lmn_bench.worker.best_loops import BestLoops
     from lmn_bench.worker.cgroup import CaseGroups
     from lmn_bench.worker.job import FIELDS
     from lmn_bench.worker.plant import planted_share
-    from lmn_bench.worker.reference import ReferenceLoop
+    from lmn_bench.worker.reference import ReferenceLoops
 
     try:
         planted_share(os.environ)
@@ -64,10 +66,11 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     contexts: dict[str, int] = {}
-    best_loop_s = ReferenceLoop().measure()
+    # On one thread only: a pool of threads that was started here would be lost to the children.
+    best = BestLoops(*ReferenceLoops().measure())
     for line in sys.stdin:
-        metrics = _serve(json.loads(line), answers, contexts, best_loop_s, groups)
-        best_loop_s = min(best_loop_s, metrics.get("reference_loop_s", best_loop_s))
+        job = json.loads(line)
+        best.learn(_threads(job), _serve(job, answers, contexts, best, groups))
 
 
 def _software() -> dict[str, str]:
@@ -87,11 +90,11 @@ def _serve(
     job: dict[str, Any],
     answers: TextIO,
     contexts: dict[str, int],
-    best_loop_s: float,
+    best: BestLoops,
     groups: CaseGroups | None,
 ) -> dict[str, float]:
     """Run one job in a child, answer the parent, and return the metrics that came out."""
-    best_loop_s = min(best_loop_s, job.get("measure", {}).get("best_loop_s", best_loop_s))
+    best.loop_s = min(best.loop_s, job.get("measure", {}).get("best_loop_s", best.loop_s))
     log = os.memfd_create("child-output")
     context = _context_of(job, contexts)
     # Made here: a child that the kernel kills could neither read how it ended nor take it away.
@@ -100,7 +103,7 @@ def _serve(
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _child(job, writing, log, context, best_loop_s, group)
+        _child(job, writing, log, context, best.of(_threads(job)), group)
     os.close(writing)
     _send(answers, {"pid": pid})
     with os.fdopen(reading) as pipe:
@@ -121,6 +124,11 @@ def _serve(
     _send(answers, {"result": result, "exit": code, "output": tail, "cap": cap})
     metrics: dict[str, float] = (result or {}).get("metrics", {})
     return metrics
+
+
+def _threads(job: dict[str, Any]) -> int:
+    threads: int = job.get("measure", {}).get("case", {}).get("threads", 1)
+    return threads
 
 
 def _may_be_capped(job: dict[str, Any]) -> bool:
@@ -160,7 +168,7 @@ def _child(
     writing: int,
     log: int,
     context: int | None,
-    best_loop_s: float,
+    best_loops_s: tuple[float, ...],
     group: CaseGroup | None,
 ) -> NoReturn:
     """Measure in the forked process and write the result as a line of JSON."""
@@ -203,7 +211,7 @@ def _child(
                 result = probe(**job["probe"])
             else:
                 kept = None if context is None else ContextFile(context)
-                result = run_job(Job.from_dict(job["measure"]), kept, best_loop_s, cap)
+                result = run_job(Job.from_dict(job["measure"]), kept, best_loops_s, cap)
         except ComparisonError as error:
             result = {"incomparable": {"message": error.message, "hint": error.hint}}
         except ProfileError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import statistics
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 
+from lmn_bench.disturbance import LOOP, PARALLEL_LOOP
 from lmn_bench.errors import LmnBenchError
 from lmn_bench.malloc import make_lean
 from lmn_bench.nvml import GpuUse, watch_gpu
@@ -34,8 +34,9 @@ from lmn_bench.worker.job import Job, spec_of
 from lmn_bench.worker.loading import load_everything, start_cuda
 from lmn_bench.worker.needs import measure_needs
 from lmn_bench.worker.plant import planted_share, slowed
-from lmn_bench.worker.reference import ReferenceLoop
+from lmn_bench.worker.reference import ReferenceLoops
 from lmn_bench.worker.timing import Timing, sample
+from lmn_bench.worker.watch import Watch
 from lmn_bench.worker.workload import Workload, build_workload, grad_mode
 
 
@@ -50,7 +51,7 @@ def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
 def run_job(
     job: Job,
     context: ContextFile | None = None,
-    best_loop_s: float = math.inf,
+    best_loops_s: tuple[float, ...] = (),
     cap: Cap | None = None,
 ) -> dict[str, Any]:
     """Measure and return the fields of a record: outcome, reason, metrics, samples.
@@ -60,7 +61,8 @@ def run_job(
     Args:
         job: what to measure.
         context: where processes of this case hand on a long context.
-        best_loop_s: fastest reference loop of the run so far.
+        best_loops_s: fastest reference loops of the run so far: on one thread, and on those of
+            this case.
         cap: what this process can enforce a memory cap with; by default `RLIMIT_DATA`.
 
     Raises:
@@ -69,7 +71,7 @@ def run_job(
     """
     fields: dict[str, Any] = {"metrics": {}, "warnings": []}
     try:
-        outcome = _measure(job, fields, context, best_loop_s, cap or Cap())
+        outcome = _measure(job, fields, context, best_loops_s, cap or Cap())
         return {"outcome": outcome, **fields}
     except LmnBenchError:
         raise  # a model that cannot be built, or a cap: the parent says so
@@ -85,9 +87,13 @@ def run_job(
 
 
 def _measure(
-    job: Job, fields: dict[str, Any], context: ContextFile | None, best_loop_s: float, cap: Cap
+    job: Job,
+    fields: dict[str, Any],
+    context: ContextFile | None,
+    best_loops_s: tuple[float, ...],
+    cap: Cap,
 ) -> Outcome:
-    case, metrics = job.case, fields["metrics"]
+    case, metrics, watch = job.case, fields["metrics"], Watch()
     share = planted_share(os.environ)
     dtype = getattr(torch, case.dtype)
     # torch wants an index where it sets a memory fraction.
@@ -149,8 +155,9 @@ def _measure(
         if job.measuring.timing:
             with slowed(subject, share, device):
                 timing = _timing_pass(
-                    work, job.measuring, device, first_call_s, best_loop_s, fields
+                    work, job.measuring, case, device, first_call_s, best_loops_s, fields
                 )
+            fields["watched"] = {**watch.seen(), **_waiting(timing)}
             _summarize(case, work, timing, fields)
             call_s = metrics["latency_s"] * work.steps / (1 + share)
             if share:
@@ -218,16 +225,33 @@ def _memory_pass(
 def _timing_pass(
     work: Workload,
     measuring: Measuring,
+    case: Case,
     device: torch.device,
     first_call_s: float,
-    best_loop_s: float,
+    best_loops_s: tuple[float, ...],
     fields: dict[str, Any],
 ) -> Timing:
-    reference = ReferenceLoop(best_loop_s) if device.type == "cpu" else None
+    # The loop on all threads needs memory of its own, which must not come out of a cap's budget.
+    threads = case.threads if case.memory_cap_bytes is None else 1
+    reference = ReferenceLoops(threads, best_loops_s) if device.type == "cpu" else None
     with _watched(device) as seen:
         timing = sample(work.take, measuring, already_warm_s=first_call_s, reference=reference)
         _note_gpu(seen(), fields)
     return timing
+
+
+def _waiting(timing: Timing) -> dict[str, float | None]:
+    """The fields of `schema.Watched` that tell of the timed rounds."""
+    every, counted = timing.waiting, timing.counted_waiting
+    return {
+        "timed_s": _rounded(every.timed_s), "timed_cpu_s": _rounded(every.cpu_s),
+        "waited_s": _known(every.waited_s),
+        "counted_s": _rounded(counted.timed_s), "counted_waited_s": _known(counted.waited_s),
+    }  # fmt: skip
+
+
+def _known(seconds: float | None) -> float | None:
+    return None if seconds is None else _rounded(seconds)
 
 
 def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any]) -> None:
@@ -250,8 +274,7 @@ def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any
     fields["samples_s"] = [_rounded(s) for s in samples]
     fields["warmup_samples_s"] = [_rounded(s) for s in timing.warmup]
     fields["disturbed_samples_s"] = [_rounded(s) for r in timing.disturbed for s in r]
-    if timing.reference_s is not None:
-        metrics["reference_loop_s"] = timing.reference_s
+    metrics.update(zip((LOOP, PARALLEL_LOOP), timing.reference_s, strict=False))
     if timing.drifting:
         fields["warnings"].append("not steady: the samples still drifted when time was up")
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import gc
 import math
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lmn_bench.disturbance import DISTURBED
+from lmn_bench.disturbance import DISTURBED, PARALLEL_DISTURBED, WAITED
 from lmn_bench.schema import Measuring
 
 # A block this long is 1,000 times the clock's own cost (about 50 ns), so that reading it adds
@@ -27,17 +28,37 @@ GROUP_S = 5e-3
 # Order statistics of fewer samples say nothing about the median at 95 %.
 MIN_FOR_PRECISION = 20
 
+# How far above its fastest each reference loop tells of a slow machine.
+_SLOW = (DISTURBED, PARALLEL_DISTURBED)
+
 Round = Callable[[], tuple[float, ...]]
 
 
 class Reference(Protocol):
-    """Tells how slow the machine itself is (`worker.reference.ReferenceLoop`; a fake in tests)."""
+    """Tells how the machine itself fares (`worker.reference.ReferenceLoops`; a fake in tests)."""
 
-    best_s: float
+    best_s: tuple[float, ...]
 
-    def measure(self) -> float:
-        """Seconds that a fixed loop takes now."""
+    def measure(self) -> tuple[float, ...]:
+        """Seconds that fixed loops take now: on one thread, then on all, if they are several."""
         ...
+
+    def begin(self) -> None:
+        """From here on is counted how long threads wait for a core."""
+        ...
+
+    def waited(self) -> float | None:
+        """Seconds of the thread that waited most since `begin` or the last call."""
+        ...
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How long rounds took, their CPU time, and how long they had no core (s; None: unknown)."""
+
+    timed_s: float
+    cpu_s: float
+    waited_s: float | None
 
 
 @dataclass(frozen=True)
@@ -47,16 +68,21 @@ class Timing:
     Attributes:
         warmup: rounds from before the samples were steady.
         rounds: what counts.
-        disturbed: rounds beside a slow reference loop, set apart; empty if all rounds were.
-        reference_s: median reference loop beside the rounds that count; None without one.
+        disturbed: rounds beside a slow reference loop, or that waited for a core, set apart; empty
+            if all rounds were.
+        reference_s: median of each reference loop beside the rounds that count; empty without one.
         drifting: the two halves of the rounds that count still differed.
+        waiting: of all rounds.
+        counted_waiting: of those that count.
     """
 
     warmup: tuple[float, ...]
     rounds: tuple[tuple[float, ...], ...]
     disturbed: tuple[tuple[float, ...], ...]
-    reference_s: float | None
+    reference_s: tuple[float, ...]
     drifting: bool
+    waiting: Waiting
+    counted_waiting: Waiting
 
 
 def block_size(one_call_s: float) -> int:
@@ -106,8 +132,9 @@ def sample(
         measuring: goals and limits.
         already_warm_s: duration of an equal call made just before (the memory pass); it counts
             as the first warm-up, so that a call of seconds isn't repeated just to get warm.
-        reference: times the machine itself. Rounds beside a slow loop don't count towards the
-            goals, for at most `quiet_wait_s` more; if none was quiet, all count.
+        reference: times the machine itself. Rounds beside a slow loop, and those that waited for a
+            core, don't count towards the goals, for at most `quiet_wait_s` more; if none was
+            quiet, all count.
     """
     warmup = [already_warm_s] if already_warm_s else []
     gc.collect()
@@ -115,53 +142,74 @@ def sample(
     try:
         while sum(warmup) < measuring.warmup_limit_s and not is_steady(warmup):
             warmup.append(sum(take()))
-        groups = _take_groups(take, measuring, reference)
+        taken = _take_rounds(take, measuring, reference)
     finally:
         gc.enable()
-    limit = math.inf if reference is None else reference.best_s * DISTURBED
-    counted = [group for group in groups if group.reference_s <= limit] or groups
-    apart = [group for group in groups if group not in counted]
-    rounds = tuple(r for group in counted for r in group.rounds)
-    beside = statistics.median(group.reference_s for group in counted)
+    counted = [one for one in taken if one.is_quiet(reference)] or taken
+    apart = [one for one in taken if one not in counted]
+    rounds = tuple(one.samples for one in counted)
     return Timing(
         warmup=tuple(warmup),
         rounds=rounds,
-        disturbed=tuple(r for group in apart for r in group.rounds),
-        reference_s=None if reference is None else beside,
+        disturbed=tuple(one.samples for one in apart),
+        reference_s=tuple(map(statistics.median, zip(*(o.loops_s for o in counted), strict=True))),
         drifting=_halves_differ([sum(r) for r in rounds]),
+        waiting=_waiting(taken),
+        counted_waiting=_waiting(counted),
     )
 
 
 @dataclass(frozen=True, eq=False)
-class _Group:
-    """Rounds between two readings of the reference loop, and the slower of the two."""
+class _Taken:
+    """A round, the slower readings of the loops around its group, and how long it waited."""
 
-    rounds: tuple[tuple[float, ...], ...]
-    reference_s: float
+    samples: tuple[float, ...]
+    loops_s: tuple[float, ...]
+    waited_s: float | None
+    cpu_s: float
+
+    def is_quiet(self, reference: Reference | None) -> bool:
+        if reference is None:
+            return True
+        if (self.waited_s or 0.0) > WAITED * sum(self.samples):
+            return False
+        limits = zip(self.loops_s, reference.best_s, _SLOW, strict=False)
+        return all(loop_s <= best_s * slow for loop_s, best_s, slow in limits)
 
 
-def _take_groups(take: Round, measuring: Measuring, reference: Reference | None) -> list[_Group]:
-    groups: list[_Group] = []
+def _waiting(taken: Sequence[_Taken]) -> Waiting:
+    waits = [one.waited_s for one in taken if one.waited_s is not None]
+    timed_s = sum(sum(one.samples) for one in taken)
+    return Waiting(timed_s, sum(one.cpu_s for one in taken), sum(waits) if waits else None)
+
+
+def _take_rounds(take: Round, measuring: Measuring, reference: Reference | None) -> list[_Taken]:
+    taken: list[_Taken] = []
     counted: list[float] = []
     spent_s = 0.0
-    before = reference.measure() if reference else 0.0
+    before = reference.measure() if reference else ()
     limit_s = measuring.time_goal_s + measuring.quiet_wait_s
-    taken = 0
-    while not _enough(counted, measuring) and (taken < measuring.min_samples or spent_s < limit_s):
-        rounds: list[tuple[float, ...]] = []
-        while sum(map(sum, rounds)) < GROUP_S and not _enough(
-            [*counted, *map(sum, rounds)], measuring
-        ):
-            rounds.append(take())
-        durations = [sum(one_round) for one_round in rounds]
+    while not _enough(counted, measuring) and (
+        len(taken) < measuring.min_samples or spent_s < limit_s
+    ):
+        group: list[tuple[tuple[float, ...], float | None, float]] = []
+        durations: list[float] = []
+        if reference:
+            reference.begin()
+        while sum(durations) < GROUP_S and not _enough([*counted, *durations], measuring):
+            cpu_s = time.process_time()
+            samples = take()
+            cpu_s = time.process_time() - cpu_s
+            group.append((samples, reference.waited() if reference else None, cpu_s))
+            durations.append(sum(samples))
         spent_s += sum(durations)
-        taken += len(durations)
-        after = reference.measure() if reference else 0.0
-        groups.append(_Group(tuple(rounds), max(before, after)))
-        if reference is None or groups[-1].reference_s <= reference.best_s * DISTURBED:
-            counted.extend(durations)
+        after = reference.measure() if reference else ()
+        slower = tuple(map(max, before, after))
+        found = [_Taken(samples, slower, waited_s, cpu_s) for samples, waited_s, cpu_s in group]
+        counted += [sum(one.samples) for one in found if one.is_quiet(reference)]
+        taken += found
         before = after
-    return groups
+    return taken
 
 
 def _enough(durations: Sequence[float], measuring: Measuring) -> bool:

@@ -32,7 +32,7 @@ def test_without_transformers_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     spec = importlib.util.find_spec("lmn.transformers_model")
     module = importlib.util.module_from_spec(spec)
-    with pytest.raises(ImportError, match=r"pip install 'lmn-bench\[transformers\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'transformers>=5'"):
         spec.loader.exec_module(module)
 
 

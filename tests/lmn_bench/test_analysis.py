@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,11 @@ from bench_helpers import case, failed, ok, series
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmn_bench.analysis.crossing import crossing
 from lmn_bench.analysis.crossover import crossover
 from lmn_bench.analysis.results import result_set
 from lmn_bench.analysis.stats import CONFIDENCE, median_estimate
-from lmn_bench.schema import Outcome
+from lmn_bench.schema import Outcome, SeriesLimit
 
 finite = st.floats(-1e9, 1e9, allow_nan=False)
 
@@ -92,6 +94,15 @@ def test_a_case_that_some_processes_failed_has_values_and_the_reason():
     assert result.outcome is Outcome.OK
     assert len(result.values["latency_s"]) == 2
     assert result.reason == "2 of 3 processes ok: signal 9"
+    assert result.ends == {Outcome.OK: 2, Outcome.KILLED: 1}
+
+
+def test_every_end_of_a_case_is_counted_that_has_no_values():
+    one = case()
+    ends = (Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.TIMEOUT, Outcome.SKIPPED)
+    (result,) = result_set([failed(one, end, replicate=r) for r, end in enumerate(ends)]).cases
+    counted = {Outcome.TIMEOUT: 2, Outcome.OUT_OF_MEMORY: 1, Outcome.SKIPPED: 1}
+    assert (result.outcome, result.ends) == (Outcome.TIMEOUT, counted)
 
 
 def test_a_case_that_failed_says_what_went_wrong_first_and_not_that_the_rest_was_skipped():
@@ -102,6 +113,13 @@ def test_a_case_that_failed_says_what_went_wrong_first_and_not_that_the_rest_was
     ]
     (result,) = result_set(records).cases
     assert (result.outcome, result.reason) == (Outcome.OUT_OF_MEMORY, "could not allocate")
+
+
+def test_a_case_that_was_skipped_tells_where_its_series_had_ended():
+    limit = SeriesLimit(32, {Outcome.TIMEOUT: 2})
+    records = [replace(failed(case(), Outcome.SKIPPED, replicate=r), limit=limit) for r in (0, 1)]
+    (result,) = result_set(records).cases
+    assert result.limit == limit
 
 
 def test_an_exact_metric_that_agrees_has_no_interval():
@@ -155,10 +173,43 @@ def test_a_ratio_says_how_many_times_better():
     assert (found.ahead_from, found.behind_until) == (64, None)
 
 
-def test_two_that_cannot_be_told_apart_are_even():
-    found = compare([*series("lmn", lambda n: 1e-3, noise=0.1),
-                     *series("gru", lambda n: 1.01e-3, noise=0.1)])  # fmt: skip
-    assert {c.standing for c in found.comparisons} == {"even"}
+def standings(records, metric="latency_s"):
+    return [c.standing for c in compare(records, metric).comparisons]
+
+
+@pytest.mark.parametrize(
+    ("factor", "noise", "standing"),
+    [
+        (1.0, 0.01, "level"),
+        (1.05, 0.005, "level"),  # the interval excludes 1, and stays within the margin
+        (1.05, 0.01, "level"),
+        (1.01, 0.1, "cannot tell"),
+        (1.09, 0.02, "ahead"),  # beyond the margin at one end, and not at 1
+        (1.3, 0.01, "ahead"),
+        (1 / 1.3, 0.01, "behind"),
+    ],
+)
+def test_a_standing_needs_the_whole_interval(factor, noise, standing):
+    records = [*series("lmn", lambda n: 1e-3, noise=noise),
+               *series("gru", lambda n: 1e-3 * factor, noise=noise)]  # fmt: skip
+    assert set(standings(records)) == {standing}
+
+
+def test_a_sure_difference_within_the_margin_is_level_and_differs():
+    near = [*series("lmn", lambda n: 1e-3, noise=0.001), *series("gru", lambda n: 1.05e-3, noise=0)]
+    one = compare(near).comparisons[0]
+    assert (one.standing, one.differs) == ("level", True)
+    alike = [*series("lmn", lambda n: 1e-3), *series("gru", lambda n: 1e-3)]
+    assert not compare(alike).comparisons[0].differs
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("factor", [1, 10])
+def test_too_few_processes_tell_nothing_and_keep_the_ratio(processes, factor):
+    found = compare([*series("lmn", lambda n: 1e-3, processes=processes),
+                     *series("gru", lambda n: 1e-3 * factor)])  # fmt: skip
+    assert {(c.standing, c.why) for c in found.comparisons} == {("cannot tell", "few processes")}
+    assert found.comparisons[0].ratio == pytest.approx(factor, rel=0.02)
     assert (found.ahead_from, found.behind_until) == (None, None)
 
 
@@ -175,27 +226,90 @@ def test_where_higher_is_better_the_higher_one_is_ahead():
     assert found.comparisons[0].ratio == pytest.approx(3)
 
 
+def ended(subject, outcomes, length=1024, reason="took longer than 60 s", **rest):
+    """A case whose processes ended so; those that were ok took 1 ms."""
+    one = case(subject, length=length, **rest)
+    return [
+        ok(one, r, 1e-3) if outcome is Outcome.OK else failed(one, outcome, reason, r)
+        for r, outcome in enumerate(outcomes)
+    ]
+
+
+TIMEOUT, OOM, OK, SKIPPED = (Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.OK, Outcome.SKIPPED)
+SHORT = (64, 128, 256, 512)
+
+
+def last_of(outcomes, latency=lambda n: 1e-3, **rest):
+    """How lmn stands at 1,024 against a gru whose processes ended so there."""
+    found = compare([*series("lmn", latency), *series("gru", lambda n: 1e-3, lengths=SHORT),
+                     *ended("gru", outcomes, **rest)])  # fmt: skip
+    (last,) = [one for one in (*found.comparisons, *found.missing) if one.length == 1024]
+    return last
+
+
 @pytest.mark.parametrize(
-    ("outcome", "reason"),
+    ("outcomes", "words"),
     [
-        (Outcome.OUT_OF_MEMORY, "no"),
-        (Outcome.TIMEOUT, "no"),
-        (Outcome.KILLED, "no"),
-        (Outcome.SKIPPED, "timeout at length 512"),
+        ([TIMEOUT] * 5, "did not finish within 60 s in each of 5 processes"),
+        ([OOM] * 3, "ran out of memory in each of 3 processes"),
+        ([TIMEOUT, OOM], "ran out of time or memory in each of 2 processes"),
+        # the schedule starts no third where two ran out
+        ([TIMEOUT, TIMEOUT, SKIPPED, SKIPPED], "did not finish within 60 s in each of 2 processes"),
     ],
 )
-def test_whoever_finishes_is_ahead_of_whoever_ran_out(outcome, reason):
-    slow_finisher = series("lmn", lambda n: 1.0)
-    ran_out = [*series("gru", lambda n: 1e-3, lengths=(64, 128, 256, 512)),
-               failed(case("gru", length=1024), outcome, reason)]  # fmt: skip
-    last = compare([*slow_finisher, *ran_out]).comparisons[-1]
-    assert (last.length, last.standing, last.ratio) == (1024, "ahead", None)
+def test_whoever_finishes_is_ahead_of_whoever_ran_out_in_every_process(outcomes, words):
+    last = last_of(outcomes)
+    assert (last.standing, last.ratio, last.b.words) == ("ahead", None, words)
+
+
+def test_what_ran_out_at_a_shorter_length_did_not_finish_a_longer_one():
+    found = compare([*series("lmn", lambda n: 1e-3, lengths=(512, 1024)),
+                     *ended("gru", [TIMEOUT] * 3, 512),
+                     *ended("gru", [SKIPPED] * 3, reason="see above")])  # fmt: skip
+    assert [c.standing for c in found.comparisons] == ["ahead", "ahead"]
+    assert found.comparisons[1].b.words.endswith("at 512 already")
+
+
+@pytest.mark.parametrize("outcomes", [[TIMEOUT], [TIMEOUT, SKIPPED, SKIPPED], [OOM, SKIPPED]])
+def test_one_process_that_ran_out_proves_nothing(outcomes):
+    last = last_of(outcomes)
+    assert (last.standing, last.why) == ("cannot tell", "unproved")
+
+
+def test_a_compiled_model_that_ran_out_of_time_may_have_been_compiling():
+    records = [*series("lmn", lambda n: 1e-3, compile=True),
+               *ended("gru", [TIMEOUT] * 3, compile=True)]  # fmt: skip
+    assert compare(records).comparisons[-1].why == "unproved"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "kind"),
+    [
+        ([SKIPPED] * 3, "skipped"),
+        ([Outcome.ERROR] * 3, "failed"),
+        ([Outcome.INCORRECT] * 3, "failed"),
+        ([TIMEOUT, Outcome.ERROR, TIMEOUT], "failed"),
+        ([Outcome.KILLED] * 3, "failed"),  # by a signal from anywhere
+        ([], "absent"),
+    ],
+)
+def test_whoever_did_not_run_out_is_not_compared(outcomes, kind):
+    last = last_of(outcomes)
+    assert not hasattr(last, "standing")
+    assert last.b.kind == kind
+
+
+def test_the_processes_that_were_quick_enough_show_no_lead_of_theirs():
+    some = [OK, OK, OK, TIMEOUT, TIMEOUT]
+    assert last_of(some, lambda n: 2e-3).standing == "cannot tell"  # behind the quick ones
+    assert last_of(some, lambda n: 1e-3).standing == "cannot tell"  # level with the quick ones
+    assert last_of(some, lambda n: 5e-4).standing == "ahead"  # even of the quick ones
 
 
 def test_whoever_ran_out_is_behind():
     found = compare([
         *series("lmn", lambda n: 1e-4, lengths=(64,)),
-        failed(case("lmn", length=128), Outcome.OUT_OF_MEMORY),
+        *ended("lmn", [OOM] * 3, 128),
         *series("gru", lambda n: 1e-3, lengths=(64, 128)),
     ])  # fmt: skip
     assert [c.standing for c in found.comparisons] == ["ahead", "behind"]
@@ -208,12 +322,23 @@ def test_whoever_ran_out_is_behind():
         [failed(case("gru", length=64), Outcome.ERROR)],
         [failed(case("gru", length=64), Outcome.SKIPPED, "no NVIDIA GPU")],
         series("gru", lambda n: 1.0, lengths=(2048,)),
-        [],
     ],
-    ids=["broken", "not tried", "other lengths", "absent"],
-)  # fmt: skip
-def test_there_is_no_comparison_without_a_length_that_both_were_tried_at(of_gru):
-    assert compare([*series("lmn", lambda n: 1e-3), *of_gru]) is None
+    ids=["broken", "not tried", "other lengths"],
+)
+def test_there_is_no_comparison_without_a_length_that_both_have(of_gru):
+    found = compare([*series("lmn", lambda n: 1e-3), *of_gru])
+    assert found.comparisons == ()
+    assert len(found.missing) >= 5
+
+
+def test_there_is_nothing_to_say_of_a_model_that_is_not_in_the_run():
+    assert compare(series("lmn", lambda n: 1e-3)) is None
+
+
+def test_counts_need_no_interval():
+    found = compare([*series("lmn", lambda n: 1e-3, processes=1),
+                     *series("gru", lambda n: 1e-3, processes=1)], "state_bytes")  # fmt: skip
+    assert {(c.standing, c.low) for c in found.comparisons} == {("level", 1.0)}
 
 
 # ------------------------------------------------------------------------------- crossing
@@ -233,12 +358,16 @@ def test_whoever_is_ahead_throughout_or_never_has_no_crossing_in_range():
 
 
 def test_a_crossing_that_may_lie_outside_the_range_has_an_open_end():
-    found = compare([*series("lmn", lambda n: 1e-3, noise=0.2),
-                     *series("gru", lambda n: 1e-3 * (n / 900) ** 0.2, noise=0.2)])  # fmt: skip
-    assert found.crossing.high is None
+    found = crossing([64, 128, 256], np.array([-1.0, -0.5, 0.1]),
+                     np.array([[-1.0, -0.5, 0.1], [-1.0, -0.6, -0.1]]))  # fmt: skip
+    assert found.high is None
+    assert 128 < found.low < 256
 
 
-def test_a_crossing_of_few_processes_has_no_interval():
-    found = compare([*series("lmn", lambda n: 1e-3, processes=2),
-                     *series("gru", lambda n: 1e-3 * n / 300, processes=2)])  # fmt: skip
-    assert (found.crossing.low, found.crossing.high) == (None, None)
+def test_nobody_is_said_to_overtake_without_having_been_behind_and_ahead():
+    few = compare([*series("lmn", lambda n: 1e-3, processes=2),
+                   *series("gru", lambda n: 1e-3 * n / 300, processes=2)])  # fmt: skip
+    assert few.crossing is None
+    unclear = compare([*series("lmn", lambda n: 1e-3, noise=0.2),
+                       *series("gru", lambda n: 1e-3 * (n / 900) ** 0.2, noise=0.2)])  # fmt: skip
+    assert unclear.crossing is None

@@ -135,6 +135,8 @@ def test_the_version_is_told(cli):
         (["run", "--lengths", "2^9..2^7"], ["--lengths", "descends"]),
         (["run", "--device", "cudaa"], ["--device", "did you mean 'cuda'?"]),
         (["run", "--memory-cap", "12 parsec"], ["--memory-cap", "cannot read '12 parsec'"]),
+        (["run", "--memory-cap", "64"], ["--memory-cap", "without a unit", '"64MiB"']),
+        (["generate", "x", "--temperature", "0,8"], ["'0,8' is not a valid", "hint: write 0.8"]),
         (["run", "--memory-cap", "1B"], ["--memory-cap", "nothing can run under"]),
         (["run", "--cap-mechanism", "ram"], ["--cap-mechanism", "unknown cap mechanism 'ram'"]),
         (["run", "--processes", "0"], ["--processes", "0 is not in the range"]),
@@ -199,6 +201,28 @@ def test_cuda_asked_for_by_name_without_a_gpu_is_an_error(cli, tmp_path, no_gpu)
     assert code == 2
     assert "no NVIDIA GPU on this machine" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_leaves_cuda_cases_out_and_says_so_in_one_line(cli, tmp_path, no_gpu):
+    (tmp_path / "both.toml").write_text(
+        'name = "both"\n[[sweep]]\nsubjects = "lmn"\nmodes = "prefill"\nwidth = 16\n'
+        'heads = 2\nlengths = 8\nthreads = [1, 9999]\ndevice = ["cpu", "cuda"]\n'
+    )
+    code, out, err = cli("run", "--suite", "both.toml", "--counters-only")
+    assert code == 0, err
+    assert err.count("CUDA cases left out: no NVIDIA GPU on this machine (2 cases).") == 1
+    assert "1 ok, 1 skipped" in out
+    assert "Skipped: 1 × 9999 threads asked for" in out
+    (folder,) = (tmp_path / "results").iterdir()
+    assert {record.device for record in read_run(folder).records} == {"cpu"}
+
+
+def test_the_plan_for_programs_has_no_cases_left_out(cli, no_gpu):
+    code, out, err = cli("run", "--dry-run", "--models", "lmn", "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    assert {case["device"] for case in said["cases"]} == {"cpu"}
+    assert said["left_out"] == {"no NVIDIA GPU on this machine": 8}
 
 
 def test_a_suite_with_nothing_for_this_machine_is_an_error(cli, tmp_path, no_gpu):
@@ -563,6 +587,16 @@ def test_a_finished_run_resumed_measures_nothing_more(cli, results):
     code, _, _ = cli("run", "--resume", "--results", results)
     assert code == 0
     assert read_run(list_runs(results)[0]).records == before
+
+
+def test_a_run_is_continued_in_another_container_and_it_is_told(cli, results, tmp_path):
+    (folder,) = list_runs(shutil.copytree(results, tmp_path / "moved"))
+    info = json.loads((folder / "run.json").read_text())
+    info["environment"]["hostname"] = "3f2a9c81d7e0"
+    (folder / "run.json").write_text(json.dumps(info))
+    code, _, err = cli("run", "--resume", "--results", tmp_path / "moved")
+    assert code == 0
+    assert "note: measured under 2 host names (3f2a9c81d7e0, " in err
 
 
 def test_a_failed_case_ends_in_1_and_points_to_show(cli):

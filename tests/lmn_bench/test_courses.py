@@ -31,7 +31,7 @@ def said(found, ratio=None, **changes):
 
 
 def test_flat_is_said_with_its_interval():
-    assert said(FLAT).startswith("stays flat within the noise (1.0× [")
+    assert said(FLAT).startswith("stays flat within the noise (1.01× [")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,9 @@ def test_what_flat_may_hide_is_said(plausible, words):
 
 def test_noise_that_hides_nearly_any_law_is_not_called_flat():
     words = said(FLAT, ratio=(1.4, 0.87, 2.2), plausible=LAWS, beyond=())
-    assert words == "shows no growth beyond the noise (1.4× [0.87, 2.2]; nearly any law is left)"
+    assert words == (
+        "shows no growth beyond the noise (1.40× [0.870, 2.20]; nearly any law is left)"
+    )
 
 
 def test_a_possible_late_rise_is_said():
@@ -73,7 +75,7 @@ def test_no_law_is_said_to_hold_that_the_data_leave_open(plausible, beyond, word
 
 @pytest.mark.parametrize(
     ("ratio", "words"),
-    [((1.1, 0.9, 1.3), "shows no growth beyond the noise"), ((0.5, 0.4, 0.6), "falls to 0.50×")],
+    [((1.1, 0.9, 1.3), "shows no growth beyond the noise"), ((0.5, 0.4, 0.6), "falls to 0.500×")],
 )
 def test_what_does_not_grow_is_not_said_to(ratio, words):
     assert words in said(LINEAR, ratio=ratio)

@@ -148,7 +148,7 @@ def test_a_group_with_too_few_lengths_excludes_nothing(fit):
         ("n,tine\n1,2\n", (), "did you mean 'tine'?"),
         ("n,time\n1,2\n", ("--group", "modle"), "unknown column for --group 'modle'"),
         ("n,time\n1,2\n", ("--process", "n"), "--x and --process are the same column"),
-        ("n,time\n1,2\n2,3,4,5\n", (), "is no table of values"),
+        ("n,time\n1,2\n2,3,4,5\n", (), "row 3: 4 cells ('2' | '3' | '4' | '5'), the header has 2"),
         (bytes(range(256)), (), "is no text file"),
     ],
 )  # fmt: skip

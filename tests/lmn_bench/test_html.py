@@ -275,6 +275,8 @@ def test_runs_of_one_machine_are_told_apart_by_their_names():
     one = run_info()
     assert run_labels([one, run_info(run_id="other")]) == [one.run_id, "other"]
     assert len(set(run_labels([one, one]))) == 2
+    moved = run_info(run_id="other", environment=environment(hostname="3f2a9c81d7e0"))
+    assert run_labels([one, moved]) == [one.run_id, "other"]
 
 
 # ------------------------------------------------------------------------------- what can break
@@ -310,7 +312,7 @@ def test_a_run_ends_well_without_its_page(monkeypatch, no_cache, tmp_path, capsy
     assert save_page(tmp_path, run, document_of([run])) is None
     assert not (tmp_path / "report.html").exists()
     told = capsys.readouterr().err
-    assert "warning: no report.html" in told
+    assert "report.html is not written" in told
     assert f"lmn-bench report {tmp_path}" in told
 
 

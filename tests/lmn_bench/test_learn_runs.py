@@ -266,6 +266,17 @@ def test_a_dry_run_finds_a_corpus_that_is_missing(cli, folder):
     assert "cats.txt" in err
 
 
+def test_what_a_tokenizer_does_to_a_text_is_told_before_anything_is_started(cli, folder):
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary = {letter: place for place, letter in enumerate(sorted(set(TEXT)))}
+    made = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, []))
+    made.enable_truncation(8)
+    made.save("short.json")
+    code, _, err = cli("run", "--suite", "cats.toml", "--dry-run", "--set", "tokens=short.json")
+    assert code == ExitCode.OK, err
+    assert "note: switched off of the tokenizer file: truncation at 8 tokens" in err
+
+
 def test_a_dry_run_downloads_nothing(cli, folder, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     code, _, err = cli("run", "--suite", "cats.toml", "--dry-run", "--corpus", "tinyshakespeare")

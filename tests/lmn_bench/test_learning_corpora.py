@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from lmn_bench.errors import UnknownNameError, UsageError
-from lmn_bench.learning.corpora import TINY_SHAKESPEARE, load_corpus
+from lmn_bench.learning.corpora import TINY_SHAKESPEARE, announced_download, load_corpus
 from lmn_bench.learning.names import CORPORA
 
 
@@ -194,3 +194,28 @@ def test_a_file_without_permission_says_so(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     (tmp_path / "a.txt").chmod(0)
     assert "Permission denied" in refused(tmp_path / "a.txt")[0]
+
+
+def test_a_download_is_announced_with_size_and_places(tmp_path):
+    said = announced_download("tinyshakespeare", cache=tmp_path)
+    assert said.startswith("downloading tinyshakespeare.txt, 1.06 MiB, from https://")
+    assert said.endswith(f"into {tmp_path}")
+
+
+def test_what_is_here_is_not_announced(tmp_path):
+    (tmp_path / "tinyshakespeare.txt").write_text("kept")
+    assert announced_download("tinyshakespeare", cache=tmp_path) is None
+    assert announced_download("python-docs", cache=tmp_path) is None
+    assert announced_download(tmp_path / "mine.txt", cache=tmp_path) is None
+
+
+def test_files_of_a_folder_that_are_left_alone_are_counted(tmp_path):
+    for name in ("a.txt", "b.md", "c.html", ".d.txt", "e"):
+        (tmp_path / name).write_text("text")
+    said = load_corpus(tmp_path).remark
+    assert said.startswith(f"of {tmp_path} 2 files are read, 3 left alone: hidden, or not .md")
+
+
+def test_of_a_folder_that_is_read_as_a_whole_nothing_is_said(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    assert load_corpus(tmp_path).remark == ""

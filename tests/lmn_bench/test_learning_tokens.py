@@ -143,3 +143,11 @@ def test_a_tokenizer_file_without_its_package_says_what_to_install(tmp_path, mon
         make_vocabulary(str(tmp_path / "a.json"), "")
     assert "not installed" in caught.value.message
     assert "pip install tokenizers" in caught.value.hint
+
+
+def test_a_binary_file_is_no_tokenizer_file(tmp_path):
+    path = tmp_path / "sentencepiece.model"
+    path.write_bytes(b"\x0a\x0e\x0a\x05\xff\xfe")
+    with pytest.raises(UsageError, match="no tokenizer file") as caught:
+        make_vocabulary(str(path), "")
+    assert "the JSON that `Tokenizer.save` writes" in caught.value.hint

@@ -7,7 +7,7 @@ from bench_helpers import GPU, case, environment, ok, suite, sweep
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmn_bench.plan import all_cases, plan, runnable
+from lmn_bench.plan import all_cases, left_out, on_this_machine, plan, runnable
 from lmn_bench.schema import DEVICES, DTYPES, MODES, Case, ModelSpec
 from lmn_bench.subjects.names import BUILTIN, LACKING
 
@@ -109,6 +109,23 @@ def test_cuda_without_a_gpu_is_skipped_with_the_reason():
     skipped = {item.case.device: item.skip for item in planned}
     assert skipped == {"cpu": None, "cuda": "no NVIDIA GPU on this machine"}
     assert {c.device for c in runnable(planned)} == {"cpu"}
+
+
+def test_cases_for_a_device_that_is_not_there_are_no_part_of_a_run():
+    planned = plan(suite(sweep(device=("cpu", "cuda"))), environment())
+    assert {item.case.device for item in on_this_machine(planned)} == {"cpu"}
+    assert left_out(planned) == {"no NVIDIA GPU on this machine": 6}
+
+
+def test_cases_for_a_gpu_that_cannot_be_used_are_left_out_with_that_reason():
+    planned = plan(suite(sweep(device=("cpu", "cuda"))), environment(gpus=(GPU,)), "torch can't")
+    assert left_out(planned) == {"torch can't": 6}
+
+
+def test_what_is_skipped_for_another_reason_stays_in_the_run():
+    planned = plan(suite(sweep(threads=(8,))), environment())
+    assert on_this_machine(planned) == planned
+    assert left_out(planned) == {}
 
 
 def test_cuda_with_a_gpu_is_planned():

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from lmn_bench.cli.progress import Progress, TimeLeft
 from lmn_bench.plan import plan
-from lmn_bench.run.schedule import Finished, Started, Task
+from lmn_bench.run.backstop import Task
+from lmn_bench.run.schedule import Finished, Started
 from lmn_bench.schema import Measuring, Outcome
 
 SUITE = suite(sweep(subjects=("lmn",)), processes=2)

@@ -5,14 +5,14 @@ from dataclasses import replace
 from itertools import count, pairwise
 
 import pytest
-from bench_helpers import FakeSpawner, case, death, failed, ok, ok_reply
+from bench_helpers import FakeSpawner, case, death, failed, ok_reply
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lmn_bench.errors import SubjectError
 from lmn_bench.run.reply import Reply
-from lmn_bench.run.schedule import Backstop, Finished, Started, order_tasks, run_tasks
-from lmn_bench.schema import Measuring, Outcome
+from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks
+from lmn_bench.schema import Measuring, Outcome, Watched
 
 LENGTHS = (64, 128, 256, 512)
 GRID = [
@@ -115,6 +115,27 @@ def test_what_a_child_measured_becomes_the_record():
     assert (record.samples_s, record.warmup_samples_s) == ((1e-3,), (2e-3,))
 
 
+WATCHED = {
+    "wall_s": 1.0, "cores": 2, "own_cpu_s": 0.5, "others_cpu_s": 1.4, "stolen_s": 0.1,
+    "switches": 3, "load_average": 4.0, "timed_s": 0.2, "waited_s": 0.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (WATCHED, Watched(**WATCHED)),
+        # Another revision of lmn-bench, in `ab`.
+        ({**WATCHED, "weather": "fine"}, Watched(**WATCHED)),
+        ({"wall_s": 1.0}, None),
+        (None, None),
+    ],
+)
+def test_what_a_child_saw_of_the_machine_is_in_the_record(told, expected):
+    reply = ok_reply()
+    assert record_of(replace(reply, result={**reply.result, "watched": told})).watched == expected
+
+
 CAPPED = case(memory_cap_bytes=64 * 2**20)
 
 
@@ -210,78 +231,6 @@ def test_a_subject_that_cannot_be_built_is_an_error_with_the_reason():
 )  # fmt: skip
 def test_only_an_end_that_nobody_asked_for_is_a_failure(outcome, cap, expected):
     assert failed(case(memory_cap_bytes=cap), outcome).is_failure is expected
-
-
-# ------------------------------------------------------------------------------- the backstop
-
-
-def dies_from(length, reply, subject="lmn"):
-    """A spawner whose subject cannot do `length` or more."""
-    return FakeSpawner(
-        lambda of: reply if of.subject == subject and of.length >= length else ok_reply()
-    )
-
-
-@pytest.mark.parametrize(
-    ("reply", "reason"),
-    [
-        (death(-9, timed_out=True), "timeout at length 256"),
-        (death(-9), "killed at length 256"),
-        (Reply({"outcome": "out_of_memory", "reason": "no"}, 0, False, ""),
-         "out_of_memory at length 256"),
-    ],
-)  # fmt: skip
-def test_longer_lengths_of_a_series_are_skipped_with_the_reason(reply, reason):
-    spawner = dies_from(256, reply)
-    records = run(GRID, spawner, processes=1)
-    skipped = [record for record in records if record.outcome is Outcome.SKIPPED]
-    assert sorted((r.subject, r.mode, r.length) for r in skipped) == [
-        ("lmn", "decode", 512), ("lmn", "prefill", 512),
-    ]  # fmt: skip
-    assert {record.reason for record in skipped} == {reason}
-
-
-def test_what_ended_under_a_cap_spares_longer_lengths_with_the_cap_and_its_mechanism():
-    grid = [case(length=n, memory_cap_bytes=64 * 2**20) for n in (128, 256)]
-    records = run(grid, FakeSpawner(lambda _: under_cap(death(-9))), processes=1)
-    assert records[1].reason == "killed at length 128 under 64MiB by cgroup v2"
-
-
-def test_what_cannot_end_well_is_tried_once_only():
-    spawner = dies_from(256, death(-9, timed_out=True))
-    records = run(GRID, spawner, processes=3)
-    tried = Counter(one for one, _ in spawner.cases if one.subject == "lmn" and one.length >= 256)
-    assert set(tried.values()) == {1}
-    assert len(records) == 3 * len(GRID)
-
-
-def test_an_error_does_not_spare_longer_lengths():
-    spawner = dies_from(64, death(1))
-    assert len(run(GRID, spawner, processes=2)) == len(spawner.jobs)
-
-
-def test_the_backstop_goes_by_the_shortest_length_that_failed():
-    backstop = Backstop([failed(case(length=n), Outcome.TIMEOUT) for n in (512, 128, 256)])
-    assert backstop.reason(case(length=64)) is None
-    assert backstop.reason(case(length=128)) == "timeout at length 128"
-
-
-def test_a_resumed_sweep_learns_from_the_records_it_has():
-    earlier = [failed(case(length=128), Outcome.OUT_OF_MEMORY), ok(case("gru", length=128))]
-    spawner = FakeSpawner()
-    grid = [case(length=256), case("gru", length=256), case(length=64)]
-    records = run(grid, spawner, processes=1, earlier=earlier)
-    assert {(r.subject, r.length): r.reason for r in records} == {
-        ("lmn", 256): "out_of_memory at length 128", ("gru", 256): None, ("lmn", 64): None,
-    }  # fmt: skip
-    assert len(spawner.jobs) == 2
-
-
-def test_what_was_skipped_is_not_said_to_be_measured():
-    backstopped = [failed(case(length=64), Outcome.TIMEOUT)]
-    tasks = order_tasks([case(length=128)], 1, 0)
-    events = list(run_tasks(tasks, Measuring(), 0, FakeSpawner(), backstopped))
-    assert [event.measured for event in events if isinstance(event, Finished)] == [False]
 
 
 # ------------------------------------------------------------------------------- disturbance

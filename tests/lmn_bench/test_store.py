@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from test_plan import cases
 
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
+from lmn_bench.escapes import printable
 from lmn_bench.metrics import METRICS
 from lmn_bench.places import RUN_FILE
-from lmn_bench.schema import SCHEMA, NoiseWarning, Outcome, Record
+from lmn_bench.schema import SCHEMA, NoiseWarning, Outcome, Record, SeriesLimit, Watched
 from lmn_bench.store import (
     RECORDS_FILE,
     REJECTED_FILE,
@@ -28,16 +30,18 @@ from lmn_bench.store import (
     new_run_id,
     read_run,
     repair,
+    save,
 )
 
 times = st.floats(0, 1e6, allow_nan=False)
-words = st.text(max_size=40)
+# What can be shown; the rest comes back escaped, see below.
+words = st.text(max_size=40).map(printable)
 records = st.builds(
     Record.of,
     cases,
     st.integers(0, 1000),
     st.sampled_from(Outcome),
-    reason=st.none() | st.text(min_size=1, max_size=40),
+    reason=st.none() | st.text(min_size=1, max_size=40).map(printable),
     cap_mechanism=st.none() | st.sampled_from(["rlimit", "cgroup v1", "cuda fraction"]),
     metrics=st.dictionaries(st.sampled_from(list(METRICS)), times | st.integers(0, 2**60)),
     samples_s=st.lists(times, max_size=5).map(tuple),
@@ -82,6 +86,34 @@ def test_records_read_back_as_they_were_written(written):
     assert not run.bad_lines
 
 
+def test_what_a_model_said_and_nothing_can_show_comes_back_escaped(folder):
+    reason = "nul \0 bell \a escape \x1b[2J name \udcff turned \u202e ends \u2028 here\tand\nthere"
+    write(folder, failed(case(), Outcome.ERROR, reason), SECOND)
+    run = read_run(folder)
+    assert run.records[0].reason == (
+        "nul \\x00 bell \\x07 escape \\x1b[2J name \\xff turned \\u202e ends \\u2028 "
+        "here\tand\nthere"
+    )
+    assert run.records[1] == SECOND
+    assert not run.bad_lines
+
+
+def test_a_file_that_is_no_regular_one_is_written_to_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    save(tmp_path / "pipe", "text")
+    assert os.read(reading, 100) == b"text"
+    os.close(reading)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_link_stays_a_link_and_its_file_is_written(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    save(tmp_path / "link", "text")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "text"
+
+
 def test_a_run_reads_back_as_it_was_written(tmp_path):
     warning = NoiseWarning("busy", "load", "wait")
     of = suite(sweep(memory_cap=(None, 2**26), device=("cpu", "cuda")), sweep(), processes=3)
@@ -103,6 +135,38 @@ def test_a_record_from_before_cases_could_be_compiled_is_of_a_plain_one(folder):
         writer.append(ok(case()))
     assert not {"compile", "cuda_graph"} & set(json.loads((folder / "records.jsonl").read_text()))
     assert [record.case for record in read_run(folder).records] == [case()]
+
+
+@pytest.mark.parametrize(
+    ("reason", "limit"),
+    [
+        ("timeout at length 4,096", SeriesLimit(4096, {Outcome.TIMEOUT: 1})),
+        ("killed at length 64 under 64MiB by rlimit", SeriesLimit(64, {Outcome.KILLED: 1})),
+        ("torch cannot use the GPU", None),
+    ],
+)
+def test_a_record_from_before_limits_were_data_has_its_limit_read_from_the_reason(
+    folder, reason, limit
+):
+    record = failed(case(), Outcome.SKIPPED, reason)
+    write(folder, record)
+    assert read_run(folder).records[0].limit == limit
+
+
+def test_the_end_of_a_series_reads_back(folder):
+    limit = SeriesLimit(64, {Outcome.TIMEOUT: 1, Outcome.KILLED: 1})
+    record = replace(failed(case(), Outcome.SKIPPED), limit=limit)
+    write(folder, record)
+    assert read_run(folder).records == (record,)
+
+
+def test_what_the_machine_did_reads_back(folder):
+    seen = Watched(
+        wall_s=1.0, cores=2, own_cpu_s=0.5, others_cpu_s=1.4, stolen_s=0.1, switches=3,
+        load_average=4.0, pressure_s=None, timed_s=0.2, waited_s=0.1,
+    )  # fmt: skip
+    write(folder, replace(ok(case()), watched=seen))
+    assert read_run(folder).records[0].watched == seen
 
 
 def test_what_enforced_a_cap_is_kept_and_nothing_is_said_without_one(folder):

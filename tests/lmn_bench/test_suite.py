@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from lmn_bench.cli.overrides import overrides_of
-from lmn_bench.errors import SuiteError, UnknownNameError, UsageError
+from lmn_bench.errors import SuiteError, UnitError, UnknownNameError, UsageError
 from lmn_bench.plan import all_cases
 from lmn_bench.schema import MODES, Claim, Measuring
 from lmn_bench.subjects.names import BUILTIN
@@ -301,7 +301,8 @@ def test_an_unknown_name_gets_the_nearest_one(key, value, place, nearest):
         ({"modes": ["train", "train"]}, "modes", "'train' stands twice"),
         ({"width": [32, 32]}, "width", "32 stands twice"),
         ({"width": "wide"}, "width[0]", "valid integer, got 'wide'"),
-        ({"width": 32.0}, "width[0]", "valid integer"),
+        ({"width": 32.5}, "width[0]", "valid integer"),
+        ({"width": "1K", "heads": 3}, "heads", "3 heads do not divide a width of 1024"),
         ({"heads": 0}, "heads[0]", "greater than or equal to 1, got 0"),
         ({"batch": -1}, "batch[0]", "got -1"),
         ({"threads": True}, "threads[0]", "got True"),
@@ -491,6 +492,42 @@ def test_a_setting_without_key_or_value_is_told(setting, words):
     assert words in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("setting", "values"),
+    [("width=1K,64", (1024, 64)), ("width=2^7", (128,)), ("batch=1e1", (10,)),
+     ("batch=1_000", (1000,)), ("heads=1,2", (1, 2)), ("memory_cap=1TB,none", (10**12, None))],
+)  # fmt: skip
+def test_settings_of_axes_read_numbers_as_people_write_them(setting, values):
+    suite = parse_suite(GOOD, "mine.toml", overrides_of({}, None, [setting]))
+    assert getattr(suite.sweeps[0], setting.partition("=")[0]) == values
+
+
+@pytest.mark.parametrize(
+    ("setting", "seconds"),
+    [("timeout_s=2min", 120), ("timeout_s=30", 30), ("timeout_s=1.5h", 5400)],
+)
+def test_seconds_may_have_a_unit(setting, seconds):
+    suite = parse_suite(GOOD, "mine.toml", overrides_of({}, None, [setting]))
+    assert suite.measuring.timeout_s == seconds
+
+
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [("time_goal_s=0,5", "write 0.5"), ("timeout_s=1,5", "write 1.5 or 15"),
+     ("learning_rate=0,001", "write 0.001"), ("width=1,024", "write 1.024 or 1024"),
+     ("steps=1,000", "write 1.000 or 1000")],
+)  # fmt: skip
+def test_a_comma_inside_one_number_is_told_and_not_taken_for_a_list(setting, hint):
+    with pytest.raises(UnitError, match="a comma parts values here") as caught:
+        overrides_of({}, None, [setting])
+    assert caught.value.hint == hint
+
+
+def test_a_path_with_a_comma_is_one_path():
+    (override,) = overrides_of({}, None, ["corpus=a,b.txt"])
+    assert override.value == "a,b.txt"
+
+
 def test_a_setting_of_an_unknown_key_gets_the_nearest_one():
     with pytest.raises(UnknownNameError) as caught:
         overrides_of({}, None, ["widht=3"])
@@ -502,3 +539,39 @@ def test_an_option_that_says_nothing_usable_is_told_by_name(option, text):
     with pytest.raises(UsageError) as caught:
         overrides_of({option: text}, None, [])
     assert option in caught.value.message
+
+
+# ------------------------------------------------------------------------------- the reference
+
+
+def test_a_suite_may_say_whom_the_others_are_compared_with():
+    assert parse_suite({**GOOD, "reference": "gru"}, "mine.toml").reference == "gru"
+    assert parse_suite(GOOD, "mine.toml").reference is None
+
+
+def test_the_reference_from_the_command_line_wins():
+    overrides = overrides_of({"--reference": "gru"}, None, ())
+    assert parse_suite({**GOOD, "reference": "lmn"}, "mine.toml", overrides).reference == "gru"
+
+
+def test_models_from_the_command_line_may_leave_the_reference_of_a_suite_out():
+    overrides = overrides_of({"--models": "rnn,lstm"}, None, ())
+    assert parse_suite({**GOOD, "reference": "lmn"}, "mine.toml", overrides).reference is None
+
+
+@pytest.mark.parametrize(
+    ("suite_says", "options", "place"),
+    [("rnn", {}, "reference"), ("lmn", {"--reference": "rnn"}, "--reference"),
+     (None, {"--models": "gru", "--reference": "lmn"}, "--reference")],
+)  # fmt: skip
+def test_a_reference_that_is_not_measured_is_told_with_what_is(suite_says, options, place):
+    data = {**GOOD, **({"reference": suite_says} if suite_says else {})}
+    problem = problems_of(data, overrides_of(options, None, ()))[place]
+    assert "no sweep measures" in problem.message
+    assert problem.hint == ("it has gru" if "--models" in options else "it has lmn, gru")
+
+
+def test_trainings_have_no_reference():
+    data = {"name": "mine", "reference": "lmn", "learning": {"steps": 10},
+            "sweep": [{"subjects": ["lmn"], "modes": ["learn"], "lengths": [64]}]}  # fmt: skip
+    assert "this suite learns" in problems_of(data)["reference"].message

@@ -154,21 +154,27 @@ QUIET_LOOP_S, SLOW_LOOP_S = 70e-6, 115e-6
 
 
 class FakeMachine:
-    """A reference loop that takes these seconds, one reading after the other."""
+    """Reference loops that take these seconds, and rounds that wait so long, in turn."""
 
-    def __init__(self, loops_s):
-        self._left = iter(loops_s)
-        self.best_s = QUIET_LOOP_S
+    def __init__(self, loops_s, waits_s=None):
+        self._loops = iter(loops_s)
+        self._waits = repeat(0.0) if waits_s is None else iter(waits_s)
+        self.best_s = (QUIET_LOOP_S, QUIET_LOOP_S)
 
     def measure(self):
-        loop_s = next(self._left)
-        self.best_s = min(self.best_s, loop_s)
-        return loop_s
+        told = next(self._loops)
+        return told if isinstance(told, tuple) else (told,)
+
+    def begin(self):
+        pass
+
+    def waited(self):
+        return next(self._waits)
 
 
-def beside(loops_s, durations, **goals):
+def beside(loops_s, durations, waits_s=None, **goals):
     measuring = Measuring(**{**ENDLESS, "warmup_limit_s": 0.0, **goals})
-    return sample(take_from(durations), measuring, reference=FakeMachine(loops_s))
+    return sample(take_from(durations), measuring, reference=FakeMachine(loops_s, waits_s))
 
 
 def test_rounds_beside_a_slow_loop_are_set_apart_and_kept():
@@ -177,7 +183,41 @@ def test_rounds_beside_a_slow_loop_are_set_apart_and_kept():
     # The slow reading lies between the first and the second round, so it spoils both.
     assert found.disturbed == ((1.0,), (2.0,))
     assert found.rounds == ((3.0,), (4.0,))
-    assert found.reference_s == QUIET_LOOP_S
+    assert found.reference_s == (QUIET_LOOP_S,)
+
+
+def test_a_taken_core_that_only_the_loop_on_all_threads_sees_sets_a_round_apart():
+    taken, free = (QUIET_LOOP_S, 50 * QUIET_LOOP_S), (QUIET_LOOP_S, 2 * QUIET_LOOP_S)
+    found = beside([free, taken, free, free], [1.0, 2.0, 3.0], max_samples=1)
+    assert found.disturbed == ((1.0,), (2.0,))
+    assert found.rounds == ((3.0,),)
+    assert found.reference_s == free
+
+
+def test_rounds_that_waited_for_a_core_are_set_apart_and_kept():
+    found = beside(repeat(QUIET_LOOP_S), [1.0, 9.0, 1.0], waits_s=[0.01, 8.0, 0.0], max_samples=2)
+    assert found.rounds == ((1.0,), (1.0,))
+    assert found.disturbed == ((9.0,),)
+    assert (found.waiting.timed_s, found.waiting.waited_s) == (11.0, 8.01)
+    assert (found.counted_waiting.timed_s, found.counted_waiting.waited_s) == (2.0, 0.01)
+
+
+def test_a_short_round_that_waited_spoils_no_other_of_its_group():
+    waits = [0.0, 1e-3, 0.0, 0.0]
+    found = beside(repeat(QUIET_LOOP_S), repeat(1e-3), waits_s=waits, max_samples=3)
+    assert (len(found.rounds), len(found.disturbed)) == (3, 1)
+
+
+def test_where_every_round_waited_all_count_and_the_waiting_is_told():
+    found = beside(repeat(QUIET_LOOP_S), repeat(1.0), repeat(0.7), time_goal_s=2, quiet_wait_s=1)
+    assert found.rounds == ((1.0,),) * 3
+    assert found.counted_waiting.waited_s == pytest.approx(2.1)
+
+
+def test_where_nobody_tells_of_waiting_nothing_waited():
+    found = beside(repeat(QUIET_LOOP_S), repeat(1.0), waits_s=repeat(None), max_samples=3)
+    assert len(found.rounds) == 3
+    assert found.waiting.waited_s is None
 
 
 def test_a_slow_machine_is_waited_for_no_longer_than_allowed():
@@ -189,7 +229,7 @@ def test_on_a_machine_that_is_slow_throughout_all_rounds_count():
     found = beside(repeat(SLOW_LOOP_S), repeat(1.0), time_goal_s=2, quiet_wait_s=1)
     assert found.rounds == ((1.0,),) * 3
     assert found.disturbed == ()
-    assert found.reference_s == SLOW_LOOP_S
+    assert found.reference_s == (SLOW_LOOP_S,)
 
 
 def test_short_rounds_share_a_reading_of_the_loop():

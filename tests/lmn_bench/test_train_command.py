@@ -91,6 +91,21 @@ def test_a_training_ends_in_a_checkpoint_with_all_that_is_needed(cli):
     assert load_model("a.safetensors").config.vocabulary == len(set(TEXT))
 
 
+def test_what_a_tokenizer_does_to_a_text_is_told_quiet_or_not(cli, folder):
+    tokenizers = pytest.importorskip("tokenizers")
+    vocabulary = {letter: place for place, letter in enumerate(sorted({*TEXT, "_"}))}
+    made = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, []))
+    made.normalizer = tokenizers.normalizers.Replace(" ", "_")
+    made.save("loud.json")
+    code, out, err = cli(
+        *command("--steps", 2, "--tokens", "loud.json", "-o", "a.safetensors", "-q", "--json")
+    )
+    assert code == ExitCode.OK, err
+    (remark,) = json.loads(out)["remarks"]
+    assert remark.startswith("the tokenizer changes the text")
+    assert err.count(f"note: {remark}") == 1
+
+
 def test_every_summarizer_and_vocabulary_trains(folder):
     for number, keys in enumerate(({"summarizer": "expander", "expansion": 1, "tokens": "bytes"},
                                    {"summarizer": "conv", "gradient_clip": 1.0})):  # fmt: skip

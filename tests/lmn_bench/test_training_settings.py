@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmn_bench.cli.train_run import Request, chosen_settings
-from lmn_bench.errors import TrainingFileError, UnknownNameError, UsageError
+from lmn_bench.errors import TrainingFileError, UnitError, UnknownNameError, UsageError
 from lmn_bench.learning.settings import PRESETS, PUBLISHED, QUICK
 from lmn_bench.learning.settings_file import check_settings
 
@@ -84,6 +84,7 @@ def test_keys_that_do_not_agree_are_told_where_they_were_given():
         (request("publishd"), UnknownNameError, "unknown preset 'publishd'"),
         (request(settings=("witdh=3",)), UnknownNameError, "unknown key 'witdh'"),
         (request(settings=("width",)), UsageError, "expected KEY=VALUE"),
+        (request(settings=("learning_rate=0,001",)), UnitError, "a comma is no decimal point"),
         (request(settings=("width=wide",)), TrainingFileError, "the command line has a mistake"),
         (request(config=Path("none.toml")), TrainingFileError, "none.toml has a mistake"),
     ],
@@ -91,6 +92,11 @@ def test_keys_that_do_not_agree_are_told_where_they_were_given():
 def test_a_wrong_option_is_refused(asked, error, words):
     with pytest.raises(error, match=words):
         chosen_settings(asked)
+
+
+def test_counts_read_as_people_write_them():
+    settings, _ = chosen_settings(request(settings=("length=1K", "steps=1e4", "batch=2^3")))
+    assert (settings.length, settings.steps, settings.batch) == (1024, 10_000, 8)
 
 
 def test_a_file_that_is_no_toml_is_named(tmp_path):

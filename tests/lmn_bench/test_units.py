@@ -49,10 +49,102 @@ def test_lists_and_ranges_mix():
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("64MiB", 64 * 2**20), ("1.5 GB", 1_500_000_000), ("512", 512), (1024, 1024), ("1kib", 1024)],
-)
-def test_bytes_read_in_decimal_and_binary_units(text, count):
+    [("64MiB", 64 * 2**20), ("1.5 GB", 1_500_000_000), ("512B", 512), ("1kib", 1024),
+     (2**20, 2**20), ("1048576", 2**20), ("1_048_576", 2**20), ("1,048,576", 2**20),
+     ("1TB", 10**12), ("1 TB", 10**12), ("2PB", 2 * 10**15), ("1TiB", 2**40), ("1pib", 2**50),
+     ("512M", 2**29), ("512m", 2**29), ("512Mi", 2**29), ("1G", 2**30), ("2T", 2**41),
+     ("64k", 2**16), ("64K", 2**16), ("1.5GiB", 3 * 2**29), ("512\u00a0MiB", 2**29),
+     ("1,024 MiB", 2**30), ("2^30", 2**30), ("2**30 B", 2**30), ("1e9", 10**9), ("1e9B", 10**9),
+     (".5 GiB", 2**29), ("512 megabytes", 512 * 10**6), ("1 gibibyte", 2**30),
+     ("100 bytes", 100)],
+)  # fmt: skip
+def test_bytes_read_as_people_write_them(text, count):
     assert units.parse_bytes(text) == count
+
+
+@pytest.mark.parametrize("text", ["512", 512, "64", "999999", "0.5", "64_000", "1e5"])
+def test_few_bytes_without_a_unit_are_a_slip(text):
+    for read in (units.parse_bytes, units.parse_memory_cap):
+        with pytest.raises(UnitError, match="without a unit") as caught:
+            read(text)
+        assert f'"{text}MiB"' in caught.value.hint
+
+
+@given(
+    st.integers(1, 4096),
+    st.sampled_from(["", " "]),
+    st.sampled_from(
+        [("KiB", 2**10), ("K", 2**10), ("MB", 10**6), ("M", 2**20), ("GiB", 2**30), ("TB", 10**12)]
+    ),
+    st.booleans(),
+)
+def test_whole_bytes_read_exactly_whatever_the_case(count, space, unit, lower):
+    name, scale = unit
+    text = f"{count:,}{space}{name}"
+    assert units.parse_bytes(text.lower() if lower else text) == count * scale
+
+
+@given(st.integers(2**10, 2**50))
+def test_bytes_that_are_shown_are_read_again(count):
+    assert units.parse_bytes(units.format_bytes(count)) == pytest.approx(count, rel=6e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("5ms", 5e-3), ("5 MS", 5e-3), ("0.5 s", 0.5), (".5s", 0.5), ("2min", 120), ("2 minutes", 120),
+     ("100us", 1e-4), ("100µs", 1e-4), ("100μs", 1e-4), ("250ns", 2.5e-7), ("1h", 3600),
+     ("1.5 sec", 1.5), ("1e-3s", 1e-3), ("3 min 20 s", 200), ("1 h 5 min", 3900), ("1h5min", 3900),
+     ("2 days 3 h", 183_600), ("1,500 ms", 1.5), ("1_500ms", 1.5)],
+)  # fmt: skip
+def test_times_read_as_people_write_them(text, seconds):
+    assert units.parse_seconds(text) == pytest.approx(seconds)
+
+
+@given(st.floats(1e-9, 1e6))
+def test_a_time_that_is_shown_is_read_again(seconds):
+    assert units.parse_seconds(units.format_seconds(seconds)) == pytest.approx(seconds, rel=6e-3)
+
+
+@given(st.integers(1, 10**7))
+def test_a_wait_that_is_shown_is_read_again(seconds):
+    shown = units.format_duration(seconds)
+    assert units.parse_seconds(shown) == pytest.approx(seconds, abs=3600)
+    assert units.format_duration(units.parse_seconds(shown)) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("64K", 2**16), ("64k", 2**16), ("64 K", 2**16), ("1M", 2**20), ("1G", 2**30), ("1e6", 10**6),
+     ("2^20", 2**20), ("2**20", 2**20), ("1_000", 1000), ("32,768", 32_768), ("1.5K", 1536),
+     ("64Ki", 2**16), ("4096 tokens", 4096)],
+)  # fmt: skip
+def test_lengths_read_as_people_write_them(text, tokens):
+    assert units.parse_length(text) == tokens
+
+
+@given(lengths)
+def test_a_length_that_is_shown_is_read_again(length):
+    assert units.parse_length(units.format_length(length)) == length
+
+
+@pytest.mark.parametrize("text", ["1,024", "1,000", "64,1,024", "1,024..4,096"])
+def test_thousands_among_lengths_are_not_taken_for_two_lengths(text):
+    with pytest.raises(UnitError, match="begins with a zero") as caught:
+        units.parse_lengths(text)
+    assert "write 1024, not 1,024" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "right"),
+    [(units.parse_bytes, "1,5GB", "1.5GB"), (units.parse_bytes, "0,5 GiB", "0.5 GiB"),
+     (units.parse_memory_cap, "1,5GB", "1.5GB"), (units.parse_seconds, "0,5ms", "0.5ms"),
+     (units.parse_seconds, "0,125 ms", "0.125 ms"), (units.parse_bandwidth, "17,1GB/s", "17.1GB/s"),
+     (units.parse_length, "1,5K", "1.5K")],
+)  # fmt: skip
+def test_a_decimal_comma_is_named_with_what_to_write(read, text, right):
+    with pytest.raises(UnitError, match="a comma is no decimal point") as caught:
+        read(text)
+    assert f'write "{right}"' in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -86,6 +178,15 @@ def test_no_cap_is_written_none(text):
         (units.parse_bytes, "-1", "cannot read '-1'", "64MiB"),
         (units.parse_bytes, True, "cannot read True", "64MiB"),
         (units.parse_bytes, "9" * 400, "cannot read", "64MiB"),
+        (units.parse_bytes, "1,00MiB", "a comma is no decimal point", '"1.00MiB"'),
+        (units.parse_bytes, "2^99", "more memory than there is", None),
+        (units.parse_bytes, "8Mbit", "cannot read '8Mbit'", "64MiB"),
+        (units.parse_seconds, "5", "cannot read '5' as a time", '"5ms" or "5s"'),
+        (units.parse_seconds, "5m", "cannot read '5m' as a time", '"5ms" or "5min"'),
+        (units.parse_seconds, "", "cannot read '' as a time", '"5ms"'),
+        (units.parse_seconds, "20 s 3 min", "cannot read", '"5ms"'),
+        (units.parse_seconds, "0ms", "a time above 0, got '0ms'", None),
+        (units.parse_length, "1.2", "no whole number of tokens", None),
         (units.parse_bytes, "0", "above 0, got '0'", None),
         (units.parse_bytes, -5, "above 0, got -5", None),
         (units.parse_memory_cap, "lots", "cannot read 'lots'", '"none" for no cap'),
@@ -226,3 +327,22 @@ def test_a_written_value_is_read_back(unit, value):
 )  # fmt: skip
 def test_cells_of_every_kind_are_read(cell, value):
     assert units.read_value(cell) == (None if value is None else pytest.approx(value))
+
+
+@pytest.mark.parametrize(("text", "share"), [("3%", 0.03), ("0.5 %", 0.005), ("0", 0.0)])
+def test_a_share_is_read_as_a_percentage(text, share):
+    assert units.parse_share(text, "--margin") == pytest.approx(share)
+
+
+@pytest.mark.parametrize(("text", "hint"), [("5", 'write "5%"'), ("0.5", 'write "0.5%" or "50%"')])
+def test_a_share_without_its_sign_is_refused(text, hint):
+    with pytest.raises(UnitError) as caught:
+        units.parse_share(text, f"--allow flops={text}")
+    assert caught.value.message == f"--allow flops={text}: the share lacks its percent sign"
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("text", ["wide", "-1%", "nan%", "inf%", "", "%", "1,5%"])
+def test_what_is_no_share_is_refused(text):
+    with pytest.raises(UnitError, match="--margin: cannot read"):
+        units.parse_share(text, "--margin")

@@ -15,8 +15,9 @@ from pathlib import Path
 from lmn_bench.environment import read_environment
 from lmn_bench.malloc import LEAN_VARIABLES
 from lmn_bench.report.words import machine_line
+from lmn_bench.run.backstop import Task
 from lmn_bench.run.process import ForkServer
-from lmn_bench.run.schedule import Task, measure_task
+from lmn_bench.run.schedule import measure_task
 from lmn_bench.schema import MALLOCS, Case, Measuring, ModelSpec
 from lmn_bench.units import format_bytes, format_seconds
 

@@ -17,6 +17,7 @@ from lmn_bench.report.learned.words import (
     listed,
     size_words,
 )
+from lmn_bench.report.left_out import left_out_of, left_out_sentences, skipped_sentences
 from lmn_bench.report.method import METHOD, recorded_sentence, warning_sentences
 from lmn_bench.report.words import model_words
 from lmn_bench.schema import Record, RunInfo
@@ -55,6 +56,8 @@ def learned_method(
         "State: bytes to keep to go on after as many tokens as are learned at a time; counted, not "
         "measured.",
         recorded_sentence(info, len(records), planned, "trainings"),
+        *left_out_sentences(left_out_of(info, records)),
+        *skipped_sentences(records),
         *warning_sentences(info, records),
     ]
     table = _published_table(settings)

@@ -13,6 +13,8 @@ from lmn_bench.schema import Case, ModelSpec
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.units import format_change, format_duration, format_number, format_times
 
+# The section of trainings without a score.
+NOT_WELL = "Trainings that did not end well"
 # Models are built to the asked number of parameters within this; a user's own are not.
 SIZE_TOLERANCE = 0.01
 # From twice the size on, sizes are told as a multiple.
@@ -209,6 +211,30 @@ def compared_words(found: Difference) -> str:
 def seeds_words(count: int) -> str:
     """A number of seeds: 1 seed, 3 seeds."""
     return f"{count} seed{'s' * (count != 1)}"
+
+
+def how_words(one: LearnedSetting, found: Difference) -> str:
+    """All of a difference: how far, over which seeds, with sizes and seeds that are unlike."""
+    said = [
+        difference_words(found, one.metric),
+        compared_words(found),
+        size_gap_words(one, found.subject, found.other),
+        *(lost_words(one, name) for name in (found.subject, found.other)),
+    ]
+    return ", ".join(filter(None, said))
+
+
+def lost_words(one: LearnedSetting, subject: str) -> str:
+    """That not all seeds of a score ended well: "of gru 2 of 3 seeds ended well"; else empty."""
+    best = one.best(subject)
+    if best is None or best.seeds == len(best.records):
+        return ""
+    return f"of {subject} {best.seeds} of {len(best.records)} seeds ended well"
+
+
+def open_words(found: Difference) -> str:
+    """Why a difference tells nothing."""
+    return "no interval" if found.value.low is None else "the interval holds 0"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from lmn_bench.subjects.learner_sizes import learner_state_bytes
 from lmn_bench.subjects.learners import LMNLearner, build_learner
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.subjects.sequence_model import WrappedModel
+from lmn_bench.typed import typed
 from lmn_bench.worker.learning.interim import Course, Interim
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.material import Material, material_of
@@ -107,7 +108,7 @@ def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
         course.working_bytes = max(course.working_bytes, peak - held)
 
     watcher = _Watcher(lesson, steps, course, lambda: interim.save(model, optimizer, course),
-                       mark, tell, stops)  # fmt: skip
+                       mark, tell, stops, Path(job.interim).parents[1])  # fmt: skip
     done = learn(
         model, optimizer, Lessons(
             material.training, lambda: score_of(model, material.validation(), device), device
@@ -165,8 +166,9 @@ class _Watcher:
 
     def __init__(
         self, lesson: Lesson, steps: int | None, course: Course, save: Callable[[], None],
-        mark: Callable[[], None], tell: Tell, stops: Callable[[], bool],
+        mark: Callable[[], None], tell: Tell, stops: Callable[[], bool], run: Path,
     ) -> None:  # fmt: skip
+        self._run = run
         self._lesson, self._steps, self._course = lesson, steps, course
         self._save, self._mark, self.stops = save, mark, stops
         self._tell, self._ticker = tell, Ticker()
@@ -194,7 +196,7 @@ class _Watcher:
             first = "make room" if error.errno == errno.ENOSPC else "mend that"
             raise TrainingError(
                 f"what was learned by step {step:,} cannot be kept: {error.strerror}",
-                f"{first}, then go on with `lmn-bench run --resume`",
+                f"{first}, then go on with `{typed('run', '--resume', self._run)}`",
             ) from None
 
     def enough(self) -> bool:

@@ -14,7 +14,12 @@ from lmn.checkpoint import CheckpointError, read_notes, resume_training, save_tr
 from lmn_bench.errors import DeviceError, TrainingError, UsageError
 from lmn_bench.learning.corpora import Corpus, load_corpus
 from lmn_bench.learning.settings import FREE, TrainingSettings
-from lmn_bench.learning.tokens import Vocabulary, make_vocabulary, vocabulary_from_dict
+from lmn_bench.learning.tokens import (
+    Vocabulary,
+    make_vocabulary,
+    remarks_on,
+    vocabulary_from_dict,
+)
 from lmn_bench.learning.windows import TextWindows, cut_windows
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.notes import Curve, Notes
@@ -60,7 +65,8 @@ def train(job: TrainJob, tell: Tell, stops: Callable[[], bool]) -> None:
     settings = job.settings if kept is None else _agreed(job, kept)
     corpus = load_corpus(settings.corpus)
     vocabulary = _vocabulary(settings, corpus, kept, job)
-    windows = cut_windows(vocabulary.encode(corpus.text), settings.length, corpus.name)
+    ids = vocabulary.encode(corpus.text)
+    windows = cut_windows(ids, settings.length, corpus.name)
     device = _prepare(settings)
     model = _model(settings, vocabulary.size).to(device)
     optimizer = torch.optim.AdamW(
@@ -79,7 +85,7 @@ def train(job: TrainJob, tell: Tell, stops: Callable[[], bool]) -> None:
         "settings": asdict(settings), "corpus": about, "vocabulary": vocabulary.size,
         "parameters": sum(weight.numel() for weight in model.parameters()), "done": done,
         "training_tokens": len(windows.training), "validation_tokens": len(windows.validation),
-        "threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads(), "remarks": remarks_on(vocabulary, corpus, ids),
     }})  # fmt: skip
     try:
         done = learn(model, optimizer, _lessons(settings, windows, model, device),

@@ -1,0 +1,78 @@
+"""Files that commands write: what their names may end in, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lmn_bench.cli.console import stderr_console
+from lmn_bench.errors import LmnBenchError, UsageError
+from lmn_bench.store import save
+
+# What the names of each form end in. A name that ends in nothing (or in no form at all, as
+# /dev/fd/3) promises nothing, and may hold any form.
+ENDINGS = {
+    "html": (".html", ".htm"),
+    "md": (".md", ".markdown"),
+    "csv": (".csv",),
+    "json": (".json",),
+    "text": (".txt",),
+    "junit": (".xml",),
+    "checkpoint": (".safetensors",),
+}
+
+
+def form_of(option: str, path: Path, forms: tuple[str, ...], default: str) -> str:
+    """The form that a file's name asks for.
+
+    Args:
+        option: that names the file, as it is typed.
+        path: the file.
+        forms: keys of `ENDINGS` that can be written.
+        default: the form of a name that ends in nothing.
+
+    Raises:
+        UsageError: it ends in what none of the forms does.
+    """
+    ending = path.suffix.lower()
+    if not ending:
+        return default
+    for form in forms:
+        if ending in ENDINGS[form]:
+            return form
+    known = [one for form in forms for one in ENDINGS[form]]
+    wanted = known[0] if len(known) == 1 else f"{', '.join(known[:-1])} or {known[-1]}"
+    raise UsageError(
+        f"{option} {path}: nothing is written as {path.suffix} here", f"let it end in {wanted}"
+    )
+
+
+def require_form(option: str, path: Path | None, form: str) -> None:
+    """See that a file's name promises no other form than it will hold.
+
+    Raises:
+        UsageError: it does.
+    """
+    if path is not None:
+        form_of(option, path, (form,), form)
+
+
+def save_made(path: Path, make: Callable[[], str]) -> bool:
+    """Write what `make` returns; if that fails, say so and go on. Whether it is written.
+
+    For what a command writes once it knows its answer: neither a full disk nor a broken package
+    that draws charts, whose errors may derive from anything, may take the answer with it.
+    """
+    try:
+        save(path, make())
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        reason = " ".join(f"{error}".split()) or type(error).__name__
+        hint = error.hint if isinstance(error, LmnBenchError) else None
+        lines = [f"warning: {path} is not written: {reason}", *([f"hint: {hint}"] if hint else [])]
+        stderr_console().print(
+            "\n".join(lines), style="yellow", markup=False, soft_wrap=True
+        )  # fmt: skip
+        return False
+    return True

@@ -1,0 +1,103 @@
+r"""Text that others wrote (names of files, what a model raises), made fit to be shown and stored.
+
+A file's name may be no UTF-8, and an error may hold anything: bytes that no encoding has, codes
+that a terminal obeys, marks that turn the direction of the line. What can't be shown is escaped
+as Python writes it (`\xff`), never dropped, so that it can still be told what it was.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from typing import Any
+
+# The name of our handler of what an encoding lacks: `text.encode(encoding, ESCAPED)`.
+ESCAPED = "lmn_bench.escaped"
+
+# Python reads bytes that are no UTF-8 as these (PEP 383).
+_SURROGATES = re.compile("[\ud800-\udfff]")
+# Beside them, what isn't shown but obeyed: control characters but for a tab and the end of a line,
+# other ends of lines, marks that turn the direction of text, and what XML has no word for.
+_UNSHOWN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+# In JSON of ASCII alone, all of these are written as one of these escapes.
+_ESCAPES_IN_JSON = re.compile(r"\\[ubfr]")
+# For encodings that lack a sign of ours; what it says must stay what it says.
+_EQUIVALENTS = {
+    "…": "...", "·": "*", "─": "-", "–": "-", "—": "-", "−": "-", "×": "x", "µ": "u", "μ": "u",
+    "├": "|", "│": "|", "└": "`", "²": "^2", "³": "^3", "±": "+-", "≥": ">=", "≤": "<=", "≠": "!=",
+    "≈": "~", "→": "->", "√": "sqrt ", "π": "pi", "•": "*", "“": '"', "”": '"', "’": "'",
+    "✓": "ok", "✅": "ok", "✗": "x", "✕": "x", "❌": "x", "⚠": "!", "\ufe0f": "",
+    "▁": "_", "▂": ".", "▃": "-", "▄": "=", "▅": "+", "▆": "*", "▇": "%", "█": "#",
+}  # fmt: skip
+
+
+def printable(text: str) -> str:
+    """The text with an escape for all that a terminal, a page or a table can't show."""
+    return _UNSHOWN.sub(lambda found: _escape(found.group()), text)
+
+
+def encodable(text: str) -> str:
+    """The text with an escape for what no encoding has; control characters stay."""
+    return _SURROGATES.sub(lambda found: _escape(found.group()), text)
+
+
+def encodable_data(data: Any) -> Any:
+    """The same for every text in plain data, keys included."""
+    return _mapped(data, encodable)
+
+
+def printable_data(data: Any) -> Any:
+    """Plain data with every text in it `printable`, keys included."""
+    return _mapped(data, printable)
+
+
+def loads_printable(text: str | bytes) -> Any:
+    """What JSON holds, every text in it `printable`.
+
+    Args:
+        text: JSON as `json.dumps` writes it: ASCII alone.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    data = json.loads(text)
+    raw = text.decode() if isinstance(text, bytes) else text
+    return printable_data(data) if _ESCAPES_IN_JSON.search(raw) else data
+
+
+def _mapped(data: Any, change: Any) -> Any:
+    if isinstance(data, str):
+        # Members of an enumeration of texts stay what they are.
+        return change(data) if type(data) is str else data
+    if isinstance(data, dict):
+        return {_mapped(key, change): _mapped(value, change) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_mapped(value, change) for value in data]
+    return data
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(map(_equivalent, lacking)), error.end
+
+
+def _equivalent(character: str) -> str:
+    if character in _EQUIVALENTS:
+        return _EQUIVALENTS[character]
+    code = ord(character)
+    return f"\\U{code:08x}" if code > 0xFFFF else _escape(character)
+
+
+codecs.register_error(ESCAPED, _replace)
