@@ -22,8 +22,9 @@ FORMATS = ("text", "html", "md", "csv", "json")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--charts", type=click.Choice(("svg", "png")),
               help="With --format md -o FILE: charts too, as pictures beside FILE.")  # fmt: skip
-@click.option("--claims", metavar="SUITE", shell_complete=complete.suite,
-              help="Judge this suite's claims in place of the run's own.")  # fmt: skip
+@click.option("--claims", metavar="SUITE",
+              help="Judge this suite's claims in place of the run's own.",
+              shell_complete=complete.suite)  # fmt: skip
 @results_option
 def command(
     runs: tuple[str, ...], form: str | None, output: Path | None, as_json: bool,

@@ -8,10 +8,21 @@ from dataclasses import replace
 from lmn_bench.analysis.crossing import Crossing
 from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.schema import Case, Environment, ModelSpec, Outcome
-from lmn_bench.units import format_bytes, format_cap, format_length, format_part
+from lmn_bench.units import format_bytes, format_cap, format_length
 
 # The subject that this project is about; where a run lacks it, the first subject takes its place.
 OWN_SUBJECT = "lmn"
+# The section of cases without a number. `run` says answers without it, so sentences that point to
+# it say where it is.
+FAILURES = "Not measured, or not in every process"
+SEE_FAILURES = f"see “{FAILURES}” in the report"
+MODE_WORD = {
+    "decode": "Decode",
+    "prefill": "Prefill",
+    "train": "Training",
+    "read": "Reading",
+    "stream": "Streaming",
+}
 # More names than this are counted, not listed.
 MAX_NAMES = 4
 SHORT_OUTCOME = {
@@ -37,11 +48,6 @@ CAP_METHODS = {
 # Words that mark a bad end; they are coloured too, but the word alone says it.
 BAD_WORDS = ("OOM", "timeout", "killed", "error", "wrong", "✗")
 GOOD_WORDS = ("✓",)
-
-
-def own_subject(subjects: Sequence[str]) -> str:
-    """The subject that the others are set against."""
-    return OWN_SUBJECT if OWN_SUBJECT in subjects else subjects[0]
 
 
 def capped_groups(results: ResultSet) -> list[list[Case]]:
@@ -122,15 +128,6 @@ def machine_line(environment: Environment) -> str:
         f"{environment.cpu_model}, {environment.logical_cores} cores, "
         f"{format_bytes(environment.memory_bytes)}{gpus}; {environment.os}"
     )
-
-
-def times(ratio: float, low: float | None, high: float | None) -> str:
-    """A ratio with its interval, if there is one: 2.3× [2.1, 2.6], 1/94 [1/110, 1/81]."""
-    middle = format_part(ratio)
-    told = middle if "/" in middle else f"{middle}×"
-    if low is None or high is None:
-        return told
-    return f"{told} [{format_part(low)}, {format_part(high)}]"
 
 
 def crossing_words(found: Crossing | None) -> str:

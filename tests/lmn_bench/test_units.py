@@ -201,6 +201,11 @@ def test_a_ratio_shows_what_it_can_hold(ratio, text):
     assert units.format_ratio(ratio) == text
 
 
+@pytest.mark.parametrize(("ratio", "text"), [(0.0107, "1/93 of"), (0.95, "0.950×"), (15.2, "15×")])
+def test_a_ratio_far_below_one_is_a_part_of_something(ratio, text):
+    assert units.format_times(ratio) == text
+
+
 # ------------------------------------------------------------------------------- reading cells
 
 
@@ -221,8 +226,3 @@ def test_a_written_value_is_read_back(unit, value):
 )  # fmt: skip
 def test_cells_of_every_kind_are_read(cell, value):
     assert units.read_value(cell) == (None if value is None else pytest.approx(value))
-
-
-@pytest.mark.parametrize(("ratio", "text"), [(0.0107, "1/93 of"), (0.95, "0.950×"), (15.2, "15×")])
-def test_a_ratio_far_below_one_is_a_part_of_something(ratio, text):
-    assert units.format_times(ratio) == text
