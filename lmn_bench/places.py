@@ -1,4 +1,4 @@
-"""Where runs lie: the results folder that belongs to a working directory, and what is in it.
+"""Where suites and runs lie: the results folder of a working directory, and what is in it.
 
 Nothing here reads what a file holds: names are enough, and shells that complete them can't wait.
 """
@@ -14,9 +14,17 @@ GATE_FILE: Final = "gate.json"
 PROFILE_FILE: Final = "profile.json"
 BASELINES: Final = "baselines"
 
+_PACKAGED = Path(__file__).parent / "_suites"
+_CHECKOUT = Path(__file__).parent.parent / "suites"
 _OURS: Final = (
     f"*/{RUN_FILE}", f"*/{GATE_FILE}", f"*/{PROFILE_FILE}", f"{BASELINES}/*/{RUN_FILE}",
 )  # fmt: skip
+
+
+def suite_files() -> dict[str, Path]:
+    """The files of the suites that come with lmn-bench, by name."""
+    folder = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def results_folder(here: Path, home: Path | None = None) -> Path:

@@ -33,6 +33,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from lmn_bench.errors import Problem, SuiteError, UnknownNameError, UsageError, nearest_hint
+from lmn_bench.places import suite_files
 from lmn_bench.schema import ALL_MODES, MODES, Claim, Measuring, Suite, Sweep
 from lmn_bench.suite_file import (
     BUDGET_KEYS,
@@ -44,9 +45,6 @@ from lmn_bench.suite_file import (
 from lmn_bench.suite_learning import learning_of, learning_problems, needs_lengths
 from lmn_bench.texts import read_text
 from lmn_bench.units import as_count
-
-_PACKAGED = Path(__file__).parent / "_suites"
-_CHECKOUT = Path(__file__).parent.parent / "suites"
 
 _REQUIRED = ("subjects", "modes", "lengths")
 REFERENCE = "reference"
@@ -69,8 +67,7 @@ class Override:
 
 def builtin_suites() -> dict[str, Path]:
     """The suites that come with lmn-bench, by name."""
-    folder = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return suite_files()
 
 
 def find_suite(name: str) -> Path:

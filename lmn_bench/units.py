@@ -356,20 +356,8 @@ def format_count(value: float, digits: int = 3) -> str:
 def format_ratio(value: float) -> str:
     """A ratio: 0.950×, 2.31×, 15×, and 1/94 where it is far below 1."""
     if 0 < value < _SMALL_RATIO:
-        return format_part(value)
+        return f"1/{format_number(1 / value, 2)}"
     return f"{format_number(value, 2 if value >= 10 else 3)}×"
-
-
-def format_part(ratio: float, digits: int = 2) -> str:
-    """A ratio without a sign, as one says it: 2.3, 0.95, 1/94."""
-    if 0 < ratio < _SMALL_RATIO:
-        return f"1/{format_number(1 / ratio, digits)}"
-    return format_number(ratio, digits)
-
-
-def format_times(ratio: float) -> str:
-    """A ratio before the name of what it is of: "2.31×", "0.950×", "1/94 of"."""
-    return f"{format_ratio(ratio)}{' of' * (0 < ratio < _SMALL_RATIO)}"
 
 
 def format_ratio_interval(value: float, low: float | None, high: float | None) -> str:
@@ -398,6 +386,11 @@ def format_change(ratio: float) -> str:
 def format_change_range(low: float, high: float) -> str:
     """An interval of a ratio as that of the change: +3.1 to +6.8 %."""
     return f"{format_change(low).removesuffix(' %')} to {format_change(high)}"
+
+
+def format_times(ratio: float) -> str:
+    """A ratio before the name of what it is of: "2.31×", "0.950×", "1/94 of"."""
+    return f"{format_ratio(ratio)}{' of' * (0 < ratio < _SMALL_RATIO)}"
 
 
 def format_duration(seconds: float) -> str:

@@ -29,6 +29,7 @@ _COMMANDS = {
     "baseline": "baseline",
     "validate": "validate",
     "env": "env",
+    "completion": "completion",
 }
 
 _EPILOG = """\
@@ -40,6 +41,7 @@ compare; 130 interrupted.
 What was found stands whatever becomes of the output: a full disk turns a 0
 into a 2 and no other code into anything, a reader that leaves (| head) none.
 Results go to stdout, talk to stderr.
+`lmn-bench completion bash` (zsh, fish) prints what makes a shell complete.
 """
 
 
@@ -60,7 +62,8 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+        completing = ctx.resilient_parsing
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS and not completing:
             from lmn_bench.errors import UnknownNameError
 
             raise UnknownNameError("command", args[0], _COMMANDS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.gate_options import judging_options, options_of, output_options
 from lmn_bench.cli.options import results_option, selection_options
 from lmn_bench.errors import UsageError
@@ -25,6 +26,7 @@ DEFAULT_SUITE = "ci"
 @click.option("--base-python", metavar="EXE",
               help="Interpreter of the base, with an installation of its own.")  # fmt: skip
 @click.option("--suite", default=DEFAULT_SUITE, show_default=True, metavar="NAME|PATH",
+              shell_complete=complete.suite,
               help="What to measure.")  # fmt: skip
 @selection_options
 @judging_options

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.options import json_option, results_option
 
@@ -23,7 +24,8 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from lmn_bench.errors import UnknownNameError
 
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
+        completing = ctx.resilient_parsing
+        if args and not args[0].startswith("-") and args[0] not in self.commands and not completing:
             raise UnknownNameError("command of baseline", args[0], self.commands)
         return super().resolve_command(ctx, args)
 
@@ -38,7 +40,7 @@ def command() -> None:
 
 @command.command("save", short_help="Keep one or more runs under a name.")
 @click.argument("name")
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.argument("runs", metavar="[RUN]...", nargs=-1, shell_complete=complete.side)
 @click.option("--force", is_flag=True, help="Replace a baseline of that name.")
 @results_option
 def save(name: str, runs: tuple[str, ...], force: bool, results: Path) -> None:
@@ -97,7 +99,7 @@ def list_all(results: Path, as_json: bool) -> None:
 
 
 @command.command("show", short_help="Show what a baseline is made of.")
-@click.argument("name")
+@click.argument("name", shell_complete=complete.baseline)
 @results_option
 @json_option
 def show(name: str, results: Path, as_json: bool) -> None:
@@ -134,7 +136,7 @@ def show(name: str, results: Path, as_json: bool) -> None:
 
 
 @command.command("rm", short_help="Delete a baseline.")
-@click.argument("name")
+@click.argument("name", shell_complete=complete.baseline)
 @results_option
 def remove(name: str, results: Path) -> None:
     """Delete a baseline."""

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.gate_options import judging_options, options_of, output_options
 from lmn_bench.cli.options import results_option
 from lmn_bench.errors import ExitCode, UsageError
 
 
 @click.command(name="compare", short_help="Compare stored runs; a gate.")
-@click.argument("base")
-@click.argument("new", required=False)
+@click.argument("base", shell_complete=complete.side)
+@click.argument("new", required=False, shell_complete=complete.side)
 @judging_options
 @click.option("--across-machines", is_flag=True,
               help="Of unlike machines too, but counters alone.")  # fmt: skip

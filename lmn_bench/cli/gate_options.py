@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ def judging_options(command: _Command) -> _Command:
     """What counts as a change."""
     for option in (
         click.option("--allow", "allowed", multiple=True, metavar="METRIC=SHARE",
+                     shell_complete=complete.counter,
                      help='Let a counter grow, e.g. "allocator_peak_bytes=1%".'),
         click.option("--metric", "metrics", multiple=True, metavar="METRIC",
+                     shell_complete=complete.metric,
                      help="Measured metrics to judge.  [default: latency_low_s]"),
         click.option("--margin", default="3%", show_default=True, metavar="SHARE",
                      help="Measured changes up to this don't count."),

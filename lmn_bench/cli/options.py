@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.results_place import default_results
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -19,6 +20,8 @@ def results_option(command: _Command) -> _Command:
         "--results",
         type=click.Path(file_okay=False, path_type=Path),
         callback=_given_or_found,
+        # Known before what is completed from it.
+        is_eager=True,
         envvar="LMN_BENCH_RESULTS",
         show_default="results, here or further up in this repository",
         show_envvar=True,
@@ -45,15 +48,18 @@ def selection_options(command: _Command) -> _Command:
 def selection() -> tuple[Callable[[Any], Any], ...]:
     """The options of `selection_options`, in the order of the help."""
     return (
-        click.option("--models", "--subjects", metavar="A,B",
+        click.option("--models", "--subjects", metavar="A,B", shell_complete=complete.learner_list,
                      help="Models in place of the suite's own."),
-        click.option("--modes", metavar="A,B", help="Only these of the suite's modes."),
+        click.option("--modes", metavar="A,B", shell_complete=complete.mode_list,
+                     help="Only these of the suite's modes."),
         click.option("--lengths", metavar="RANGE", help='"2^7..2^15" or "128,1K,4096".'),
-        click.option("--device", metavar="A,B", help="cpu, cuda, or both."),
+        click.option("--device", metavar="A,B", shell_complete=complete.device_list,
+                     help="cpu, cuda, or both."),
         click.option("--threads", metavar="N,M", help="CPU threads."),
         click.option("--memory-cap", metavar="A,B", help='Budgets such as "64MiB", or "none".'),
         click.option("--cap-mechanism", metavar="rlimit|cgroup",
                      help="What enforces them: on memory asked for (rlimit), or used (cgroup)."),
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
+                     shell_complete=complete.setting,
                      help="Any other key of a sweep or of [measuring], e.g. width=128."),
     )  # fmt: skip

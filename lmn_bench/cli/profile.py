@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.options import json_option, results_option
 from lmn_bench.schema import DEVICES, DTYPES, MODES, ModelSpec
 
@@ -13,7 +14,7 @@ _SIZES = ModelSpec()
 
 
 @click.command(name="profile", short_help="Show where time and memory go.")
-@click.argument("model", metavar="MODEL")
+@click.argument("model", metavar="MODEL", shell_complete=complete.model)
 @click.option("--mode", type=click.Choice([*MODES]), required=True, help="What it does.")
 @click.option("--length", required=True, metavar="N", help="Tokens, or the context of decode: "
               '4096, "4K", "2^12".')  # fmt: skip

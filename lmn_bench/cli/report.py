@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.console import stderr_console, stdout_console, write_stdout
 from lmn_bench.cli.options import results_option
 
@@ -13,7 +14,7 @@ FORMATS = ("text", "html", "md", "csv", "json")
 
 
 @click.command(name="report", short_help="Report a run's results, or those of several.")
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.argument("runs", metavar="[RUN]...", nargs=-1, shell_complete=complete.run)
 @click.option("--format", "form", type=click.Choice(FORMATS),
               help="[default: text, or what the name given to -o ends in]")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
@@ -24,7 +25,8 @@ FORMATS = ("text", "html", "md", "csv", "json")
 @click.option("--reference", metavar="NAME",
               help="Compare the others with this.  [default: the run's own choice]")  # fmt: skip
 @click.option("--claims", metavar="SUITE",
-              help="Judge this suite's claims in place of the run's own.")  # fmt: skip
+              help="Judge this suite's claims in place of the run's own.",
+              shell_complete=complete.suite)  # fmt: skip
 @results_option
 def command(
     runs: tuple[str, ...], form: str | None, output: Path | None, as_json: bool,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.options import json_option, results_option, selection_options
 from lmn_bench.errors import UsageError
 
@@ -14,11 +15,17 @@ _LATEST = ""
 
 
 @click.command(name="run", short_help="Measure a suite.")
-@click.option("--suite", metavar="NAME|PATH", help=f"Suite to run.  [default: {DEFAULT_SUITE}]")
+@click.option(
+    "--suite",
+    metavar="NAME|PATH",
+    shell_complete=complete.suite,
+    help=f"Suite to run.  [default: {DEFAULT_SUITE}]",
+)
 @selection_options
 @click.option(
     "--corpus",
     metavar="NAME|PATH",
+    shell_complete=complete.corpus,
     help="Learn from python-docs, tinyshakespeare, a text file or a folder of them.",
 )
 @click.option("--steps", type=click.IntRange(1), metavar="N", help="Steps of every training.")
@@ -38,6 +45,7 @@ _LATEST = ""
               help="Of order and weights.  [default: drawn and recorded; 0 to learn]")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Show the plan and its forecast; measure nothing.")
 @click.option("--resume", is_flag=False, flag_value=_LATEST, metavar="[RUN]",
+              shell_complete=complete.run,
               help="Go on with an interrupted run (default: the latest).")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @results_option

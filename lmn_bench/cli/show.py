@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.console import print_json, stdout_console
 from lmn_bench.cli.options import json_option, results_option
 
 
 @click.command(name="show", short_help="Show a run as it was recorded.")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete.run)
 @click.option("--case", "case", metavar="TEXT",
               help="Every replicate of the cases whose id contains TEXT.")  # fmt: skip
 @results_option

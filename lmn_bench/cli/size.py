@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.options import json_option, results_option
 
 _FOUND = ("context", "batch", "width", "layers", "device")
@@ -13,9 +14,16 @@ _FOUND = ("context", "batch", "width", "layers", "device")
 
 @click.command(name="size", short_help="Say which hardware is enough.")
 @click.option("--model", default="lmn", show_default=True, metavar="NAME",
+              shell_complete=complete.model,
               help='Model asked about; your own is "package.module:factory".')  # fmt: skip
-@click.option("--against", metavar="A,B", help="Models beside it.  [default: transformer,lstm]")
+@click.option(
+    "--against",
+    metavar="A,B",
+    shell_complete=complete.model_list,
+    help="Models beside it.  [default: transformer,lstm]",
+)
 @click.option("--mode", default="decode", show_default=True, metavar="MODE",
+              shell_complete=complete.mode,
               help="decode (serving), prefill, read or train.")  # fmt: skip
 @click.option("--context", required=True, metavar="N", help='Tokens: 65536, "64K", "1M".')
 @click.option("--width", type=click.IntRange(1), default=64, show_default=True, metavar="N")
@@ -24,7 +32,9 @@ _FOUND = ("context", "batch", "width", "layers", "device")
 @click.option("--banks", type=click.IntRange(1), default=1, show_default=True, metavar="N")
 @click.option("--expansion", type=click.IntRange(0), default=1, show_default=True, metavar="N")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, metavar="N")
-@click.option("--dtype", default="float32", show_default=True, metavar="TYPE")
+@click.option(
+    "--dtype", default="float32", show_default=True, metavar="TYPE", shell_complete=complete.dtype
+)
 @click.option("--threads", type=click.IntRange(1), metavar="N",
               help="CPU threads.  [default: the fastest that was measured]")  # fmt: skip
 @click.option("--memory", metavar="SIZE", help='Limit of the whole process: "512MiB".')
@@ -34,8 +44,10 @@ _FOUND = ("context", "batch", "width", "layers", "device")
               help="What the program itself holds, in place of Python as measured; "
                    '"0" for a budget on top of it.')  # fmt: skip
 @click.option("--device", "devices", multiple=True, metavar="NAME",
+              shell_complete=complete.profile,
               help="cpu, cuda, or a profile of `lmn-bench list devices`.")  # fmt: skip
 @click.option("--from", "runs", multiple=True, metavar="RUN",
+              shell_complete=complete.run,
               help="Runs to foretell from.  [default: this machine's, the latest]")  # fmt: skip
 @click.option("--find", type=click.Choice(_FOUND), help="The most that the limits allow.")
 @click.option("--pareto", is_flag=True, help="Sizes that no other beats, within the limits.")

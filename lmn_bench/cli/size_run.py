@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,7 +87,8 @@ def run_size(asked: Asked, wanted: Wanted, results: Path) -> ExitCode:
         _require_possible(question, typed=asked.memory is not None)
     told = answer(question, found, COUNTED[counted_by])
     extras = _extras(question, profiles, told, found, wanted)
-    _warn(question, told)
+    _warn(question, told, tried=wanted.verify is not None)
+    _tell_commands(extras)
     written = _report(told, extras, machine, wanted)
     return exit_code(told) or (ExitCode.OK if written else ExitCode.USAGE)
 
@@ -216,7 +219,7 @@ def _sought(what: str, question: Question, found: list[Evidence]) -> Sought:
     return Sought(what, most, commands)
 
 
-def _warn(question: Question, told: Answer) -> None:
+def _warn(question: Question, told: Answer, *, tried: bool) -> None:
     """What makes the answer less sure, and the command that would make it surer."""
     first = told.subjects[0]
     uncertain = first.memory is None or (
@@ -230,10 +233,17 @@ def _warn(question: Question, told: Answer) -> None:
         _hint(f"no run tells of {', '.join(lacking)}: {command}")
     if uncertain or question.profile is not None:
         return
-    if Doubt.NEAR in first.doubts and question.limits.memory_bytes is not None:
-        _hint("try it out, under the limit as a cap: the same command with --verify")
+    if Doubt.NEAR in first.doubts and not tried and question.limits.memory_bytes is not None:
+        again = shlex.join(("lmn-bench", *sys.argv[1:], "--verify"))
+        _hint(f"try it out, under the limit as a cap: {again}")
     if {Doubt.WIDE, Doubt.NO_INTERVAL, Doubt.NOT_MEASURED} & {*first.doubts}:
         _hint(f"measure this length itself: {making_command(question, whole=True)}")
+
+
+def _tell_commands(extras: Extras) -> None:
+    """What would measure the sizes that were found: whole lines, to be typed."""
+    for name, command in extras.most.commands.items() if extras.most is not None else ():
+        _hint(f"measure what was found for {name}: {command}")
 
 
 def _hint(text: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.options import json_option
 
 
@@ -14,13 +15,18 @@ from lmn_bench.cli.options import json_option
               "published: the public notebook's settings, hours.")  # fmt: skip
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Settings in TOML; what it leaves out is the preset's.")  # fmt: skip
-@click.option("--corpus", metavar="NAME|PATH",
+@click.option("--corpus", metavar="NAME|PATH", shell_complete=complete.corpus,
               help="python-docs, tinyshakespeare, a text file or a folder of them.")  # fmt: skip
-@click.option("--tokens", metavar="NAME|FILE", help="characters, bytes, or a tokenizer.json.")
+@click.option(
+    "--tokens",
+    metavar="NAME|FILE",
+    shell_complete=complete.tokens,
+    help="characters, bytes, or a tokenizer.json.",
+)
 @click.option("--steps", type=int, metavar="N", help="Steps in all.")
 @click.option("--seed", type=int, metavar="N", help="Of the weights and of the order of windows.")
 @click.option("--threads", type=int, metavar="N", help="CPU threads (1); 0 takes all cores.")
-@click.option("--device", metavar="NAME", help="cpu or cuda.")
+@click.option("--device", metavar="NAME", shell_complete=complete.device, help="cpu or cuda.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="Any other key of a config, e.g. width=64.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from lmn_bench.cli import complete
 from lmn_bench.cli.console import print_json, stdout_console
 from lmn_bench.cli.options import json_option
 from lmn_bench.errors import ExitCode, SuiteError
 
 
 @click.command(name="validate", short_help="Check a suite file.")
-@click.argument("suite")
+@click.argument("suite", shell_complete=complete.suite)
 @json_option
 def command(suite: str, as_json: bool) -> int:
     """Check a suite (a name or a TOML file) and say what it would measure.

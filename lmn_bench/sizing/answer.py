@@ -52,7 +52,9 @@ def answer(question: Question, found: Sequence[Evidence], counted: str = "") -> 
         answers.append(subject_answer(known, case))
         curves[subject] = tuple(_curve(known, case))
     malloc = found[0].malloc if found else DEFAULT_MALLOC
-    assumptions = (*([counted] if counted else []), *_assumptions(question, answers, malloc))
+    native = question.profile is not None and not question.profile.runs_python
+    how = [counted] if counted and not native else []
+    assumptions = (*how, *_assumptions(question, answers, malloc))
     return Answer(question, tuple(answers), assumptions, curves)
 
 
@@ -96,13 +98,22 @@ def longest_context(known: Predictor, case: Case) -> Most | None:
     most = _most(
         lambda n: stopped_by(known, replace(case, length=n)), known.longest, "validated range"
     )
-    return replace(most, scaled=not is_exact(known.evidence, case))
+    return replace(most, scaled=_is_estimate(known, replace(case, length=max(1, most.value))))
 
 
 def largest_batch(known: Predictor, case: Case) -> Most | None:
     """The largest batch likewise, at the context asked for."""
     most = _most(lambda n: stopped_by(known, replace(case, batch=n)), LARGEST_BATCH, "search")
-    return replace(most, scaled=not is_exact(known.evidence, replace(case, batch=most.value)))
+    return replace(most, scaled=_is_estimate(known, replace(case, batch=max(1, most.value))))
+
+
+def _is_estimate(known: Predictor, case: Case) -> bool:
+    """Whether what keeps the limits at a case is an estimate, or has no upper end."""
+    limits, latency = known.question.limits, known.latency(case)
+    if known.memory(case).basis.is_estimate:
+        return True
+    timed = (limits.latency_s, limits.tokens_per_s) != (None, None)
+    return timed and latency is not None and latency.seconds.high is None
 
 
 def stopped_by(known: Predictor, case: Case) -> str | None:
@@ -155,9 +166,11 @@ def _curve(known: Predictor, case: Case) -> Iterator[CurvePoint]:
     for length in sorted(lengths):
         there = replace(case, length=length)
         total = measured_total(known.evidence, there, known.question.floor_bytes)
-        measured = known.evidence.medians.get(length) if exact else None
-        on_here = measured if known.question.profile is None else None
-        yield CurvePoint(length, known.memory(there), known.latency(there), total, on_here)
+        took = known.evidence.medians.get(length) if exact else None
+        if known.question.profile is not None:
+            # What was measured here is no mark of another device.
+            total = took = None
+        yield CurvePoint(length, known.memory(there), known.latency(there), total, took)
 
 
 def _unknown(case: Case, limits: Limits, reason: str) -> SubjectAnswer:
@@ -216,8 +229,13 @@ def _assumptions(
             f"the context of {format_length(case.length)} tokens has been read; a parallel prefill "
             "of it needs more, see --mode prefill"
         )
-    yield "intervals are of 95 %; the longest context and the largest batch keep their upper ends"
-    if malloc == LEAN_MALLOC:
+    native = question.profile is not None and not question.profile.runs_python
+    yield (
+        "intervals reach from weights and state alone to all that is counted, stack and tables too"
+        if native
+        else "intervals are of 95 %; the longest context and largest batch keep their upper ends"
+    )
+    if malloc == LEAN_MALLOC and not native:
         yield (
             f"malloc is set lean, as {LEAN_VARIABLES} in the environment does; as glibc comes, it "
             "is faster and takes more memory"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmn_bench.devices import KINDS, PEAK_DTYPES, device, load_devices
+from lmn_bench.devices import KINDS, PEAK_DTYPES, SYSTEM_BYTES, device, load_devices
 from lmn_bench.errors import DeviceFileError, UnknownNameError
 
 SHIPPED = load_devices()
@@ -84,6 +84,24 @@ def test_a_device_reads_its_whole_memory_within_seconds(one):
 @each_device
 def test_python_runs_on_all_but_microcontrollers_and_phones(one):
     assert one.runs_python == (one.kind not in {"microcontroller", "phone"})
+
+
+@each_device
+def test_a_system_leaves_most_of_a_device_and_a_bare_one_has_none(one):
+    assert one.usable_bytes == one.memory_bytes - one.system_bytes
+    assert one.usable_bytes >= one.memory_bytes / 2
+    assert (one.system_bytes == 0) == (one.kind in {"microcontroller", "gpu"})
+
+
+def test_a_system_of_its_own_takes_the_place_of_the_usual_one(own):
+    assert device("raspberry-pi-5-8gb").system_bytes == SYSTEM_BYTES["board"] != 64 * 2**20
+    mine = load_devices(own(ONE.replace("runs_python", 'system = "64MiB"\nruns_python')))
+    assert mine["my-board"].system_bytes == 64 * 2**20
+
+
+def test_a_system_that_takes_all_is_a_mistake(mistakes):
+    found = mistakes(ONE.replace("512MiB", "256MiB"))
+    assert "would take all" in found["my-board"][0]
 
 
 def test_a_device_is_found_by_its_name():

@@ -224,3 +224,51 @@ def test_the_budget_is_what_the_weights_leave():
     tried = trier(24 * MIB, 24 * MIB)
     need = tried._known.memory(asked("transformer", length=2048))
     assert tried.budget_bytes == round(24 * MIB - need.parameters)
+
+
+# ------------------------------------------------------------------------- what is said, and hints
+
+
+def test_a_device_too_small_for_the_weights_is_an_answer_not_a_slip(results, capsys):
+    assert size(results, "--device", "raspberry-pi-pico") == ExitCode.CASES_FAILED
+    assert "lmn does not fit: ~" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_smallest_device_is_named_first(results, capsys):
+    assert size(results, "--find", "device") == ExitCode.OK
+    answers = capsys.readouterr().out.split("•")
+    assert answers[1].strip().startswith("The smallest device that is enough: ")
+    _, data = told(capsys, results, "--find", "device")
+    memory = [one["device_memory_bytes"] for one in data["devices"]]
+    assert memory == sorted(memory)
+    enough = [one["device"] for one in data["devices"] if one["enough"]]
+    assert data["smallest_device"] == enough[0]
+
+
+def test_a_width_beyond_what_was_measured_comes_with_what_measures_it(results, capsys):
+    assert size(results, "--find", "width", "--memory", "400MiB") == ExitCode.OK
+    captured = capsys.readouterr()
+    assert "not measured" in captured.out
+    _, data = told(capsys, results, "--find", "width", "--memory", "400MiB")
+    found = data["find"]["subjects"]["lmn"]
+    assert found["measured"] == "beyond"
+    assert f"--set width={found['value']}" in found["command"]
+    assert f"hint: measure what was found for lmn: {found['command']}" in captured.err
+
+
+def test_too_near_to_tell_offers_to_try_it_out(results, capsys):
+    _, data = told(capsys, results)
+    near = data["subjects"][0]["memory_bytes"]["total"]
+    assert size(results, "--memory", str(near)) == ExitCode.INCONCLUSIVE
+    captured = capsys.readouterr()
+    assert "too near to tell" in " ".join(captured.out.split())
+    assert captured.err.rstrip().endswith("--verify")
+
+
+def test_a_model_of_ones_own_is_told_how_to_measure_it(results, capsys):
+    said = error_of(capsys, results, "--model", "my_models:make")
+    assert "lmn-bench run --suite sizing --models my_models:make,transformer,lstm" in said
+    assert size(results, "--against", "my_models:make") == ExitCode.OK
+    captured = capsys.readouterr()
+    assert "my_models:make: cannot tell: no run measured it in decode" in captured.out
+    assert "no run tells of my_models:make: lmn-bench run" in captured.err

@@ -287,9 +287,24 @@ def test_lengths_show_as_a_range_where_they_double(lengths, text):
     assert units.format_lengths(lengths) == text
 
 
-@pytest.mark.parametrize(("ratio", "text"), [(2.314, "2.31×"), (15.2, "15×"), (0.95, "0.950×")])
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [
+        (2.314, "2.31×"),
+        (15.2, "15×"),
+        (0.95, "0.950×"),
+        (0.0107, "1/93"),
+        (0.1, "0.100×"),
+        (0.0, "0×"),
+    ],
+)
 def test_a_ratio_shows_what_it_can_hold(ratio, text):
     assert units.format_ratio(ratio) == text
+
+
+@pytest.mark.parametrize(("ratio", "text"), [(0.0107, "1/93 of"), (0.95, "0.950×"), (15.2, "15×")])
+def test_a_ratio_far_below_one_is_a_part_of_something(ratio, text):
+    assert units.format_times(ratio) == text
 
 
 # ------------------------------------------------------------------------------- reading cells
@@ -306,6 +321,7 @@ def test_a_written_value_is_read_back(unit, value):
 @pytest.mark.parametrize(
     ("cell", "value"),
     [("~98 µs", 98e-6), ("≥ 32,768", 32768), ("4.3× [4.0, 4.7]", 4.3), ("+0.22%", 0.22),
+     ("1/94", 1 / 94), ("≥ ~512", 512),
      ("-0.03 [-0.07, 0.01]", -0.03), ("3.5e-07", 3.5e-7), ("16.0 MiB", 16 * 2**20),
      ("128 (timeout)", 128), ("–", None), ("OOM", None), ("n log n", None), ("", None)],
 )  # fmt: skip

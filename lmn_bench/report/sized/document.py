@@ -82,9 +82,11 @@ def _sections(answer: Answer, extras: Extras) -> Iterator[Section]:
     told = [one for one in answer.subjects if one.memory is not None]
     if told:
         memory, latency = memory_chart(answer), latency_chart(answer)
-        yield Section("Memory", tables=(_memory_table(answer, told),), charts=(memory,))
-        charts = () if latency is None else (latency,)
-        yield Section("Time", tables=(_time_table(answer, told),), charts=charts)
+        for title, table, chart in (
+            ("Memory", _memory_table(answer, told), memory),
+            ("Time", _time_table(answer, told), latency),
+        ):
+            yield Section(title, tables=(table,), charts=() if chart is None else (chart,))
     far = _sought_sentences(extras.most) if extras.most is not None else ()
     yield Section("How far one could go", tuple(far), tables=(_most_table(answer, extras),))
     if extras.devices:
@@ -177,7 +179,7 @@ def _sought_sentences(sought: Sought) -> Iterator[str]:
         if most is None:
             yield f"{name}: no other {sought.what} is foretold from what was measured"
             continue
-        said = sought_sentence(name, sought.what, most, sought.commands.get(name))
+        said = sought_sentence(name, sought.what, most)
         if said is not None:
             yield said
 
@@ -209,8 +211,8 @@ def _front_sentences(front: Sequence[Choice]) -> tuple[str, ...]:
     if not front:
         return ("No size that was tried keeps all limits.",)
     return (
-        "Sizes that keep all limits and that no other beats in parameters, memory and time at "
-        "once; scaled from what was measured.",
+        "Sizes that keep all limits, as far as can be foretold, and that no other beats in "
+        "parameters, memory and time at once. ~: an estimate, scaled from what was measured.",
     )
 
 

@@ -9,19 +9,31 @@ from lmn_bench.report.sized.words import unit_of
 from lmn_bench.sizing.question import Answer, CurvePoint
 from lmn_bench.units import format_bytes, format_length, format_seconds
 
-_READING = "Marks were measured; dashed lines are foretold, with their 95 % bands"
+_MARKED = "Marks were measured; dashed lines are foretold, with their 95 % bands"
+_UNMARKED = "Dashed lines are foretold, with their bands; nothing of it was measured"
 _LEVEL = "; grey across is the limit"
 
 
-def memory_chart(answer: Answer) -> Chart:
-    """Memory of the whole process against context."""
+def memory_chart(answer: Answer) -> Chart | None:
+    """Memory of the whole process against context; None where none is taken."""
     limit = answer.question.limits.memory_bytes
     named = f"limit {format_bytes(limit)}" if limit is not None else ""
     laws = tuple(
-        LawPoint(name, point.length, point.memory.total, point.memory.low, point.memory.high, "")
+        LawPoint(
+            name,
+            point.length,
+            point.memory.total,
+            max(1.0, point.memory.low),
+            point.memory.high,
+            "",
+        )
         for name, curve in answer.curves.items()
         for point in curve
+        # Axes are logarithmic: nothing has no place on them, and next to nothing a low end of 1.
+        if point.memory.total > 0
     )
+    if not laws:
+        return None
     return _chart(
         answer, "memory", "Memory of the process", "memory", "B", laws,
         lambda point: point.measured_memory, limit, named,
@@ -59,10 +71,11 @@ def _chart(
     upright = tuple(_upright(answer.question.case.length, Panel("", points, tuple(laws)).values))
     context = "context" if answer.question.case.mode == "decode" else "length"
     across = _LEVEL if level else ""
+    marks = _MARKED if points else _UNMARKED
     return Chart(
         key=f"sizing-{key}",
         title=title,
-        reading=f"{_READING}; grey upright is the {context} asked about{across}.",
+        reading=f"{marks}; grey upright is the {context} asked about{across}.",
         kind="lines",
         x_title=f"{context} (tokens)",
         y_title=y_title,
@@ -91,5 +104,5 @@ def _points(answer: Answer, measured: Callable[[CurvePoint], float | None]) -> I
     for name, curve in answer.curves.items():
         for point in curve:
             value = measured(point)
-            if value is not None:
+            if value:
                 yield Point(name, point.length, value, hint="measured")

@@ -28,6 +28,8 @@ FITS = {True: "fits", False: "does not fit", None: "cannot tell"}
 NO_LIMIT = "no limit"
 # What stops a number from being larger; all else is the end of what was looked at.
 LIMITS = ("memory", "latency", "throughput")
+# Known to more than this share of itself, an amount makes a factor of two digits at most.
+_ROUGH = 0.10
 
 
 def question_sentence(question: Question) -> str:
@@ -78,10 +80,12 @@ def smallest_sentence(devices: Sequence[DeviceAnswer]) -> str:
     if first.answer.latency is not None:
         took += f", {latency_words(first.answer.latency)} a {unit_of(first.answer.case)}"
     untold = [one.profile.title for one in smaller if one.enough is None]
-    doubt = f" Of {', '.join(untold)}, smaller, it cannot be told." if untold else ""
+    doubt = f"; of {', '.join(untold)}, smaller, it cannot be told" if untold else ""
+    short = len(smaller) - len(untold)
+    less = f"; {short} smaller of {len(devices)} devices {'is' if short == 1 else 'are'} not"
     return (
         f"The smallest device that is enough: {first.profile.title} ({device_words(first)}: "
-        f"{took}).{doubt}"
+        f"{took}){less * (short > 0)}{doubt}."
     )
 
 
@@ -131,13 +135,29 @@ def saving_sentence(one: SubjectAnswer, other: SubjectAnswer) -> str | None:
     mine, theirs = (need.state + need.working for need in (one.memory, other.memory))
     if mine <= 0:
         return None
-    said = f"On top of program and weights, {other.name} takes {format_bytes(theirs)}"
+    said = f"On top of program and weights, {other.name} takes {_held_words(other.memory)}"
     if theirs <= 0:
-        return f"{said}, {one.name} {format_bytes(mine)}."
-    reach = max(need.high - need.total for need in (one.memory, other.memory))
-    rough = f"; known to {format_bytes(reach)}" if abs(theirs - mine) <= 2 * reach else ""
-    times = format_times(theirs / mine)
-    return f"{said}, {times} what {one.name} takes ({format_bytes(mine)}{rough})."
+        return f"{said}, {one.name} {_held_words(one.memory)}."
+    ratio, about = theirs / mine, ""
+    if _is_rough(one.memory) or _is_rough(other.memory):
+        ratio, about = _two_digits(ratio), "about "
+    times = format_times(ratio)
+    return f"{said}, {about}{times} what {one.name} takes ({_held_words(one.memory)})."
+
+
+def _two_digits(ratio: float) -> float:
+    rounded = float(f"{max(ratio, 1 / ratio):.2g}")
+    return rounded if ratio >= 1 else 1 / rounded
+
+
+def _held_words(need: MemoryNeed) -> str:
+    rough = f" ± {format_bytes(need.high - need.total)}" if _is_rough(need) else ""
+    return f"{format_bytes(need.state + need.working)}{rough}"
+
+
+def _is_rough(need: MemoryNeed) -> bool:
+    """Whether what is held is known too roughly for a factor of three digits."""
+    return need.high - need.total > _ROUGH * (need.state + need.working)
 
 
 def need_words(need: MemoryNeed) -> str:
@@ -183,17 +203,15 @@ def most_words(most: Most | None) -> str:
     return f"{open_end}{about}{most.value:,}{why}{', not measured' * bool(most.beyond)}"
 
 
-def sought_sentence(name: str, what: str, most: Most, command: str | None) -> str | None:
+def sought_sentence(name: str, what: str, most: Most) -> str | None:
     """What a size that was found rests on; None where it was measured."""
     if not most.scaled or most.value == 0:
         return None
-    place = (
-        f"beyond what was measured ({most.beyond})"
-        if most.beyond
-        else "between sizes that were measured"
-    )
-    measure = f"; measured by: {command}" if command else ""
-    return f"{name}: {what} {most.value:,} is an estimate, {place}{measure}"
+    if most.beyond:
+        place = f"not measured: beyond {most.beyond}, which were"
+    else:
+        place = "between sizes that were measured"
+    return f"{name}: {what} {most.value:,} is an estimate, {place}"
 
 
 def time_left_words(latency: Latency, limit_s: float | None) -> str:
