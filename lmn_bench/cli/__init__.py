@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import traceback
 from collections.abc import Sequence
@@ -31,6 +32,9 @@ _COMMANDS = {
     "env": "env",
     "completion": "completion",
 }
+
+# By which a shell asks what to complete: click's own name for it.
+COMPLETE_VARIABLE = "_LMN_BENCH_COMPLETE"
 
 _EPILOG = """\
 \b
@@ -83,6 +87,9 @@ def lmn_bench() -> None:
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run a command and return its exit code; every error of ours is printed here, once."""
+    if os.environ.get(COMPLETE_VARIABLE):
+        # A shell asks what to complete: click answers, in bytes, and ends the program.
+        lmn_bench.main([*arguments], prog_name="lmn-bench")
     with steady_streams() as (out, err):
         code = _exit_code(arguments)
         out.flush()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
+from lmn_bench.cli import COMPLETE_VARIABLE
 from lmn_bench.cli.console import stdout_console
 
 SHELLS = ("bash", "zsh", "fish")
-VARIABLE = "_LMN_BENCH_COMPLETE"
 
 # As click's own, but for ":" and "=": bash takes them for ends of words, and "my_models:make" or
 # "width=128" apart. The line is handed over as it is, and what bash keeps is cut from the answers.
@@ -51,13 +51,13 @@ def command(shell: str) -> None:
 def script(shell: str) -> str:
     """The script of a shell."""
     if shell == "bash":
-        return _BASH.replace("VARIABLE", VARIABLE)
+        return _BASH.replace("VARIABLE", COMPLETE_VARIABLE)
     from click.shell_completion import get_completion_class
 
     from lmn_bench.cli import lmn_bench
 
     found = get_completion_class(shell)
     assert found is not None  # click knows all of SHELLS
-    text = found(lmn_bench, {}, "lmn-bench", VARIABLE).source()
+    text = found(lmn_bench, {}, "lmn-bench", COMPLETE_VARIABLE).source()
     # Names with commas between them are one value: fish is to cut at the first comma alone.
     return text.replace('string split "," ', 'string split -m 1 "," ')

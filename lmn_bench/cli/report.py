@@ -22,7 +22,7 @@ FORMATS = ("text", "html", "md", "csv", "json")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--charts", type=click.Choice(("svg", "png")),
               help="With --format md -o FILE: charts too, as pictures beside FILE.")  # fmt: skip
-@click.option("--reference", metavar="NAME",
+@click.option("--reference", metavar="NAME", shell_complete=complete.model,
               help="Compare the others with this.  [default: the run's own choice]")  # fmt: skip
 @click.option("--claims", metavar="SUITE",
               help="Judge this suite's claims in place of the run's own.",

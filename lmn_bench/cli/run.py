@@ -33,6 +33,7 @@ _LATEST = ""
 @click.option(
     "--reference",
     metavar="NAME",
+    shell_complete=complete.model,
     help="The model that the others are compared with.  [default: your own, or lmn]",
 )
 @click.option("--processes", type=click.IntRange(1, 1000), metavar="N", help="Processes per case.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -99,7 +100,7 @@ def making_command(question: Question, *, whole: bool = False) -> str:
     octaves = max(_LONGEST, (max(1, -(-case.length // reach)) - 1).bit_length())
     parts = [
         f"lmn-bench run --suite {_SUITE_OF.get(case.mode, 'sizing')}",
-        f"--models {','.join(question.subjects)}",
+        f"--models {shlex.quote(','.join(question.subjects))}",
         f"--modes {case.mode}",
         f'--lengths "2^{_SHORTEST}..2^{octaves}"',
         f"--set width={case.model.width}",

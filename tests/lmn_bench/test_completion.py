@@ -12,8 +12,9 @@ import pytest
 from bench_helpers import run_info
 from click.shell_completion import ShellComplete
 
+from lmn_bench.cli import COMPLETE_VARIABLE as VARIABLE
 from lmn_bench.cli import lmn_bench, run_command_line
-from lmn_bench.cli.completion import SHELLS, VARIABLE, script
+from lmn_bench.cli.completion import SHELLS, script
 from lmn_bench.store import create_run
 from lmn_bench.suite import builtin_suites
 
