@@ -245,20 +245,21 @@ def test_the_undisturbed_latency_is_that_of_the_records_own_samples(measure, mod
 
 
 @pytest.mark.parametrize(
-    ("of", "loops"),
+    ("changes", "loops"),
     [
-        (case(threads=1), {"reference_loop_s"}),
-        (case(threads=2), {"reference_loop_s", "parallel_loop_s"}),
+        ({"threads": 1}, {"reference_loop_s"}),
+        ({"threads": 2}, {"reference_loop_s", "parallel_loop_s"}),
         # The loop on all threads would take its memory from the budget.
-        (case(threads=2, memory_cap_bytes=64 * 2**20), {"reference_loop_s"}),
+        ({"threads": 2, "memory_cap_bytes": 64 * MIB}, {"reference_loop_s"}),
     ],
 )
-def test_reference_loops_run_on_the_threads_of_the_case(measure, of, loops):
-    assert {key for key in measure(of).metrics if key.endswith("_loop_s")} == loops
+def test_reference_loops_run_on_the_threads_of_the_case(server, changes, loops):
+    (_, ended) = run_tasks(order_tasks([case(**changes)], 1, 0), QUICK, 0, server)
+    assert {key for key in ended.record.metrics if key.endswith("_loop_s")} == loops
 
 
 def test_a_timed_record_tells_what_the_machine_did_meanwhile(measure):
-    seen = measure(case()).watched
+    seen = measure("lmn", "prefill").watched
     assert seen.cores == len(os.sched_getaffinity(0))
     assert 0 < seen.counted_s <= seen.timed_s < seen.wall_s
     assert 0 < seen.timed_cpu_s < seen.own_cpu_s
