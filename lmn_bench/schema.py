@@ -364,6 +364,7 @@ class Record:
             fraction" (emulated); None without a cap, or where it came to none.
         lesson: of mode learn, what was to be learned.
         learned: of mode learn, how it went.
+        stderr: lines that a user's code wrote to standard error, each different one once.
     """
 
     case_id: str
@@ -390,6 +391,7 @@ class Record:
     lesson: Lesson | None = None
     learned: Learned | None = None
     warnings: tuple[str, ...] = ()
+    stderr: tuple[str, ...] = ()
     order: int = 0
     started_at: str = ""
     wall_s: float = 0.0
@@ -422,7 +424,7 @@ class Record:
         data = {"schema": data.pop("schema"), **data}
         optional = ("compile", "cuda_graph", "cap_mechanism", "warmup_samples_s",
                     "disturbed_samples_s", "memory_timeline", "lesson", "learned",
-                    "warnings")  # fmt: skip
+                    "warnings", "stderr")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

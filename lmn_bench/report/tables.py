@@ -228,7 +228,8 @@ def models_section(results: ResultSet) -> Section | None:
             count = result.values["parameters"][0]
             size = result.values["parameter_bytes"][0]
             check = result.values.get("check_error")
-            rows.append((subject, f"{count:,.0f}", f"{count / reference - 1:+.2%}",
+            against = f"{count / reference - 1:+.2%}" if reference else "–"
+            rows.append((subject, f"{count:,.0f}", against,
                          format_bytes(size), f"{max(check):.1e}" if check else "–"))  # fmt: skip
         tables.append(
             Table(

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from lmn_bench.disturbance import quiet_lacking, slow_loop_s
 from lmn_bench.errors import SubjectError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.plain import printable
 from lmn_bench.run.reply import Reply
 from lmn_bench.schema import BACKSTOP_OUTCOMES, Case, Measuring, Outcome, Record
 from lmn_bench.units import format_cap, format_length
@@ -243,9 +244,19 @@ def measure_task(
     except SubjectError as error:
         ending = {"outcome": Outcome.ERROR, "reason": error.message}
     return Record.of(
-        task.case, task.replicate, **ending,
+        task.case, task.replicate, **_printable(ending),
         order=task.order, started_at=started_at, wall_s=round(now() - begin, 3),
     )  # fmt: skip
+
+
+def _printable(ending: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a record whose words any file and terminal can hold, whoever they are from."""
+    reason = ending.get("reason")
+    cleaned: dict[str, Any] = {"reason": None if reason is None else printable(reason)}
+    for key in ("warnings", "stderr"):
+        if key in ending:
+            cleaned[key] = tuple(map(printable, ending[key]))
+    return {**ending, **cleaned}
 
 
 def skipped(case: Case, replicate: int, reason: str, order: int = 0) -> Record:
@@ -257,6 +268,8 @@ def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
     """Outcome and fields of a record from how the child ended."""
     if reply.result is not None:
         result = dict(reply.result)
+        if reply.left:
+            result["warnings"] = [*result.get("warnings", ()), _left_words(reply.left)]
         return {
             "outcome": Outcome(result.pop("outcome")),
             **{key: tuple(map(_frozen, value)) if isinstance(value, list) else value
@@ -298,6 +311,11 @@ def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str
         reason = f"killed by signal {-reply.exit_code}: {last[0]}"
         return Outcome.KILLED, reason
     return Outcome.ERROR, f"exit code {reply.exit_code}: {last[0]}"
+
+
+def _left_words(count: int) -> str:
+    each = "process that it had started was" if count == 1 else "processes that it had started were"
+    return f"helpers ran beside the timing: {count:,} {each} still running at its end, and ended"
 
 
 def _frozen(value: Any) -> Any:
