@@ -14,13 +14,14 @@ MODULES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 # What each room of lmn_bench may import of lmn_bench, itself always included.
-GROUND = {"errors", "units", "outcomes", "lessons"}
+GROUND = {"errors", "units", "outcomes", "lessons", "plain"}
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
     "errors": set(),
     "units": {"errors"},
     "outcomes": {"errors", "units"},
     "lessons": set(),
+    "plain": set(),
     "schema": GROUND,
     "metrics": GROUND,
     "devices": {*GROUND, "schema"},
