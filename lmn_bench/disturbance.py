@@ -15,9 +15,11 @@ DISTURBED = 1.3
 # taken, it waits for milliseconds: 50 times the loop.
 PARALLEL_DISTURBED = 3.0
 # Of a round's time that a thread of it had no core: what it moves a time by is no more than
-# warmed-up samples may drift (`worker.timing.TOLERANCE`). Beside busy loops on every core it is 0.6
-# to 0.95.
+# warmed-up samples may drift (`worker.timing.TOLERANCE`).
 WAITED = 0.05
+# Of a process's timed rounds: without a core for so long, they take `DISTURBED` times as long.
+# Beside four busy loops on two cores it was 0.44 to 0.94 on one thread, 0.82 to 0.997 on two.
+LOST = 1 - 1 / DISTURBED
 # Of the slowest of several reference loops over the fastest: the machine kept its speed. In two
 # comparisons of equal code in a noisy hour, half of all blocks of six processes kept to 1.06; what
 # they said of new against base was within 1 to 4 %, what all blocks said within 2 to 20 %.
@@ -65,12 +67,12 @@ def is_disturbed(record: Record, slow: SlowLoops) -> bool:
 
 
 def has_waited(record: Record) -> bool:
-    """Whether the samples that count waited for a core: no round was free of that."""
+    """Whether the samples that count waited too long for a core, as no round was free of that."""
     watched = record.watched
     if watched is None or not watched.counted_waited_s:
         return False
     lost = lost_share(record) or 0.0
-    return lost > WAITED and watched.counted_waited_s > WAITED * watched.counted_s
+    return lost > LOST and watched.counted_waited_s > LOST * watched.counted_s
 
 
 def lost_share(record: Record) -> float | None:

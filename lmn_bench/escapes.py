@@ -22,6 +22,10 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _UNSHOWN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
+# What colours a terminal or moves its cursor.
+_ESCAPE_SEQUENCE = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
+)
 # In JSON of ASCII alone, all of these are written as one of these escapes.
 _ESCAPES_IN_JSON = re.compile(r"\\[ubfr]")
 # For encodings that lack a sign of ours; what it says must stay what it says.
@@ -37,6 +41,11 @@ _EQUIVALENTS = {
 def printable(text: str) -> str:
     """The text with an escape for all that a terminal, a page or a table can't show."""
     return _UNSHOWN.sub(lambda found: _escape(found.group()), text)
+
+
+def plain(text: str) -> str:
+    """What a program printed, without its terminal codes, the rest `printable`."""
+    return printable(_ESCAPE_SEQUENCE.sub("", text))
 
 
 def encodable(text: str) -> str:
@@ -55,7 +64,7 @@ def printable_data(data: Any) -> Any:
 
 
 def loads_printable(text: str | bytes) -> Any:
-    """What JSON holds, every text in it `printable`.
+    """What JSON holds, every text in it `plain`.
 
     Args:
         text: JSON as `json.dumps` writes it: ASCII alone.
@@ -65,7 +74,7 @@ def loads_printable(text: str | bytes) -> Any:
     """
     data = json.loads(text)
     raw = text.decode() if isinstance(text, bytes) else text
-    return printable_data(data) if _ESCAPES_IN_JSON.search(raw) else data
+    return _mapped(data, plain) if _ESCAPES_IN_JSON.search(raw) else data
 
 
 def _mapped(data: Any, change: Any) -> Any:

@@ -421,6 +421,7 @@ class Record:
         learned: of mode learn, how it went.
         limit: of what was skipped because its series had ended at this or a shorter length.
         watched: of what was timed, what the machine did meanwhile.
+        stderr: lines that a user's code wrote to standard error, each different one once.
     """
 
     case_id: str
@@ -449,6 +450,7 @@ class Record:
     limit: SeriesLimit | None = None
     watched: Watched | None = None
     warnings: tuple[str, ...] = ()
+    stderr: tuple[str, ...] = ()
     order: int = 0
     started_at: str = ""
     wall_s: float = 0.0
@@ -481,7 +483,7 @@ class Record:
         data = {"schema": data.pop("schema"), **data}
         optional = ("compile", "cuda_graph", "cap_mechanism", "warmup_samples_s",
                     "disturbed_samples_s", "memory_timeline", "lesson", "learned",
-                    "limit", "watched", "warnings")  # fmt: skip
+                    "limit", "watched", "warnings", "stderr")  # fmt: skip
         return {k: v for k, v in data.items() if k not in optional or v}
 
 

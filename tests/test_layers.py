@@ -24,6 +24,7 @@ GROUND = {
     "outcomes",
     "lessons",
     "places",
+    "plain",
 }
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
@@ -36,6 +37,7 @@ ALLOWED = {
     "outcomes": {"errors", "units"},
     "lessons": set(),
     "places": set(),
+    "plain": {"escapes"},
     "schema": GROUND,
     "metrics": GROUND,
     "devices": {*GROUND, "schema"},

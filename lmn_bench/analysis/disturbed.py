@@ -6,12 +6,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lmn_bench.disturbance import ENOUGH, has_waited, lost_share
+from lmn_bench.disturbance import ENOUGH, LOST, has_waited, lost_share
 from lmn_bench.schema import Case, Outcome, Record
 
-# Of a process's timed rounds without a core. Rounds that waited are set apart, so that a smaller
-# share leaves enough of the others; beside busy loops on every core it is 0.6 to 0.95.
-_BESIDE = 0.25
 # Of the processes of a setting: where half of them are beside other work, no median escapes it.
 _MOST = 0.5
 # Of the cases of a setting: so many without enough quiet processes bend a curve, or hold its ends.
@@ -38,7 +35,7 @@ class Disturbance:
         others_cores: cores that other processes and a hypervisor took meanwhile, the median.
         cores: that the processes could use.
         cases: with times.
-        lacking: of these, how many have too few processes that were free of waiting.
+        lacking: of these, how many have too few processes with rounds that did not wait.
         spread: slowest process over fastest, of the case that a quarter exceeds, but for one of
             five or more processes; None where that is as usual.
     """
@@ -68,8 +65,8 @@ class Disturbance:
                 said.append(f"{of} {waited}")
         if self.lacking:
             said.append(
-                f"{self.lacking:,} of {self.cases:,} cases have fewer than {ENOUGH} processes that "
-                "did not wait"
+                f"{self.lacking:,} of {self.cases:,} cases have too few processes that had their "
+                "cores to themselves"
             )
         if self.spread is not None:
             said.append(
@@ -102,7 +99,7 @@ def disturbances(
 def _disturbance(
     records: Sequence[Record], latencies: Sequence[Sequence[float]]
 ) -> Disturbance | None:
-    beside = [record for record in records if (lost_share(record) or 0.0) > _BESIDE]
+    beside = [record for record in records if (lost_share(record) or 0.0) > LOST]
     free: dict[Case, list[bool]] = {}
     for record in records:
         free.setdefault(record.case, []).append(not has_waited(record))

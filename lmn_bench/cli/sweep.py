@@ -36,7 +36,7 @@ from lmn_bench.run.lessons import Progressed, run_lessons
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks
 from lmn_bench.run_lock import locked
-from lmn_bench.schema import Environment, Outcome, RunInfo, Suite
+from lmn_bench.schema import Case, Environment, ModelSpec, Outcome, RunInfo, Suite
 from lmn_bench.store import (
     RecordWriter,
     StoredRun,
@@ -62,7 +62,7 @@ def show_plan(suite_name: str, overrides: Sequence[Override], *, as_json: bool) 
     suite = with_material(suite, download=False)
     with server_for(suite) as server:
         planned = plan_here(suite, environment, server, overrides)
-        _probe_user_subjects(server, planned)
+        _probe_user_subjects(server, planned, suite.measuring.timeout_s)
     if as_json:
         print_json({"suite": asdict(suite), "left_out": left_out(planned),
                     "cases": [_plan_row(item) for item in on_this_machine(planned)]})  # fmt: skip
@@ -90,7 +90,7 @@ def new_sweep(
         seed = 0 if suite.learning else secrets.randbelow(2**32)
     with server_for(suite) as server:
         planned = plan_here(suite, environment, server, overrides)
-        _probe_user_subjects(server, planned)
+        _probe_user_subjects(server, planned, suite.measuring.timeout_s)
         _require_cases(planned)
         # Rates need times: without them a ceiling has nothing to stand beside.
         wanted = suite.measuring.ceilings and suite.measuring.timing and not suite.learning
@@ -140,7 +140,7 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
         # Read again: who had the lock before may have measured more.
         run = _repaired(read_run(run.folder))
         planned = plan_here(run.info.suite, environment, server)
-        _probe_user_subjects(server, planned)
+        _probe_user_subjects(server, planned, run.info.suite.measuring.timeout_s)
         _require_cases(planned)
         return _measure(run, planned, server, quiet=quiet, as_json=as_json)
 
@@ -321,11 +321,18 @@ def _listed(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def _probe_user_subjects(server: ForkServer, planned: Sequence[PlannedCase]) -> None:
+def _probe_user_subjects(
+    server: ForkServer, planned: Sequence[PlannedCase], timeout_s: float
+) -> None:
     """Build every model of the user's once, so that a typing slip is told before measuring."""
-    own = {(i.case.subject, i.case.model) for i in planned if is_user_subject(i.case.subject)}
-    for subject, spec in sorted(own):
-        server.probe(subject, asdict(spec))
+    own: dict[tuple[str, ModelSpec], dict[str, Case]] = {}
+    for item in planned:
+        if is_user_subject(item.case.subject):
+            modes = own.setdefault((item.case.subject, item.case.model), {})
+            if item.skip is None and item.case.lesson is None:
+                modes.setdefault(item.case.mode, item.case)
+    for (subject, spec), modes in sorted(own.items(), key=lambda pair: pair[0]):
+        server.probe(subject, asdict(spec), [asdict(case) for case in modes.values()], timeout_s)
 
 
 def _require_cases(planned: Sequence[PlannedCase]) -> None:

@@ -21,6 +21,8 @@ from lmn_bench.report.words import cap_sentences
 from lmn_bench.schema import Environment, Record, RunInfo
 
 METHOD = "Method"
+# Lines of standard error that a report shows of a model: it is no log file.
+MOST_PRINTED = 6
 # What a process does besides building, timed or not.
 _PASSES = {True: "check, memory pass and timing pass", False: "check and memory pass, untimed"}
 
@@ -48,6 +50,7 @@ def method_section(info: RunInfo, records: Sequence[Record], planned: int) -> Se
         *cap_sentences(dict.fromkeys(r.cap_mechanism for r in records if r.cap_mechanism)),
         *disturbed_sentences(records),
         *warning_sentences(info, records),
+        *printed_sentences(records),
     ]
     return Section(METHOD, sentences=tuple(sentences))
 
@@ -76,6 +79,21 @@ def warning_sentences(info: RunInfo, records: Sequence[Record]) -> list[str]:
     ]
     if info.command:
         sentences.append(f"Repeat it: {' '.join(info.command)}")
+    return sentences
+
+
+def printed_sentences(records: Sequence[Record]) -> list[str]:
+    """What users' models wrote to standard error, once for all processes of each."""
+    printed: dict[str, dict[str, None]] = {}
+    for record in records:
+        printed.setdefault(record.subject, {}).update(dict.fromkeys(record.stderr))
+    sentences = []
+    for subject, lines in printed.items():
+        if lines:
+            more = len(lines) - MOST_PRINTED
+            rest = f" (and {more:,} other lines: see records.jsonl)" if more > 0 else ""
+            shown = " / ".join(line.strip() for line in list(lines)[:MOST_PRINTED])
+            sentences.append(f"{subject} wrote to standard error: {shown}{rest}")
     return sentences
 
 

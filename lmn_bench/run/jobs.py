@@ -27,9 +27,15 @@ def measuring_job(job: Mapping[str, Any], known: Known) -> dict[str, Any]:
     Raises:
         ComparisonError: a field has another value than its default, and the server lacks it.
     """
-    case = _part("case", {k: v for k, v in job["case"].items() if k != "model"}, known)
-    case["model"] = model_spec(job["case"]["model"], known)
+    case = measuring_case(job["case"], known)
     return {**job, "case": case, "measuring": _part("measuring", job["measuring"], known)}
+
+
+def measuring_case(plain: Mapping[str, Any], known: Known) -> dict[str, Any]:
+    """Likewise, a case alone."""
+    case = _part("case", {k: v for k, v in plain.items() if k != "model"}, known)
+    case["model"] = model_spec(plain["model"], known)
+    return case
 
 
 def model_spec(spec: Mapping[str, Any], known: Known) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from lmn_bench.errors import ComparisonError, SubjectError, UsageError, WorkerEr
 from lmn_bench.escapes import loads_printable
 from lmn_bench.run.caps import launcher
 from lmn_bench.run.installation import Installation
-from lmn_bench.run.jobs import Known, measuring_job, model_spec, unknown_field
-from lmn_bench.run.reply import Reply, profile_of
+from lmn_bench.run.jobs import Known, measuring_case, measuring_job, model_spec, unknown_field
+from lmn_bench.run.reply import Reply, end_words, profile_of
 from lmn_bench.schema import DEFAULT_CAP_MECHANISM, Ceiling
 
 # Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
@@ -70,8 +70,17 @@ class ForkServer:
         self._running_server()
         return self._run({"measure": measuring_job(job, self._known)}, timeout_s)
 
-    def probe(self, subject: str, spec: Mapping[str, int]) -> dict[str, Any]:
+    def probe(
+        self,
+        subject: str,
+        spec: Mapping[str, int],
+        cases: Sequence[Mapping[str, Any]] = (),
+        timeout_s: float = _PROBE_TIMEOUT_S,
+    ) -> dict[str, Any]:
         """Build a subject once; its `parameters`, `modes`, and `origins`.
+
+        A user's own is tried in these cases too, one of every mode; older revisions try it in all
+        modes that it has. It is given `timeout_s`, a minute at least.
 
         Origins are the files of `lmn_bench`, `lmn` and the top module of a user's subject, by
         module; none from an older revision.
@@ -82,10 +91,18 @@ class ForkServer:
         """
         self._running_server()
         spec = model_spec(spec, self._known)
-        reply = self._run({"probe": {"subject": subject, "spec": spec}}, _PROBE_TIMEOUT_S)
+        job: dict[str, Any] = {"subject": subject, "spec": spec}
+        if "cases" in (self._known or {}).get("probe", ()):
+            job["cases"] = [measuring_case(case, self._known) for case in cases]
+        limit_s = max(timeout_s, _PROBE_TIMEOUT_S)
+        reply = self._run({"probe": job}, limit_s)
+        if reply.timed_out:
+            raise SubjectError(
+                f"{subject} cannot be built: that takes longer than {limit_s:g} s",
+                "if it takes so long by itself, give it more: --set timeout_s=SECONDS",
+            )
         if reply.result is None:
-            last = reply.output.strip().splitlines()[-1:] or ["no output"]
-            raise SubjectError(f"{subject} cannot be built: {last[0]}")
+            raise SubjectError(f"{subject} cannot be built: its process {end_words(reply)}")
         return {"origins": {}, **reply.result}
 
     def profile(self, job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -186,6 +203,7 @@ class ForkServer:
             output=answer["output"],
             # Older revisions don't tell.
             cap=answer.get("cap"),
+            left=answer.get("left", 0),
         )
 
     def _kill(self, pid: int) -> None:

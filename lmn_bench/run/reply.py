@@ -8,6 +8,7 @@ from typing import Any
 
 from lmn_bench.errors import ProfileError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.plain import one_line
 from lmn_bench.units import format_duration
 
 _SHORTER = "take a shorter --length or a smaller --batch"
@@ -22,6 +23,7 @@ class Reply:
         exit_code: its exit status, negative for a signal.
         timed_out: whether we killed it.
         output: the end of what it printed.
+        left: processes that it had started and left behind; they were ended.
         cap: what limited its memory: `mechanism`, `floor_bytes`; by cgroup also `peak_bytes` and
             `killed`. None without a cap, or when it died before one was set.
     """
@@ -31,6 +33,7 @@ class Reply:
     timed_out: bool
     output: str
     cap: dict[str, Any] | None = None
+    left: int = 0
 
 
 def profile_of(reply: Reply, timeout_s: float) -> dict[str, Any]:
@@ -54,6 +57,11 @@ def profile_of(reply: Reply, timeout_s: float) -> dict[str, Any]:
             "the profiled process was killed by signal 9: most likely the kernel, short of memory",
             _SHORTER,
         )
+    raise ProfileError(f"the profiled process {end_words(reply)}")
+
+
+def end_words(reply: Reply) -> str:
+    """How a child without a result has ended: "ended with exit code 7: what it said last"."""
     last = reply.output.strip().splitlines()[-1:] or ["no last words"]
     end = f"signal {-reply.exit_code}" if reply.exit_code < 0 else f"exit code {reply.exit_code}"
-    raise ProfileError(f"the profiled process ended with {end}: {last[0]}")
+    return f"ended with {end}: {one_line(last[0])}"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from lmn_bench.disturbance import SlowLoops, quiet_lacking, slow_loops
 from lmn_bench.errors import SubjectError
+from lmn_bench.escapes import plain
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.reply import Reply
@@ -207,15 +208,27 @@ def measure_task(
     except SubjectError as error:
         ending = {"outcome": Outcome.ERROR, "reason": error.message}
     return Record.of(
-        task.case, task.replicate, **ending,
+        task.case, task.replicate, **_plain(ending),
         order=task.order, started_at=started_at, wall_s=round(now() - begin, 3),
     )  # fmt: skip
+
+
+def _plain(ending: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a record whose words any file and terminal can hold, whoever they are from."""
+    reason = ending.get("reason")
+    cleaned: dict[str, Any] = {"reason": None if reason is None else plain(reason)}
+    for key in ("warnings", "stderr"):
+        if key in ending:
+            cleaned[key] = tuple(map(plain, ending[key]))
+    return {**ending, **cleaned}
 
 
 def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
     """Outcome and fields of a record from how the child ended."""
     if reply.result is not None:
         result = dict(reply.result)
+        if reply.left:
+            result["warnings"] = [*result.get("warnings", ()), _left_words(reply.left)]
         return {
             "outcome": Outcome(result.pop("outcome")),
             "watched": _watched(result.pop("watched", None)),
@@ -267,6 +280,11 @@ def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str
         reason = f"killed by signal {-reply.exit_code}: {last[0]}"
         return Outcome.KILLED, reason
     return Outcome.ERROR, f"exit code {reply.exit_code}: {last[0]}"
+
+
+def _left_words(count: int) -> str:
+    each = "process that it had started was" if count == 1 else "processes that it had started were"
+    return f"helpers ran beside the timing: {count:,} {each} still running at its end, and ended"
 
 
 def _frozen(value: Any) -> Any:

@@ -16,7 +16,13 @@ from lmn_bench.subjects.stack import Block, ResidualBlock, Stack
 
 
 def build(
-    subject: str, spec: ModelSpec, *, dtype: torch.dtype, device: torch.device, seed: int
+    subject: str,
+    spec: ModelSpec,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    seed: int,
+    length: int | None = None,
 ) -> Subject:
     """The subject named `subject`, ready to train, prefill and decode.
 
@@ -29,6 +35,7 @@ def build(
         dtype: of the weights, inputs and states.
         device: where it lives.
         seed: of the weights.
+        length: tokens that a user's own will be called with, if that is known.
 
     Raises:
         UnknownNameError: no builtin subject has this name.
@@ -39,7 +46,7 @@ def build(
     with torch.inference_mode(False), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         if is_user_subject(subject):
-            return user.load(subject, spec, dtype=dtype, device=device)
+            return user.load(subject, spec, dtype=dtype, device=device, length=length)
         if subject not in BUILTIN:
             raise UnknownNameError(
                 "subject", subject, BUILTIN, '; your own model is "package.module:factory"'

@@ -109,7 +109,7 @@ def build_learner(
     with torch.inference_mode(False), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         if is_user_subject(subject):
-            body = user_body(subject, spec, dtype=dtype, device=device)
+            body = user_body(subject, spec, dtype=dtype, device=device, length=length)
             model = WrappedModel(body, width=spec.width, vocabulary=vocabulary, tied=tied)
             return model.to(device=device, dtype=dtype)
         name = learner_name(subject)

@@ -7,8 +7,10 @@ for every family and would only dilute what is measured.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from lmn_bench.schema import MODES
@@ -143,6 +145,24 @@ def sequence_loss(output: Tensor) -> Tensor:
     It needs no target, costs next to nothing, and its gradient is dense, as a real loss's is.
     """
     return output.square().mean()
+
+
+# The grad mode of calls that are not training.
+INFERENCE = "inference_mode"
+
+
+def calls_of(subject: object) -> AbstractContextManager[object]:
+    """The grad mode in which a subject is called but for training: inference mode if it can."""
+    calls = getattr(subject, "calls", None)
+    found: AbstractContextManager[object] = calls() if calls else torch.inference_mode()
+    return found
+
+
+def lacking(subject: object, name: str, mode: str) -> str:
+    """That `subject` has no `mode`, why if it tells, and what it has."""
+    why = getattr(subject, "lacks", {}).get(mode)
+    has = ", ".join(sorted(supported_modes(subject)))
+    return f"{name} has no {mode}{f' ({why})' if why else ''}; it has {has}"
 
 
 def supported_modes(subject: object) -> frozenset[str]:

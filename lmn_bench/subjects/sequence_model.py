@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from lmn.tokens import check_asked, check_tokens, embed, mean_cross_entropy
 from lmn_bench.errors import SubjectError
 from lmn_bench.learning.batches import NOT_ASKED
+from lmn_bench.subjects.inside import output_of
 from lmn_bench.subjects.protocol import State
 from lmn_bench.subjects.stack import Stack
-from lmn_bench.subjects.user import output_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,9 @@ class WrappedModel(nn.Module):
         check_tokens(tokens, ("batch", "tokens"))
         # nobody else says whether it is trained, and dropout should not blur a validation
         self.body.train(torch.is_grad_enabled())
-        return output_of(self.body(self._place(tokens, 0)))
+        x = self._place(tokens, 0)
+        output: Tensor = output_of(self.body(x), x)
+        return output
 
     def _place(self, tokens: Tensor, first: int) -> Tensor:
         """Embedded tokens (batch, tokens, width), the first of them at position `first`."""

@@ -1,110 +1,99 @@
 """Users' own models: "package.module:factory" becomes a subject.
 
-The factory is called as `factory(spec, dtype=..., device=...)` with a `ModelSpec`. What it returns
-needs `parameters()` and the methods of at least one mode (see `protocol`). The rest is filled in:
+The factory is called with a `ModelSpec`, and `dtype` and `device` if it takes them (see `factory`).
+What it returns needs the methods of at least one mode (see `protocol`). The rest is filled in:
 
-* `train_step` and `prefill` fall back on `forward(x)`, (batch, tokens, width) in and out (a tuple's
-  first entry counts), so that a plain `nn.Module` can be measured in train and prefill;
+* `train_step` and `prefill` fall back on `forward(x)`, (batch, tokens, width) in and out (see
+  `inside.output_of` for other containers), so that a plain `nn.Module` or function can be measured;
 * `copy_state` falls back on a deep copy, `state_bytes` on the sum over the state's tensors, and
   `slots` on `None`.
+
+Nothing is called here: how a model behaves is found out by `worker.trial`.
 """
 
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lmn_bench.errors import SubjectError, nearest_hint
+from lmn_bench.errors import SubjectError
+from lmn_bench.outcomes import says_out_of_memory
+from lmn_bench.plain import said_at
 from lmn_bench.schema import ModelSpec
-from lmn_bench.subjects.protocol import State, Subject, sequence_loss
-from lmn_bench.subjects.search import search_path
+from lmn_bench.subjects.conversion import convert
+from lmn_bench.subjects.factory import make
+from lmn_bench.subjects.inside import model_parts, output_of, state_bytes
+from lmn_bench.subjects.lazy import make_lazy_parts
+from lmn_bench.subjects.protocol import INFERENCE, State, Subject, sequence_loss
 
-# Tokens in the trial call of a new model: enough for a wrong axis order to show.
-PROBE_TOKENS = 5
 # What a mode calls of a model; where it lacks that, `forward`.
 _METHOD_OF_MODE = {
     "train": "train_step", "prefill": "prefill", "read": "read", "decode": "decode",
     "stream": "decode",
 }  # fmt: skip
-FACTORY_HINT = "a factory is called as factory(spec, dtype=..., device=...)"
 MODES_HINT = (
     "give it forward(x) for train and prefill; prefill(x) -> (y, state) with decode(x_t, state) -> "
     "(y_t, state) for decode; initial_state(batch, capacity=...) for stream; and read(x) -> (last "
     "y_t, state) for read"
 )
+# Calls outside of training, the strictest first: as most people run a model, and what is left to
+# one that cannot run so, because it computes gradients itself, for one.
+CALLINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
+    INFERENCE: torch.inference_mode, "no_grad": torch.no_grad,
+    "with gradients": nullcontext,
+}  # fmt: skip
+# Prefill lengths that models take multiples of, the longest first.
+_MULTIPLES = (1024, 512, 256, 128, 64, 32, 16, 8, 4, 2)
 
 
-def load(name: str, spec: ModelSpec, *, dtype: torch.dtype, device: torch.device) -> Subject:
+def load(
+    name: str,
+    spec: ModelSpec,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    length: int | None = None,
+) -> Subject:
     """Import the factory that `name` names, call it, and make a subject of what it returns.
+
+    Lazy layers are made by a call of `length` tokens, or of as many as it takes.
 
     Raises:
         SubjectError: saying which of these steps failed, and what to do.
     """
     model = make(name, spec, dtype=dtype, device=device)
+    notes: list[str] = []
     if isinstance(model, nn.Module):
-        model = model.to(device=device, dtype=dtype).eval()
-    subject = UserModel(name, model)
-    _probe(subject, name, spec, dtype, device)
-    return subject
+        notes += prepared(name, model, dtype, device)
+        make_lazy_parts(name, model, spec.width, dtype, device, length)
+    return UserModel(name, model, notes)
 
 
-def make(name: str, spec: ModelSpec, *, dtype: torch.dtype, device: torch.device) -> Any:
-    """Import the factory that `name` names, and call it; what it returns is not looked at.
+def prepared(name: str, model: nn.Module, dtype: torch.dtype, device: torch.device) -> list[str]:
+    """Convert a model to `dtype` on `device`, and set it to evaluation; what is to be told of it.
 
     Raises:
-        SubjectError: it cannot be imported, or it raised an error.
+        SubjectError: it cannot be moved or converted.
     """
-    factory = _import_factory(name)
     try:
-        return factory(spec, dtype=dtype, device=device)
+        notes = convert(model, dtype, device)
     except Exception as error:
         raise SubjectError(
-            f"{name} raised {type(error).__name__}: {error}", FACTORY_HINT
+            f"{name} cannot be moved to {device} in {str(dtype).removeprefix('torch.')}: "
+            f"{said_at(error)}",
+            "make it there: factory(spec, dtype=..., device=...) gets both",
         ) from error
-
-
-def _import_factory(name: str) -> Callable[..., Any]:
-    module_name, _, attribute = name.partition(":")
-    if not module_name or not attribute:
-        raise SubjectError(f"{name!r} names no factory", 'write it as "package.module:factory"')
-    here = str(Path.cwd())
-    sys.path[:] = search_path(sys.path, os.environ, here)
     try:
-        module = importlib.import_module(module_name)
+        model.eval()
     except Exception as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and f"{module_name}.".startswith(f"{missing}."):
-            raise SubjectError(
-                f"{name}: no module named {missing!r}",
-                f"run from the folder that holds it ({here} was searched), or install it",
-            ) from error
-        raise SubjectError(
-            f"{name}: importing {module_name} raised {type(error).__name__}: {error}",
-            f'try: python -c "import {module_name}"',
-        ) from error
-    factory = getattr(module, attribute, None)
-    if factory is None:
-        public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
-        raise SubjectError(
-            f"{name}: module {module_name} has no {attribute!r}",
-            nearest_hint("callable", attribute, public),
-        )
-    if not callable(factory):
-        raise SubjectError(
-            f"{name}: {attribute!r} is of type {type(factory).__name__} and cannot be called",
-            FACTORY_HINT,
-        )
-    return factory  # type: ignore[no-any-return]
+        notes.append(f"eval() raised {said_at(error)}: the model was left as it is")
+    return notes
 
 
 class UserModel:
@@ -112,14 +101,22 @@ class UserModel:
 
     Attributes:
         modes: what it can be measured in.
+        lacks: why not in others, where there is more to say.
+        notes: what a record should tell of it.
+        calling: which of `CALLINGS` it runs under outside of training.
+        changes_input: whether a call writes into the tensor that it is given.
 
     Raises:
-        SubjectError: it has no `parameters()`, or the methods of no mode.
+        SubjectError: it has the methods of no mode.
     """
 
-    def __init__(self, name: str, model: Any) -> None:
+    def __init__(self, name: str, model: Any, notes: Sequence[str] = ()) -> None:
         self.name = name
         self.model = model
+        self.notes = list(notes)
+        self.lacks: dict[str, str] = {}
+        self.calling = INFERENCE
+        self.changes_input = False
         own = frozenset(
             method
             for method in ("train_step", "prefill", "read", "decode", "initial_state",
@@ -127,18 +124,10 @@ class UserModel:
             if callable(getattr(model, method, None))
         )  # fmt: skip
         self._own = own
-        self._has_forward = isinstance(model, nn.Module) and (
-            type(model).forward is not nn.Module.forward
-        )
-        if "parameters" not in own:
-            raise SubjectError(
-                f"{name} returned an object of type {type(model).__name__}, which lacks "
-                "parameters()",
-                "return a torch.nn.Module, or give it parameters() -> its tensors",
-            )
+        self._has_forward = has_forward(model)
         whole = self._has_forward
         can = {
-            "train": whole or "train_step" in own,
+            "train": (whole and self._learns()) or "train_step" in own,
             "prefill": whole or "prefill" in own,
             "read": "read" in own,
             "decode": {"prefill", "decode"} <= own,
@@ -151,8 +140,17 @@ class UserModel:
                 "lacks forward, train_step, prefill, read and decode",
                 MODES_HINT,
             )
+        if whole and not can["train"]:
+            self.lacks["train"] = "none of its parameters requires a gradient"
+        if "parameters" not in own:
+            self.notes.append(
+                "no parameters(): weights that it may hold count as none (a torch.nn.Module has it)"
+            )
         if "prefill" in own:
             self._prefill_takes_capacity = _takes(model.prefill, "capacity")
+
+    def _learns(self) -> bool:
+        return any(parameter.requires_grad for parameter in self.parameters())
 
     @property
     def can_compile(self) -> bool:
@@ -165,6 +163,10 @@ class UserModel:
         method = method if method in self._own else "forward"
         setattr(self.model, method, torch.compile(getattr(self.model, method)))
 
+    def calls(self) -> AbstractContextManager[object]:
+        """The grad mode of calls that are not training."""
+        return CALLINGS[self.calling]()
+
     def _need(self, mode: str, method: str) -> None:
         if method not in self._own:
             can = ", ".join(sorted(self.modes))
@@ -175,7 +177,9 @@ class UserModel:
             )
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """The model's own."""
+        """The model's own; none where it does not tell."""
+        if "parameters" not in self._own:
+            return ()
         parameters: Iterable[nn.Parameter] = self.model.parameters()
         return parameters
 
@@ -186,21 +190,27 @@ class UserModel:
             return loss
         if not self._has_forward:
             self._need("train", "train_step")
-        self.model.zero_grad(set_to_none=True)
-        self.model.train()
+        for parameter in self.parameters():
+            parameter.grad = None
+        self._switch("train")
         try:
-            result = sequence_loss(output_of(self.model(x)))
+            result = sequence_loss(output_of(self.model(x), x))
             torch.autograd.backward(result)
         finally:
-            self.model.eval()
+            self._switch("eval")
         return result.detach()
+
+    def _switch(self, to: str) -> None:
+        # Exported and frozen graphs are what they are, and say so.
+        with suppress(AttributeError, NotImplementedError, RuntimeError):
+            getattr(self.model, to)()
 
     def prefill(self, x: Tensor, *, capacity: int | None = None) -> tuple[Tensor, State]:
         """The model's own, or its forward pass with no state."""
         if "prefill" not in self._own:
             if not self._has_forward:
                 self._need("prefill", "prefill")
-            return output_of(self.model(x)), None
+            return output_of(self.model(x), x), None
         extra = {"capacity": capacity} if self._prefill_takes_capacity else {}
         result: tuple[Tensor, State] = self.model.prefill(x, **extra)
         return result
@@ -212,8 +222,27 @@ class UserModel:
         return result
 
     def context(self, x: Tensor, *, capacity: int) -> State:
-        """The state of its prefill."""
-        return self.prefill(x, capacity=capacity)[1]
+        """The state of its prefill, of as many tokens as it takes at once, and the rest one by one.
+
+        Raises:
+            SubjectError: it takes no such number of tokens.
+        """
+        refused: Exception | None = None
+        whole = x.shape[1]
+        lengths = (whole, *(whole - whole % n for n in _MULTIPLES if n < whole))
+        for length in dict.fromkeys(lengths):
+            try:
+                state = self.prefill(x[:, :length], capacity=capacity)[1]
+            except Exception as error:
+                if isinstance(error, MemoryError) or says_out_of_memory(str(error)):
+                    raise
+                refused = refused or error
+                continue
+            for token in x[:, length:].unbind(1):
+                _, state = self.decode(token, state)
+            return state
+        assert refused is not None
+        raise refused
 
     def initial_state(self, batch: int, *, capacity: int) -> State:
         """The model's own."""
@@ -228,102 +257,53 @@ class UserModel:
         return result
 
     def copy_state(self, state: State) -> State:
-        """The model's own, or a deep copy."""
+        """The model's own, or a deep copy of all but the model itself.
+
+        Raises:
+            SubjectError: it cannot be copied.
+        """
         if "copy_state" in self._own:
             return self.model.copy_state(state)
-        return copy.deepcopy(state)
+        try:
+            return copy.deepcopy(state, model_parts(self.model))
+        except (TypeError, RuntimeError) as error:
+            if says_out_of_memory(str(error)):
+                raise
+            raise SubjectError(
+                f"{self.name}: its state cannot be copied: {said_at(error)}",
+                "give the model copy_state(state) -> an independent copy",
+            ) from error
 
     def state_bytes(self, state: State) -> int:
         """The model's own, or the sum over all tensors in the state; 0 where there is none."""
         if "state_bytes" in self._own:
             return int(self.model.state_bytes(state))
-        tensors = {id(tensor): tensor for tensor in _tensors(state)}
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        return state_bytes(state, self.model)
 
     def slots(self, length: int) -> int | None:
-        """The model's own, or `None`."""
+        """The model's own, or `None`; also where something else goes by that name."""
         if "slots" not in self._own:
             return None
-        slots: int | None = self.model.slots(length)
-        return slots
+        with suppress(Exception):
+            slots = self.model.slots(length)
+            return slots if isinstance(slots, int) else None
+        return None
+
+
+def has_forward(model: Any) -> bool:
+    """Whether calling the model does something: a function, or a module with a forward."""
+    if not isinstance(model, nn.Module):
+        return callable(model)
+    if isinstance(model, torch.jit.ScriptModule):
+        return callable(getattr(model, "forward", None))
+    return "forward" in vars(model) or type(model).forward is not nn.Module.forward
 
 
 def _takes(function: Callable[..., Any], name: str) -> bool:
-    parameters = inspect.signature(function).parameters
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
     return name in parameters or any(
         parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()
     )
-
-
-def output_of(result: Any) -> Tensor:
-    """The outputs in what a forward pass returned: the first entry where there are several."""
-    output: Tensor = result[0] if isinstance(result, tuple | list) else result
-    return output
-
-
-def _tensors(state: Any) -> Iterator[Tensor]:
-    """All tensors inside containers, data classes and plain objects."""
-    if isinstance(state, Tensor):
-        yield state
-    elif isinstance(state, Mapping):
-        for part in state.values():
-            yield from _tensors(part)
-    elif isinstance(state, list | tuple | set | frozenset):
-        for part in state:
-            yield from _tensors(part)
-    elif is_dataclass(state):
-        for field in fields(state):
-            yield from _tensors(getattr(state, field.name))
-    elif hasattr(state, "__dict__"):
-        yield from _tensors(vars(state))
-
-
-def _probe(
-    subject: UserModel, name: str, spec: ModelSpec, dtype: torch.dtype, device: torch.device
-) -> None:
-    """Try a few tokens, so that a wrong shape is told before anything is measured."""
-    tokens = torch.ones(1, PROBE_TOKENS, spec.width, dtype=dtype, device=device)
-    with torch.inference_mode():
-        if "prefill" in subject.modes:
-            result = _attempt(name, "prefill", subject.prefill, tokens, capacity=PROBE_TOKENS + 1)
-            _check_output(name, "prefill", result[0], tokens)
-            if "decode" in subject.modes:
-                result = _attempt(name, "decode", subject.decode, tokens[:, 0], result[1])
-                _check_output(name, "decode", result[0], tokens[:, 0])
-        if "read" in subject.modes:
-            result = _attempt(name, "read", subject.read, tokens)
-            _check_output(name, "read", result[0], tokens[:, 0])
-        if "stream" in subject.modes:
-            state = _attempt(name, "initial_state", subject.initial_state, 1, capacity=1)
-            result = _attempt(name, "decode", subject.decode, tokens[:, 0], state)
-            _check_output(name, "decode", result[0], tokens[:, 0])
-
-
-def _attempt(name: str, method: str, function: Callable[..., Any], *args: Any, **extra: Any) -> Any:
-    try:
-        result = function(*args, **extra)
-    except Exception as error:
-        shape = f" of shape {tuple(args[0].shape)}" if isinstance(args[0], Tensor) else ""
-        raise SubjectError(
-            f"{name}: {method} raised {type(error).__name__} on a trial input{shape}: {error}",
-            "inputs are (batch, tokens, width), and (batch, width) for decode",
-        ) from error
-    if method != "initial_state" and not (isinstance(result, tuple) and len(result) == 2):
-        raise SubjectError(
-            f"{name}: {method} returned {type(result).__name__}, not (output, state)", MODES_HINT
-        )
-    return result
-
-
-def _check_output(name: str, method: str, output: Any, x: Tensor) -> None:
-    got = (
-        f"{output.dtype} of shape {tuple(output.shape)}"
-        if isinstance(output, Tensor)
-        else type(output).__name__
-    )
-    expected = f"{x.dtype} of shape {tuple(x.shape)}"
-    if got != expected:
-        raise SubjectError(
-            f"{name}: {method} gave {got} for {expected}",
-            "a subject's outputs have the shape and type of its inputs",
-        )

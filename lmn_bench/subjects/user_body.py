@@ -1,15 +1,22 @@
-"""A user's own model as the middle of a learner: tried once, so that a fault is told early."""
+"""A user's own model as the body of a learner: what has to hold of it before it learns."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lmn_bench.errors import SubjectError
+from lmn_bench.plain import said_at
 from lmn_bench.schema import ModelSpec
-from lmn_bench.subjects import user
+from lmn_bench.subjects.apart import DiedApartError, apart, can_be_apart
+from lmn_bench.subjects.behaviour import axis_problems
+from lmn_bench.subjects.factory import make
+from lmn_bench.subjects.inside import output_of
+from lmn_bench.subjects.lazy import make_lazy_parts
+from lmn_bench.subjects.user import has_forward, prepared
 
 BODY_HINT = (
     "to learn, a factory returns a torch.nn.Module whose forward maps (batch, tokens, width) to "
@@ -17,36 +24,79 @@ BODY_HINT = (
 )
 # A later token must not change earlier outputs by more than rounding does in another order of sums.
 LEAK_TOLERANCE = 1e-3
+# Tokens of a trial: few, or what a model takes that does not take any number of them.
+_TRIED = (5, 16, 64, 128)
 
 
-def user_body(name: str, spec: ModelSpec, *, dtype: torch.dtype, device: torch.device) -> nn.Module:
+class _RefusedError(SubjectError):
+    """It raised an error on an input of this length."""
+
+
+def user_body(
+    name: str,
+    spec: ModelSpec,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    length: int = _TRIED[0],
+) -> nn.Module:
     """Import the factory that `name` names, call it, and try what it returns.
+
+    What is returned was never called: it is tried in a copy of this process, but on CUDA.
 
     Args:
         name: "package.module:factory", called as `factory(spec, dtype=..., device=...)`.
         spec: sizes.
         dtype: of its weights and of what it is given.
         device: where they are.
+        length: tokens that it will learn from at a time.
 
     Raises:
         SubjectError: it cannot be made, is no module with a forward, fails, gives another shape or
             type than it is given, gives no gradient to its inputs, or looks at later tokens.
     """
-    body = user.make(name, spec, dtype=dtype, device=device)
-    if not isinstance(body, nn.Module) or type(body).forward is nn.Module.forward:
+    body = make(name, spec, dtype=dtype, device=device)
+    if not isinstance(body, nn.Module) or not has_forward(body):
         lack = "has no forward" if isinstance(body, nn.Module) else "is no torch.nn.Module"
         raise SubjectError(
             f"{name} cannot learn: it returned a {type(body).__name__}, which {lack}", BODY_HINT
         )
-    body = body.to(device=device, dtype=dtype).eval()
-    count = user.PROBE_TOKENS * spec.width
-    x = torch.arange(count, dtype=torch.float32).sin().view(1, -1, spec.width)
-    _try(name, body, x.to(device=device, dtype=dtype))
+    prepared(name, body, dtype, device)
+    make_lazy_parts(name, body, spec.width, dtype, device, length)
+    _try_lengths(name, body, spec.width, dtype, device, length)
     return body
 
 
+def _try_lengths(
+    name: str, body: nn.Module, width: int, dtype: torch.dtype, device: torch.device, length: int
+) -> None:
+    """Try the body on few tokens, or else on as many as it is to learn from."""
+    refused: _RefusedError | None = None
+    for tokens in dict.fromkeys((*(n for n in _TRIED if n <= length), length)):
+        numbers = torch.arange(2 * tokens * width, dtype=torch.float32).sin()
+        x = numbers.view(2, tokens, width).to(device=device, dtype=dtype)
+        try:
+            _without_trace(lambda x=x: _try(name, body, x), device)  # type: ignore[misc]
+        except _RefusedError as error:
+            refused = refused or error
+            continue
+        return
+    assert refused is not None
+    raise refused
+
+
+def _without_trace(call: Callable[[], None], device: torch.device) -> None:
+    if can_be_apart(device):
+        try:
+            return apart(call, (SubjectError,))
+        except DiedApartError:
+            # It dies here too, and as it would by itself.
+            pass
+    return call()
+
+
 def _try(name: str, body: nn.Module, x: Tensor) -> None:
-    """Run `x` (1, tokens, width) forward and backward, and forward with another last token."""
+    """Run `x` (batch, tokens, width) forward and backward, and forward with other tokens."""
     x = x.requires_grad_()
     with torch.enable_grad():
         output = _run(name, body, x)
@@ -63,25 +113,29 @@ def _try(name: str, body: nn.Module, x: Tensor) -> None:
             )
     with torch.no_grad():
         changed = torch.cat((x[:, :-1], -x[:, -1:]), dim=1)
-        before, after = output[:, :-1], _run(name, body, changed)[:, :-1]
-        close = torch.allclose(
-            before, after, rtol=LEAK_TOLERANCE, atol=LEAK_TOLERANCE, equal_nan=True
-        )
-    if not close:
-        raise SubjectError(
-            f"{name} looks at later tokens: another last token changes what it gives for those "
-            "before it, so that it would read off what it should predict",
-            "mask its attention, or pad its convolutions on the left only",
-        )
+        if not _close(output[:, :-1], _run(name, body, changed)[:, :-1]):
+            raise SubjectError(
+                f"{name} looks at later tokens: another last token changes what it gives for those "
+                "before it, so that it would read off what it should predict",
+                "mask its attention, or pad its convolutions on the left only",
+            )
+        if x.shape[1] > 1:
+            run = lambda given: _run(name, body, given)  # noqa: E731
+            for wrong, words in axis_problems(run, x.detach(), -x.detach(), _close):
+                if wrong:
+                    raise SubjectError(f"{name} {words}", BODY_HINT)
+
+
+def _close(one: Tensor, two: Tensor) -> bool:
+    return torch.allclose(one, two, rtol=LEAK_TOLERANCE, atol=LEAK_TOLERANCE, equal_nan=True)
 
 
 def _run(name: str, body: nn.Module, x: Tensor) -> Any:
     try:
-        return user.output_of(body(x))
+        return output_of(body(x), x)
     except Exception as error:
-        raise SubjectError(
-            f"{name}: forward raised {type(error).__name__} on a trial input of shape "
-            f"{tuple(x.shape)}: {error}",
+        raise _RefusedError(
+            f"{name}: forward raised {said_at(error)} on a trial input of shape {tuple(x.shape)}",
             BODY_HINT,
         ) from error
 

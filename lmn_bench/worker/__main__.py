@@ -2,7 +2,8 @@
 
 In:   {"measure": {...}}, {"profile": {...}}, {"probe": {...}}, {"cuda": {}} or {"ceilings": {...}}
 Out:  {"ready": true, "fields": …, versions} once, then for each job {"pid": n} and
-      {"result": ..., "exit": code, "output": …, "cap": what limited its memory, or null}.
+      {"result": ..., "exit": code, "output": …, "cap": what limited its memory, or null,
+       "left": how many processes it left behind}.
 With the argument --cgroup, memory is limited by cgroups where a job says so.
 The parent kills a child that overstays; the server only ever waits, blocked.
 """
@@ -15,10 +16,17 @@ import os
 import resource
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from lmn_bench.cgroups import WITH_GROUPS
+from lmn_bench.worker.ending import (
+    adopt_orphans,
+    close_in_forks,
+    end_leftovers,
+    read_until_end,
+)
 from lmn_bench.worker.lifetime import die_with_parent
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ _NEVER_CAPPED = frozenset({"cuda", "ceilings", "probe"})
 def main() -> None:
     """Serve jobs until the parent closes our standard input."""
     die_with_parent()
+    adopt_orphans()
     # Whatever a model prints must not end up between our answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
@@ -95,7 +104,7 @@ def _serve(
 ) -> dict[str, float]:
     """Run one job in a child, answer the parent, and return the metrics that came out."""
     best.loop_s = min(best.loop_s, job.get("measure", {}).get("best_loop_s", best.loop_s))
-    log = os.memfd_create("child-output")
+    log, errors = os.memfd_create("child-output"), os.memfd_create("child-errors")
     context = _context_of(job, contexts)
     # Made here: a child that the kernel kills could neither read how it ended nor take it away.
     group = groups.make() if groups is not None and _may_be_capped(job) else None
@@ -103,15 +112,17 @@ def _serve(
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _child(job, writing, log, context, best.of(_threads(job)), group)
+        # Processes of a model's own must not hold our parent's pipe open.
+        os.close(answers.fileno())
+        _child(job, writing, (log, errors), context, best.of(_threads(job)), group)
     os.close(writing)
     _send(answers, {"pid": pid})
-    with os.fdopen(reading) as pipe:
-        text = pipe.read()
-    _, status = os.waitpid(pid, 0)
-    tail_from = max(0, os.fstat(log).st_size - _STDERR_TAIL_BYTES)
-    tail = os.pread(log, _STDERR_TAIL_BYTES, tail_from).decode(errors="replace")
+    text, status = read_until_end(pid, reading)
+    os.close(reading)
+    left = end_leftovers()
+    tail = _tail(errors) or _tail(log)
     os.close(log)
+    os.close(errors)
     result, cap = _parsed(text)
     if group is not None:
         if cap is not None and cap["mechanism"] == group.mechanism:
@@ -121,7 +132,7 @@ def _serve(
         # The child may have died while it wrote its context.
         os.ftruncate(context, 0)
     code = os.waitstatus_to_exitcode(status)
-    _send(answers, {"result": result, "exit": code, "output": tail, "cap": cap})
+    _send(answers, {"result": result, "exit": code, "output": tail, "cap": cap, "left": left})
     metrics: dict[str, float] = (result or {}).get("metrics", {})
     return metrics
 
@@ -129,6 +140,12 @@ def _serve(
 def _threads(job: dict[str, Any]) -> int:
     threads: int = job.get("measure", {}).get("case", {}).get("threads", 1)
     return threads
+
+
+def _tail(printed: int) -> str:
+    """The end of what a child has printed."""
+    begin = max(0, os.fstat(printed).st_size - _STDERR_TAIL_BYTES)
+    return os.pread(printed, _STDERR_TAIL_BYTES, begin).decode(errors="backslashreplace")
 
 
 def _may_be_capped(job: dict[str, Any]) -> bool:
@@ -166,7 +183,7 @@ def _parsed(text: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
 def _child(
     job: dict[str, Any],
     writing: int,
-    log: int,
+    printed: tuple[int, int],
     context: int | None,
     best_loops_s: tuple[float, ...],
     group: CaseGroup | None,
@@ -177,8 +194,9 @@ def _child(
         # A group of its own, so that a kill takes whatever a model started.
         os.setpgid(0, 0)
         die_with_parent()
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        close_in_forks(writing)
+        os.dup2(printed[0], 1)
+        os.dup2(printed[1], 2)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
 
@@ -221,10 +239,12 @@ def _child(
         _tell(writing, {"result": result})
         code = 0
     except BaseException:
-        traceback.print_exc()
+        with suppress(BaseException):
+            traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # a model may have closed it, or put anything in its place
+                stream.flush()
         # No interpreter shutdown: it would run the server's own exit handlers.
         os._exit(code)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-from lmn_bench.subjects.protocol import Subject
+from lmn_bench.subjects.protocol import Subject, calls_of
 from lmn_bench.subjects.sizes import SEGMENT_TOKENS
 
 # Enough tokens to cross several powers of two, and cheap for every subject.
@@ -38,10 +40,13 @@ def check_subject(
     device: torch.device,
     *,
     from_nothing: bool,
+    batch: int = 2,
+    tokens: tuple[int, int] = (PARALLEL_TOKENS, TOKENS),
 ) -> float:
     """Run the subject in parallel, and in parallel then step by step; compare.
 
-    With `from_nothing`, also step by step from its initial state.
+    With `from_nothing`, also step by step from its initial state. `tokens` are how many are read
+    at once before the rest is read one by one, and how many in all.
 
     Returns:
         Largest absolute difference relative to the largest output.
@@ -49,21 +54,22 @@ def check_subject(
     Raises:
         IncorrectSubjectError: outputs that are not finite or differ by more than `TOLERANCE`.
     """
-    inputs = torch.randn(2, TOKENS, width, dtype=dtype, device=device)
-    with torch.inference_mode():
+    at_once, whole = tokens
+    inputs = torch.randn(batch, whole, width, dtype=dtype, device=device)
+    with calls_of(subject):
         parallel, _ = subject.prefill(inputs)
         if parallel.shape != inputs.shape:
             raise IncorrectSubjectError(
                 f"outputs have shape {tuple(parallel.shape)}, expected {tuple(inputs.shape)}"
             )
-        head, state = subject.prefill(inputs[:, :PARALLEL_TOKENS], capacity=TOKENS)
+        head, state = subject.prefill(inputs[:, :at_once], capacity=whole)
         outputs = [head]
-        for token in inputs[:, PARALLEL_TOKENS:].unbind(1):
+        for token in inputs[:, at_once:].unbind(1):
             output, state = subject.decode(token, state)
             outputs.append(output.unsqueeze(1))
         sequential = torch.cat(outputs, dim=1)
         if from_nothing:
-            state = subject.initial_state(inputs.shape[0], capacity=TOKENS)
+            state = subject.initial_state(inputs.shape[0], capacity=whole)
             outputs = []
             for token in inputs.unbind(1):
                 output, state = subject.decode(token, state)
@@ -74,7 +80,13 @@ def check_subject(
     return compare("parallel and sequential", parallel, sequential)
 
 
-def check_read(subject: Subject, width: int, dtype: torch.dtype, device: torch.device) -> float:
+def check_read(
+    subject: Subject,
+    width: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    tokens: int = READ_TOKENS,
+) -> float:
     """Run the subject over more than one segment in parallel and by `read`; compare the ends.
 
     Returns:
@@ -83,8 +95,8 @@ def check_read(subject: Subject, width: int, dtype: torch.dtype, device: torch.d
     Raises:
         IncorrectSubjectError: outputs that are not finite or differ by more than `TOLERANCE`.
     """
-    inputs = torch.randn(1, READ_TOKENS, width, dtype=dtype, device=device)
-    with torch.inference_mode():
+    inputs = torch.randn(1, tokens, width, dtype=dtype, device=device)
+    with calls_of(subject):
         return compare(
             "parallel and read", subject.prefill(inputs)[0][:, -1], subject.read(inputs)[0]
         )
@@ -98,12 +110,22 @@ def compare(ways: str, expected: Tensor, found: Tensor) -> float:
     """
     if not (expected.isfinite().all() and found.isfinite().all()):
         raise IncorrectSubjectError("outputs are not finite")
-    dtype = expected.dtype
-    scale = expected.abs().max().clamp_min(torch.finfo(dtype).tiny)
-    error = float((expected - found).abs().max() / scale)
-    if error > TOLERANCE[dtype]:
+    error, allowed = difference(expected, found), tolerance(expected.dtype)
+    if error > allowed:
         raise IncorrectSubjectError(
-            f"{ways} outputs differ by {error:.2g} of the largest output "
-            f"(allowed: {TOLERANCE[dtype]:g})"
+            f"{ways} outputs differ by {error:.2g} of the largest output (allowed: {allowed:g})"
         )
     return error
+
+
+def difference(expected: Tensor, found: Tensor) -> float:
+    """Largest difference relative to the largest output expected; infinite where it is none."""
+    expected, found = expected.detach(), found.detach()
+    scale = expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
+    error = float((expected - found).abs().max() / scale)
+    return error if math.isfinite(error) else math.inf
+
+
+def tolerance(dtype: torch.dtype) -> float:
+    """What `difference` may be; of half precision that of bfloat16."""
+    return TOLERANCE.get(dtype, TOLERANCE[torch.bfloat16])

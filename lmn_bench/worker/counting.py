@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from lmn_bench.schema import Case
+from lmn_bench.subjects.protocol import Subject
 from lmn_bench.worker import counters, memory
 from lmn_bench.worker.job import Job
 from lmn_bench.worker.workload import Workload, counting_mode, grad_mode
@@ -21,16 +22,28 @@ _PEAK_AGREEMENT_FLOOR_BYTES = 4 * 2**20  # heap and library pages that a first c
 
 
 def look_closer(
-    job: Job, work: Workload, device: torch.device, call_s: float, fields: dict[str, Any]
+    job: Job,
+    work: Workload,
+    subject: Subject,
+    device: torch.device,
+    call_s: float,
+    fields: dict[str, Any],
 ) -> None:
     """Counters and the memory time line: calls of their own, after the timing."""
     if job.measuring.counters and job.replicate == 0:
         # Compiled for inference mode, it would be compiled anew for another one.
         mode = grad_mode if job.case.compile else counting_mode
-        with mode(job.case.mode):
-            _count(job.case, work, device, call_s, fields)
+        try:
+            with mode(job.case.mode, subject):
+                _count(job.case, work, device, call_s, fields)
+        except RuntimeError as error:
+            if "inference" not in str(error).lower():
+                raise
+            # It keeps tensors of inference mode, which no other mode may write to.
+            with grad_mode(job.case.mode, subject):
+                _count(job.case, work, device, call_s, fields)
     if job.measuring.memory_timeline and device.type == "cpu":
-        with grad_mode(job.case.mode):
+        with grad_mode(job.case.mode, subject):
             prepared = work.prepare()
             fields["memory_timeline"] = memory.timeline(lambda: work.call(prepared))
 

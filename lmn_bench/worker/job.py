@@ -28,7 +28,7 @@ class Job:
             ComparisonError: there is a field that we don't know.
         """
         return cls(
-            case=Case(**{**_known("case", data["case"]), "model": spec_of(data["case"]["model"])}),
+            case=case_of(data["case"]),
             replicate=data["replicate"],
             measuring=Measuring(**_known("measuring", data["measuring"])),
             seed=data["seed"],
@@ -40,7 +40,17 @@ FIELDS = {
     "case": [field.name for field in dataclass_fields(Case)],
     "measuring": [field.name for field in dataclass_fields(Measuring)],
     "model": [field.name for field in dataclass_fields(ModelSpec)],
+    "probe": ["subject", "spec", "cases"],
 }
+
+
+def case_of(data: Mapping[str, Any]) -> Case:
+    """A case from plain data.
+
+    Raises:
+        ComparisonError: there is a field that we don't know.
+    """
+    return Case(**{**_known("case", data), "model": spec_of(data["model"])})
 
 
 def spec_of(data: Mapping[str, int]) -> ModelSpec:

@@ -32,9 +32,23 @@ def start_cuda(device: torch.device, metrics: dict[str, Any]) -> None:
 
 def load_everything(case: Case, subject: Subject, dtype: torch.dtype, device: torch.device) -> None:
     """Start threads and load kernels at a tiny length, so that no cap or peak counts them."""
+    start_threads(device)
+    call_once(case, subject, dtype, device, _TINY_LENGTH, _TINY_LENGTH // 2)
+    for parameter in subject.parameters():
+        parameter.grad = None
+
+
+def start_threads(device: torch.device) -> None:
+    """Let torch start its threads now."""
     torch.empty(_PARALLEL_ELEMENTS, device=device).fill_(0.0)
-    with grad_mode(case.mode):
-        tiny = torch.randn(case.batch, _TINY_LENGTH, case.model.width, dtype=dtype, device=device)
+
+
+def call_once(
+    case: Case, subject: Subject, dtype: torch.dtype, device: torch.device, tokens: int, head: int
+) -> None:
+    """What a case does, once, with `tokens` tokens; of decode, `head` of them read at once."""
+    with grad_mode(case.mode, subject):
+        tiny = torch.randn(case.batch, tokens, case.model.width, dtype=dtype, device=device)
         if case.mode == "train":
             require_finite(subject.train_step(tiny))
         elif case.mode == "prefill":
@@ -42,13 +56,10 @@ def load_everything(case: Case, subject: Subject, dtype: torch.dtype, device: to
         elif case.mode == "read":
             subject.read(tiny)
         elif case.mode == "decode":
-            half = _TINY_LENGTH // 2
-            _, state = subject.prefill(tiny[:, :half], capacity=_TINY_LENGTH)
-            for token in tiny[:, half:].unbind(1):
+            _, state = subject.prefill(tiny[:, :head], capacity=tokens)
+            for token in tiny[:, head:].unbind(1):
                 _, state = subject.decode(token, state)
         else:
-            state = subject.initial_state(case.batch, capacity=_TINY_LENGTH)
+            state = subject.initial_state(case.batch, capacity=tokens)
             for token in tiny.unbind(1):
                 _, state = subject.decode(token, state)
-    for parameter in subject.parameters():
-        parameter.grad = None

@@ -4,45 +4,81 @@ from __future__ import annotations
 
 import os
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lmn_bench.disturbance import LOOP, PARALLEL_LOOP
 from lmn_bench.errors import LmnBenchError
 from lmn_bench.malloc import make_lean
 from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
+from lmn_bench.plain import said_at
 from lmn_bench.samples import low_latency_s
 from lmn_bench.schema import LEAN_MALLOC, Case, Measuring, Outcome
 from lmn_bench.subjects.build import build
-from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, supported_modes
+from lmn_bench.subjects.names import is_user_subject
+from lmn_bench.subjects.printed import Printed
+from lmn_bench.subjects.protocol import Subject, SubjectWithGraphs, lacking, supported_modes
 from lmn_bench.subjects.search import origins
+from lmn_bench.subjects.user import UserModel
 from lmn_bench.worker import compiling, counters, memory
 from lmn_bench.worker.caps import Cap, is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import (
     IncorrectSubjectError,
     check_read,
     check_subject,
+    require_finite,
 )
 from lmn_bench.worker.clock import clock_for
 from lmn_bench.worker.contexts import ContextFile
 from lmn_bench.worker.counting import look_closer
-from lmn_bench.worker.job import Job, spec_of
+from lmn_bench.worker.job import Job, case_of, spec_of
 from lmn_bench.worker.loading import load_everything, start_cuda
 from lmn_bench.worker.needs import measure_needs
 from lmn_bench.worker.plant import planted_share, slowed
 from lmn_bench.worker.reference import ReferenceLoops
+from lmn_bench.worker.settings import Settings
 from lmn_bench.worker.timing import Timing, sample
+from lmn_bench.worker.trial import try_out
+from lmn_bench.worker.warming import LONG_CALL_S, require_threads, warm_up_copy, watched
 from lmn_bench.worker.watch import Watch
 from lmn_bench.worker.workload import Workload, build_workload, grad_mode
 
 
-def probe(subject: str, spec: dict[str, int]) -> dict[str, Any]:
-    """Build a subject on the CPU and say what it is and whence: parameters, modes, files."""
-    built = build(subject, spec_of(spec), dtype=torch.float32, device=torch.device("cpu"), seed=0)
+def probe(
+    subject: str, spec: dict[str, int], cases: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Build a subject and say what it is and whence: parameters, modes, files.
+
+    Args:
+        subject: its name.
+        spec: its sizes.
+        cases: in which a user's own is to be tried, one of every mode; the device and type of the
+            first are those that it is built for, else the CPU and float32.
+
+    Raises:
+        SubjectError: it cannot be built, or takes no input.
+    """
+    to_try = [case_of(case) for case in cases]
+    first = to_try[0] if to_try else None
+    dtype = torch.float32 if first is None else getattr(torch, first.dtype)
+    device = torch.device("cpu" if first is None else first.device)
+    built = build(
+        subject, spec_of(spec), dtype=dtype, device=device, seed=0,
+        length=None if first is None else first.length,
+    )  # fmt: skip
+    for case in to_try:
+        if isinstance(built, UserModel) and case.mode in built.modes:
+            try:
+                try_out(built, case, dtype, device)
+            except LmnBenchError:
+                raise
+            except Exception:  # told with every case that it is wrong in, or that lacks memory
+                continue
     count = sum(parameter.numel() for parameter in built.parameters())
     modes = sorted(supported_modes(built))
     return {"parameters": count, "modes": modes, "origins": origins(subject)}
@@ -70,20 +106,26 @@ def run_job(
         CapError: the job asks for a mechanism that this process does not have.
     """
     fields: dict[str, Any] = {"metrics": {}, "warnings": []}
+    printed = Printed()
     try:
-        outcome = _measure(job, fields, context, best_loops_s, cap or Cap())
-        return {"outcome": outcome, **fields}
+        outcome, reason = _measure(job, fields, context, best_loops_s, cap or Cap(), printed), None
     except LmnBenchError:
         raise  # a model that cannot be built, or a cap: the parent says so
-    except IncorrectSubjectError as error:
-        return {"outcome": Outcome.INCORRECT, **fields, "reason": str(error)}
-    except Exception as error:
-        if is_out_of_memory(error):
-            reason = allocation_that_failed(str(error))
-            return {"outcome": Outcome.OUT_OF_MEMORY, **fields, "reason": reason}
-        ours = isinstance(error, compiling.CompilationError)
-        message = str(error) if ours else f"{type(error).__name__}: {error}"
-        return {"outcome": Outcome.ERROR, **fields, "reason": message}
+    except (Exception, SystemExit) as error:
+        outcome, reason = _failure(error)
+    if is_user_subject(job.case.subject):
+        fields.setdefault("stderr", printed.lines())
+    return {"outcome": outcome, **fields, **({"reason": reason} if reason else {})}
+
+
+def _failure(error: BaseException) -> tuple[Outcome, str]:
+    """How a model that raised an error has ended, and why."""
+    if isinstance(error, IncorrectSubjectError):
+        return Outcome.INCORRECT, str(error)
+    if isinstance(error, Exception) and is_out_of_memory(error):
+        return Outcome.OUT_OF_MEMORY, allocation_that_failed(str(error))
+    ours = isinstance(error, compiling.CompilationError)
+    return Outcome.ERROR, str(error) if ours else said_at(error)
 
 
 def _measure(
@@ -92,6 +134,7 @@ def _measure(
     context: ContextFile | None,
     best_loops_s: tuple[float, ...],
     cap: Cap,
+    printed: Printed,
 ) -> Outcome:
     case, metrics, watch = job.case, fields["metrics"], Watch()
     share = planted_share(os.environ)
@@ -104,13 +147,19 @@ def _measure(
     if device.type == "cuda":
         start_cuda(device, metrics)
     metrics["floor_bytes"] = memory.status_bytes("VmRSS")
-    subject = build(case.subject, case.model, dtype=dtype, device=device, seed=job.seed)
+    settings = Settings.now()
+    subject = build(
+        case.subject, case.model, dtype=dtype, device=device, seed=job.seed, length=case.length
+    )
+    own = subject if isinstance(subject, UserModel) else None
+    if own is not None:
+        fields["warnings"] += [*(f"its code {what}" for what in settings.restore()), *own.notes]
     parameters = list(subject.parameters())
     metrics["parameters"] = sum(p.numel() for p in parameters)
     metrics["parameter_bytes"] = sum(p.numel() * p.element_size() for p in parameters)
     modes = supported_modes(subject)
     if case.mode not in modes:
-        fields["reason"] = f"{case.subject} has no {case.mode}; it has {', '.join(sorted(modes))}"
+        fields["reason"] = lacking(subject, case.subject, case.mode)
         return Outcome.SKIPPED
 
     if case.compile:
@@ -125,18 +174,23 @@ def _measure(
 
     # The same inputs in every replicate: what varies is the process, not the data.
     torch.manual_seed(0)
-    if "decode" in modes:
-        metrics["check_error"] = check_subject(
-            subject, case.model.width, dtype, device, from_nothing="stream" in modes
-        )
-    if case.mode == "read" and "prefill" in modes:
-        error = check_read(subject, case.model.width, dtype, device)
-        metrics["check_error"] = max(error, metrics.get("check_error", 0.0))
-    load_everything(case, subject, dtype, device)
+    bounded = case.memory_cap_bytes is not None or job.measuring.needs
+    trial = None
+    if own is None:
+        _check(case, subject, dtype, device, metrics)
+        load_everything(case, subject, dtype, device)
+    else:
+        trial = try_out(own, case, dtype, device)
+        fields["warnings"] += trial.warnings
+        if trial.check_error is not None:
+            metrics["check_error"] = trial.check_error
+        if bounded:
+            warm_up_copy(case, own, trial, dtype, device)
+        torch.manual_seed(0)
     clock = clock_for(device)
     if case.memory_cap_bytes is not None and device.type == "cpu":
         cap = cap.by(job.measuring.cap_mechanism)
-    with memory_budget(case.memory_cap_bytes, device, cap), grad_mode(case.mode):
+    with memory_budget(case.memory_cap_bytes, device, cap), grad_mode(case.mode, subject):
         if job.measuring.needs:
             metrics.update(measure_needs(case, subject, dtype, device))
             metrics["loaded_bytes"] += metrics.get("context_memory_bytes", 0)
@@ -152,8 +206,11 @@ def _measure(
         if isinstance(subject, SubjectWithGraphs) and case.cuda_graph:
             compiling.record_subject(subject, work)
         call_s = first_call_s = _memory_pass(work, case, subject, device, metrics)
+        if own is not None and not bounded and call_s < LONG_CALL_S:
+            call_s = first_call_s = _memory_pass(work, case, subject, device, metrics)
         if job.measuring.timing:
-            with slowed(subject, share, device):
+            watching = nullcontext() if own is None else watched(case, fields["warnings"])
+            with slowed(subject, share, device), watching:
                 timing = _timing_pass(
                     work, job.measuring, case, device, first_call_s, best_loops_s, fields
                 )
@@ -162,6 +219,15 @@ def _measure(
             call_s = metrics["latency_s"] * work.steps / (1 + share)
             if share:
                 fields["warnings"].append(f"a slow-down of {100 * share:.4g}% was planted")
+    if own is not None:
+        # What counting makes torch print is nothing that the model said.
+        fields["stderr"] = printed.lines()
+        require_threads(case)
+    if trial is not None and trial.hides_state and metrics.pop("state_bytes", None) is not None:
+        fields["warnings"].append(
+            "state_bytes is not known: what decode depends on is no tensor; state_bytes(state) "
+            "would tell"
+        )
     slots = subject.slots(case.length) if hasattr(subject, "slots") else None
     if slots is not None:
         metrics["slots"] = int(slots)
@@ -170,11 +236,29 @@ def _measure(
         metrics["compiled_graphs"] = compiling.compiled_graphs()
         fields["warnings"] += compiling.warnings()
     try:
-        look_closer(job, work, device, call_s, fields)
+        look_closer(job, work, subject, device, call_s, fields)
     except Exception as error:
         # Times and memory are good, whatever a dispatch mode or a sampler does to the model.
-        fields["warnings"].append(f"not counted: {type(error).__name__}: {error}")
+        fields["warnings"].append(f"not counted: {said_at(error)}")
     return Outcome.OK
+
+
+def _check(
+    case: Case,
+    subject: Subject,
+    dtype: torch.dtype,
+    device: torch.device,
+    metrics: dict[str, Any],
+) -> None:
+    """See that the ways in which a builtin subject runs agree."""
+    modes, width = supported_modes(subject), case.model.width
+    if "decode" in modes:
+        metrics["check_error"] = check_subject(
+            subject, width, dtype, device, from_nothing="stream" in modes
+        )
+    if case.mode == "read" and "prefill" in modes:
+        error = check_read(subject, width, dtype, device)
+        metrics["check_error"] = max(error, metrics.get("check_error", 0.0))
 
 
 def _watched(device: torch.device) -> AbstractContextManager[Callable[[], GpuUse | None]]:
@@ -199,18 +283,23 @@ def _memory_pass(
     """Measure the peak of one call; return how long that call took."""
     prepared = work.prepare()
     clock, elapsed_s, state = clock_for(device), 0.0, None
+    outputs: list[Tensor] = []
 
     def call() -> object:
         nonlocal elapsed_s, state
 
         def inner() -> None:
             nonlocal state
-            state = work.call(prepared)
+            output, state = work.run(prepared)
+            if isinstance(subject, UserModel):
+                outputs[:] = [output.detach()]
 
         elapsed_s = clock.time(inner)
         return state
 
     peak, state = memory.peak_of(call, device)
+    for output in outputs:
+        require_finite(output)
     metrics["peak_memory_bytes"] = peak.peak
     metrics["working_memory_bytes"] = max(0, peak.peak - peak.before)
     if device.type == "cuda":

@@ -207,6 +207,9 @@ def _take_rounds(take: Round, measuring: Measuring, reference: Reference | None)
         slower = tuple(map(max, before, after))
         found = [_Taken(samples, slower, waited_s, cpu_s) for samples, waited_s, cpu_s in group]
         counted += [sum(one.samples) for one in found if one.is_quiet(reference)]
+        if len(taken) < measuring.max_samples <= len(taken) + len(found):
+            # As many as are wanted, though some are beside the mark: wait for quiet, but no longer.
+            limit_s = min(limit_s, spent_s + measuring.quiet_wait_s)
         taken += found
         before = after
     return taken

@@ -12,7 +12,13 @@ import torch
 from torch import Tensor
 
 from lmn_bench.schema import Case
-from lmn_bench.subjects.protocol import Subject, SubjectWithBlankState, SubjectWithGraphs
+from lmn_bench.subjects.protocol import (
+    INFERENCE,
+    Subject,
+    SubjectWithBlankState,
+    SubjectWithGraphs,
+    calls_of,
+)
 from lmn_bench.worker.clock import Clock
 from lmn_bench.worker.contexts import ContextFile
 from lmn_bench.worker.timing import block_size
@@ -47,17 +53,19 @@ class Workload:
         return self.run(prepared)[0]
 
 
-def grad_mode(mode: str) -> AbstractContextManager[object]:
-    """Autograd for train, inference mode for everything else."""
-    return nullcontext() if mode == "train" else torch.inference_mode()
+def grad_mode(mode: str, subject: Subject) -> AbstractContextManager[object]:
+    """Autograd for train, inference mode for everything else that can be run in it."""
+    return nullcontext() if mode == "train" else calls_of(subject)
 
 
-def counting_mode(mode: str) -> AbstractContextManager[object]:
+def counting_mode(mode: str, subject: Subject) -> AbstractContextManager[object]:
     """As `grad_mode`, but inference mode gives way to no_grad.
 
     Under inference mode a dispatch mode sees composite operations (a whole LSTM as one) instead of
-    what they are made of.
+    what they are made of. A user's own that needs gradients has them.
     """
+    if getattr(subject, "calling", INFERENCE) != INFERENCE:
+        return grad_mode(mode, subject)
     return nullcontext() if mode == "train" else torch.no_grad()
 
 
@@ -86,30 +94,36 @@ def build_workload(
             start = _context(case, subject, dtype, device, capacity, context)
         return _decode(case, subject, dtype, device, clock, decode_window, start)
     inputs = make_input(case, case.length, dtype, device)
+    # A model that writes into its input gets a fresh one for every call, made off the clock.
+    changes = getattr(subject, "changes_input", False)
     if case.mode == "train":
 
-        def run(_: Any) -> tuple[Tensor, Any]:
-            return subject.train_step(inputs), None
+        def run(given: Any) -> tuple[Tensor, Any]:
+            return subject.train_step(given if changes else inputs), None
 
     elif case.mode == "prefill":
 
-        def run(_: Any) -> tuple[Tensor, Any]:
-            return subject.prefill(inputs)
+        def run(given: Any) -> tuple[Tensor, Any]:
+            return subject.prefill(given if changes else inputs)
 
     elif case.mode == "read":
 
-        def run(_: Any) -> tuple[Tensor, Any]:
-            return subject.read(inputs)
+        def run(given: Any) -> tuple[Tensor, Any]:
+            return subject.read(given if changes else inputs)
 
     else:
 
-        def run(_: Any) -> tuple[Tensor, Any]:
+        def run(given: Any) -> tuple[Tensor, Any]:
             state = subject.initial_state(case.batch, capacity=case.length)
-            return _steps(subject, tokens, state)
+            return _steps(subject, given.unbind(1) if changes else tokens, state)
 
         tokens = inputs.unbind(1)
 
     repeats = 0
+
+    def take_fresh() -> tuple[float, ...]:
+        given = inputs.clone()
+        return (clock.time(lambda: run(given)),)
 
     def take() -> tuple[float, ...]:
         nonlocal repeats
@@ -120,6 +134,8 @@ def build_workload(
                 return (one_call_s,)
         return (clock.time(lambda: run(None), repeats) / repeats,)
 
+    if changes:
+        return Workload(prepare=inputs.clone, run=run, take=take_fresh)
     return Workload(prepare=lambda: None, run=run, take=take)
 
 
@@ -180,15 +196,20 @@ def _decode(
     """
     # The same tokens whether the context was prefilled here or handed on.
     torch.manual_seed(0)
-    tokens = make_input(case, window + 1, dtype, device).unbind(1)
-    _, at_length = subject.decode(tokens[0], subject.copy_state(start))
+    inputs = make_input(case, window + 1, dtype, device)
+    changes = getattr(subject, "changes_input", False)
+
+    def fresh() -> tuple[Tensor, ...]:
+        return (inputs.clone() if changes else inputs).unbind(1)
+
+    _, at_length = subject.decode(fresh()[0], subject.copy_state(start))
     state_bytes = subject.state_bytes(at_length)
     del at_length
 
     copy = _state_copier(case, subject, start)
 
     def take() -> tuple[float, ...]:
-        state = copy()
+        state, tokens = copy(), fresh()
         samples = []
         for token in tokens:
 
@@ -201,7 +222,7 @@ def _decode(
 
     return Workload(
         prepare=copy,
-        run=lambda state: _steps(subject, tokens, state),
+        run=lambda state: _steps(subject, fresh(), state),
         take=take,
         steps=window + 1,
         first_step=1,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lmn_bench.analysis.claims import judge
 from lmn_bench.analysis.crossover import crossover
 from lmn_bench.analysis.results import result_set
-from lmn_bench.disturbance import ENOUGH, has_waited, is_steady, lost_share
+from lmn_bench.disturbance import has_waited, is_steady, lost_share
 from lmn_bench.report.build import build_report
 from lmn_bench.report.method import disturbed_sentences
 from lmn_bench.report.tabular import render_json
@@ -95,8 +95,8 @@ def test_a_run_beside_other_work_names_it_and_claims_no_crossover():
     assert said[0] == (
         "Prefill: cannot tell which model is ahead in time, nor how times grow; the machine was "
         "disturbed: other processes took 1.9 of 2 cores during 50 of 50 processes, which waited "
-        "for a core 95% of the time; 10 of 10 cases have fewer than 3 processes that did not "
-        "wait. Measure again when it is quiet."
+        "for a core 95% of the time; 10 of 10 cases have too few processes that had their cores to "
+        "themselves. Measure again when it is quiet."
     )
     assert not any("ahead of" in one or "overtakes" in one for one in said)
 
@@ -162,12 +162,19 @@ def test_half_of_all_processes_beside_other_work_is_too_much():
 
 
 def test_too_few_processes_that_did_not_wait_withdraw_a_setting():
-    seen = lambda r: watched(0.2, counted=0.2) if r.length == 64 and r.replicate < 3 else watched()  # noqa: E731
+    seen = lambda r: watched(0.3, counted=0.3) if r.length == 64 and r.replicate < 3 else watched()  # noqa: E731
     disturbed = result_set(crossing(seen)).disturbed(SETTING)
-    assert (disturbed.beside, disturbed.lacking, disturbed.cases) == (0, 2, 10)
+    assert (disturbed.beside, disturbed.lacking, disturbed.cases) == (6, 2, 10)
     assert disturbed.words == (
-        f"2 of 10 cases have fewer than {ENOUGH} processes that did not wait"
+        "other processes took 0.6 of 2 cores during 6 of 50 processes, which waited for a core 30% "
+        "of the time; 2 of 10 cases have too few processes that had their cores to themselves"
     )
+
+
+def test_long_rounds_beside_a_little_work_withdraw_nothing():
+    """Every round of seconds waits for a tenth of a second; that moves no headline."""
+    records = crossing(lambda _: watched(0.1, counted=0.1))
+    assert result_set(records).disturbed(SETTING) is None
 
 
 def test_a_spread_far_beyond_the_usual_is_a_finding_of_its_own():

@@ -179,7 +179,7 @@ def beside(loops_s, durations, waits_s=None, **goals):
 
 def test_rounds_beside_a_slow_loop_are_set_apart_and_kept():
     loops = [QUIET_LOOP_S, SLOW_LOOP_S, QUIET_LOOP_S, QUIET_LOOP_S, QUIET_LOOP_S]
-    found = beside(loops, [1.0, 2.0, 3.0, 4.0], max_samples=2)
+    found = beside(loops, [1.0, 2.0, 3.0, 4.0], max_samples=2, quiet_wait_s=9)
     # The slow reading lies between the first and the second round, so it spoils both.
     assert found.disturbed == ((1.0,), (2.0,))
     assert found.rounds == ((3.0,), (4.0,))
@@ -188,14 +188,15 @@ def test_rounds_beside_a_slow_loop_are_set_apart_and_kept():
 
 def test_a_taken_core_that_only_the_loop_on_all_threads_sees_sets_a_round_apart():
     taken, free = (QUIET_LOOP_S, 50 * QUIET_LOOP_S), (QUIET_LOOP_S, 2 * QUIET_LOOP_S)
-    found = beside([free, taken, free, free], [1.0, 2.0, 3.0], max_samples=1)
+    found = beside([free, taken, free, free], [1.0, 2.0, 3.0], max_samples=1, quiet_wait_s=9)
     assert found.disturbed == ((1.0,), (2.0,))
     assert found.rounds == ((3.0,),)
     assert found.reference_s == free
 
 
 def test_rounds_that_waited_for_a_core_are_set_apart_and_kept():
-    found = beside(repeat(QUIET_LOOP_S), [1.0, 9.0, 1.0], waits_s=[0.01, 8.0, 0.0], max_samples=2)
+    waits = [0.01, 8.0, 0.0]
+    found = beside(repeat(QUIET_LOOP_S), [1.0, 9.0, 1.0], waits, max_samples=2, quiet_wait_s=9)
     assert found.rounds == ((1.0,), (1.0,))
     assert found.disturbed == ((9.0,),)
     assert (found.waiting.timed_s, found.waiting.waited_s) == (11.0, 8.01)
@@ -218,6 +219,11 @@ def test_where_nobody_tells_of_waiting_nothing_waited():
     found = beside(repeat(QUIET_LOOP_S), repeat(1.0), waits_s=repeat(None), max_samples=3)
     assert len(found.rounds) == 3
     assert found.waiting.waited_s is None
+
+
+def test_once_enough_was_taken_quiet_is_waited_for_no_longer_than_allowed():
+    found = beside(repeat(SLOW_LOOP_S), repeat(1.0), max_samples=4, quiet_wait_s=3)
+    assert len(found.rounds) == 7
 
 
 def test_a_slow_machine_is_waited_for_no_longer_than_allowed():

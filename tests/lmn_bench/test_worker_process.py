@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import statistics
 from dataclasses import asdict, replace
 from functools import cache, partial
 
@@ -45,6 +46,11 @@ def counted(measure):
     """A record of lmn in a mode with counters, which take seconds to start."""
     return cache(lambda mode: measure("lmn", mode, counters=True))
 
+
+# Three undisturbed ones, or little more than three on a busy machine.
+THREE_PASSES = {
+    "decode_window": 4, "max_samples": 3, "time_goal_s": 1000, "quiet_wait_s": 0,
+}  # fmt: skip
 
 # ------------------------------------------------------------------------------- how a child ends
 
@@ -226,39 +232,43 @@ def test_a_read_that_forgets_what_came_before_its_last_segment_is_incorrect(meas
 
 
 def test_decode_records_the_step_to_its_context_and_the_window_of_every_pass(measure):
-    record = measure("lmn", "decode", decode_window=4, max_samples=3, time_goal_s=1000)
-    assert len(record.samples_s) == 3 * (4 + 1)
+    record = measure("lmn", "decode", **THREE_PASSES)
+    steps = len(record.samples_s) + len(record.disturbed_samples_s)
+    # Passes that a busy machine disturbed are made up for by others.
+    assert steps >= 3 * (4 + 1)
+    assert steps % (4 + 1) == 0
 
 
 def test_the_latency_of_decode_is_the_median_over_passes_of_the_windows_mean(measure):
-    record = measure("lmn", "decode", decode_window=4, max_samples=3, time_goal_s=1000)
-    passes = [record.samples_s[i : i + 5] for i in range(0, 15, 5)]
-    means = sorted(sum(steps[1:]) / 4 for steps in passes)
-    assert record.metrics["latency_s"] == pytest.approx(means[1], rel=1e-3)
+    record = measure("lmn", "decode", **THREE_PASSES)
+    passes = [record.samples_s[i : i + 5] for i in range(0, len(record.samples_s), 5)]
+    expected = statistics.median(statistics.fmean(steps[1:]) for steps in passes)
+    assert record.metrics["latency_s"] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("mode", ["prefill", "decode"])
 def test_the_undisturbed_latency_is_that_of_the_records_own_samples(measure, mode):
-    record = measure("lmn", mode, decode_window=4, max_samples=3, time_goal_s=1000)
+    record = measure("lmn", mode, **THREE_PASSES)
     expected = low_latency_s(record.samples_s, mode, 4)
     assert record.metrics["latency_low_s"] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize(
-    ("of", "loops"),
+    ("changes", "loops"),
     [
-        (case(threads=1), {"reference_loop_s"}),
-        (case(threads=2), {"reference_loop_s", "parallel_loop_s"}),
+        ({"threads": 1}, {"reference_loop_s"}),
+        ({"threads": 2}, {"reference_loop_s", "parallel_loop_s"}),
         # The loop on all threads would take its memory from the budget.
-        (case(threads=2, memory_cap_bytes=64 * 2**20), {"reference_loop_s"}),
+        ({"threads": 2, "memory_cap_bytes": 64 * MIB}, {"reference_loop_s"}),
     ],
 )
-def test_reference_loops_run_on_the_threads_of_the_case(measure, of, loops):
-    assert {key for key in measure(of).metrics if key.endswith("_loop_s")} == loops
+def test_reference_loops_run_on_the_threads_of_the_case(server, changes, loops):
+    (_, ended) = run_tasks(order_tasks([case(**changes)], 1, 0), QUICK, 0, server)
+    assert {key for key in ended.record.metrics if key.endswith("_loop_s")} == loops
 
 
 def test_a_timed_record_tells_what_the_machine_did_meanwhile(measure):
-    seen = measure(case()).watched
+    seen = measure("lmn", "prefill").watched
     assert seen.cores == len(os.sched_getaffinity(0))
     assert 0 < seen.counted_s <= seen.timed_s < seen.wall_s
     assert 0 < seen.timed_cpu_s < seen.own_cpu_s

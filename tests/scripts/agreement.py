@@ -40,7 +40,7 @@ def compare(case: Case) -> float:
     subject = build(case.subject, case.model, dtype=dtype, device=device, seed=0)
     measuring = Measuring(time_goal_s=TIME_GOAL_S, precision_goal=1e-9, max_samples=100_000)
     ratios = []
-    with grad_mode(case.mode):
+    with grad_mode(case.mode, subject):
         work = build_workload(
             case, subject, dtype=dtype, device=device, clock=clock_for(device), decode_window=32
         )

@@ -18,18 +18,22 @@ import torch
 from lmn_bench.errors import LmnBenchError, ProfileError, UsageError
 from lmn_bench.malloc import make_lean
 from lmn_bench.outcomes import allocation_that_failed
+from lmn_bench.plain import said_at
 from lmn_bench.schema import Case
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.protocol import Subject, supported_modes
+from lmn_bench.subjects.user import UserModel
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
 from lmn_bench.worker.checks import IncorrectSubjectError, check_subject
 from lmn_bench.worker.clock import clock_for
-from lmn_bench.worker.loading import load_everything, start_cuda
+from lmn_bench.worker.loading import load_everything, start_cuda, start_threads
 from lmn_bench.worker.profiling.instruments import Instruments
 from lmn_bench.worker.profiling.memory_passes import memory_passes
 from lmn_bench.worker.profiling.setting import Setting
 from lmn_bench.worker.profiling.time_passes import time_passes
 from lmn_bench.worker.profiling.timed import Call
+from lmn_bench.worker.settings import Settings
+from lmn_bench.worker.trial import try_out
 from lmn_bench.worker.workload import build_workload, grad_mode, make_input
 
 # Tokens decoded after the context; the same window as in a run.
@@ -90,7 +94,7 @@ def run_profile(job: ProfileJob) -> dict[str, Any]:
                 f"{what} ran out of memory: {allocation_that_failed(str(error))}",
                 "take a shorter --length or a smaller --batch",
             ) from error
-        raise ProfileError(f"{what} raised {type(error).__name__}: {error}") from error
+        raise ProfileError(f"{what} raised {said_at(error)}") from error
 
 
 def _run(job: ProfileJob) -> dict[str, Any]:
@@ -103,17 +107,27 @@ def _run(job: ProfileJob) -> dict[str, Any]:
     torch.set_num_threads(case.threads)
     if device.type == "cuda":
         start_cuda(device, {})
-    subject = build(case.subject, case.model, dtype=dtype, device=device, seed=job.seed)
+    settings = Settings.now()
+    subject = build(
+        case.subject, case.model, dtype=dtype, device=device, seed=job.seed, length=case.length
+    )
+    settings.restore()
     modes = supported_modes(subject)
     if case.mode not in modes:
         raise UsageError(
             f"{case.subject} has no {case.mode}", f"it has: {', '.join(sorted(modes))}"
         )
     torch.manual_seed(0)
-    if "decode" in modes and not job.memory:
-        check_subject(subject, case.model.width, dtype, device, from_nothing="stream" in modes)
-    load_everything(case, subject, dtype, device)
-    with memory_budget(None, device), grad_mode(case.mode):
+    if isinstance(subject, UserModel):
+        try_out(subject, case, dtype, device)
+        # Its first call is of its own length, and is none of those that are looked at.
+        start_threads(device)
+        torch.manual_seed(0)
+    else:
+        if "decode" in modes and not job.memory:
+            check_subject(subject, case.model.width, dtype, device, from_nothing="stream" in modes)
+        load_everything(case, subject, dtype, device)
+    with memory_budget(None, device), grad_mode(case.mode, subject):
         setting = Setting(
             case, device, subject, _call(case, subject, dtype, device),
             Instruments(case.subject, subject), _gradient_clearer(subject),

@@ -30,13 +30,13 @@ def time_passes(setting: Setting, trace_file: Path) -> dict[str, Any]:
     Beside times: the working memory of a call with malloc as it comes, as a run has it.
     """
     call, mode = setting.call, setting.case.mode
-    with grad_mode(mode):
+    with grad_mode(mode, setting.subject):
         working = [max(0, one.peak - one.before) for one in setting.peaks()]
         timed = _timed(setting)
         once_s = timed.latency_s * call.units
         energy = energy_of(lambda: call.run(call.prepare()), call.tokens, once_s, setting.device)
     flops = _flops(setting, once_s)
-    with grad_mode(mode):
+    with grad_mode(mode, setting.subject):
         # The profiler's own first call is slow.
         setting.traced(memory=False)
         traced = setting.traced(memory=False, save_to=trace_file)
@@ -92,7 +92,7 @@ def _flops(setting: Setting, once_s: float) -> dict[tuple[int, str], int] | None
         setting.warnings.append(f"FLOPs not counted: that would take about {estimate_s:.0f} s")
         return None
     call, instruments = setting.call, setting.instruments
-    with counting_mode(setting.case.mode):
+    with counting_mode(setting.case.mode, setting.subject):
         return count_flops(
             lambda: call.run(call.prepare()), len(instruments.sites), instruments.installed,
             trains=setting.case.mode == "train",

@@ -1,0 +1,78 @@
+"""Calls that leave no trace: made in a copy of this process that ends after them.
+
+A model that is called once is another one afterwards: it has made its caches for this length, its
+lazy layers, tensors that belong to inference. What is measured must be the model as it was made.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+import threading
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+import torch
+
+_Result = TypeVar("_Result")
+_PR_SET_PDEATHSIG = 1
+
+
+class DiedApartError(Exception):
+    """The copy ended without an answer; made here, the call would end the same way."""
+
+
+def can_be_apart(device: torch.device) -> bool:
+    """Whether a copy of this process can do what it can.
+
+    CUDA does not survive a fork, and neither do threads, which a model may wait for.
+    """
+    return device.type == "cpu" and threading.active_count() == 1
+
+
+def apart(call: Callable[[], _Result], known: tuple[type[Exception], ...]) -> _Result:
+    """The result of `call` in a copy of this process, which is as it was afterwards.
+
+    Args:
+        call: gives something that can be pickled.
+        known: errors that are raised here too; they are made of their `args`.
+
+    Raises:
+        DiedApartError: the copy died, or another error was raised in it.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        _run(call, known, writing)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(pid, 0)
+    if not told:
+        raise DiedApartError
+    succeeded, value = pickle.loads(told)  # written by ourselves
+    if not succeeded:
+        raise value
+    result: _Result = value
+    return result
+
+
+def _run(call: Callable[[], _Result], known: tuple[type[Exception], ...], writing: int) -> NoReturn:
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # OpenMP's threads stayed behind: whoever asked for more than one would wait for them.
+        torch.set_num_threads(1)
+        try:
+            told = pickle.dumps((True, call()))
+        except known as error:
+            told = pickle.dumps((False, error))
+        with os.fdopen(writing, "wb") as pipe:
+            pipe.write(told)
+    except BaseException:
+        # It is made once more where it can be told.
+        pass
+    finally:
+        os._exit(0)
