@@ -23,6 +23,8 @@ def course(found: Scaling | None, grown: Growth, *, exponent: bool = True) -> st
     """
     ratio = grown.ratio
     said = format_ratio_interval(ratio.estimate, ratio.low, ratio.high)
+    if ratio.low is None:
+        said += " by the medians"
     if found is None:
         return f"becomes {said} (too few lengths to tell a law)"
     if found.processes < ENOUGH or ratio.low is None or ratio.high is None:
