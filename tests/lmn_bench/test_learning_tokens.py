@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -143,3 +144,10 @@ def test_a_tokenizer_file_without_its_package_says_what_to_install(tmp_path, mon
         make_vocabulary(str(tmp_path / "a.json"), "")
     assert "not installed" in caught.value.message
     assert "pip install tokenizers" in caught.value.hint
+
+
+def test_a_tokenizer_is_no_pipe_as_it_is_read_more_than_once(tmp_path):
+    os.mkfifo(tmp_path / "tokenizer.json")
+    with pytest.raises(UsageError) as caught:
+        make_vocabulary(str(tmp_path / "tokenizer.json"), "text")
+    assert "is a pipe or a device" in caught.value.message

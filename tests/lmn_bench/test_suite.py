@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import textwrap
 
 import pytest
@@ -502,3 +503,11 @@ def test_an_option_that_says_nothing_usable_is_told_by_name(option, text):
     with pytest.raises(UsageError) as caught:
         overrides_of({option: text}, None, [])
     assert option in caught.value.message
+
+
+def test_a_suite_that_is_a_pipe_is_not_called_missing(tmp_path):
+    os.mkfifo(tmp_path / "suite.toml")
+    with pytest.raises(SuiteError) as caught:
+        find_suite(str(tmp_path / "suite.toml"))
+    (problem,) = caught.value.problems
+    assert problem.message == "is no file, but a folder, a pipe or a device"
