@@ -152,8 +152,11 @@ def read_run(folder: Path) -> StoredRun:
         if isinstance(parsed, str):
             bad_lines.append(BadLine(number, line, parsed))
         else:
-            # The first one stands: a repeat can only come from a resume that raced.
-            records.setdefault((parsed.case_id, parsed.replicate), parsed)
+            first = records.setdefault((parsed.case_id, parsed.replicate), parsed)
+            # The first one stands; the same line twice says nothing new.
+            if first != parsed:
+                reason = f"replicate {parsed.replicate} of {parsed.case_id} a second time"
+                bad_lines.append(BadLine(number, line, reason))
     return StoredRun(folder, info, tuple(records.values()), tuple(bad_lines))
 
 

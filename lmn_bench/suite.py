@@ -80,7 +80,10 @@ def find_suite(name: str) -> Path:
     if name.endswith(".toml") or "/" in name:
         path = Path(name)
         if not path.is_file():
-            problem = Problem(name, "no such file", "give a path, or a name: lmn-bench list suites")
+            what = (
+                "is no file, but a folder, a pipe or a device" if path.exists() else "no such file"
+            )
+            problem = Problem(name, what, "give a path, or a name: lmn-bench list suites")
             raise SuiteError(name, [problem])
         return path
     known = builtin_suites()

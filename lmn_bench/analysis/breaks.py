@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ BREAK_GAIN = 10.0
 REJECTED_GAIN = 6.0
 # Two laws with two coefficients each, the place of the break, and the noise.
 _PARAMETERS = 6
+# Two fits for each: of thousands of lengths, as many places as can be told apart on a chart.
+_MAX_PLACES = 100
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,12 @@ def best_break(sample: Sample) -> Break | None:
     AICc counts six parameters: two laws of two coefficients, the place, and the noise. A law above
     the break must not be rejected by lack of fit.
     """
-    noise, lengths = noise_of(sample), sample.lengths
-    count = len(lengths)
+    noise = noise_of(sample)
     if not noise.freedom or noise.values <= _PARAMETERS + 1:
         return None
     without = _score(float(_fits(sample, noise).misfit.min()), noise, 3)
     found = None
-    for above in range(MIN_ABOVE, count - MIN_BELOW + 1):
+    for above in _places(sample.lengths):
         low, high = sample.without_last(above), sample.last(above)
         own = noise.part(slice(-above, None))
         over = _fits(high, own)
@@ -59,6 +61,17 @@ def best_break(sample: Sample) -> Break | None:
         if better and (lack_of_fit(over, own) >= REJECTION_LEVEL).any():
             found = Break(above, gain)
     return found
+
+
+def _places(lengths: Sequence[float]) -> list[int]:
+    """How many lengths may lie above a break: every number, but of very many, spaced in ln n."""
+    count = len(lengths)
+    every = range(MIN_ABOVE, count - MIN_BELOW + 1)
+    if len(every) <= _MAX_PLACES:
+        return list(every)
+    wanted = np.geomspace(lengths[MIN_BELOW], lengths[-MIN_ABOVE], _MAX_PLACES)
+    above = count - np.searchsorted(np.array(lengths), wanted)
+    return sorted({int(one) for one in above} & set(every))
 
 
 def _fits(sample: Sample, noise: Noise) -> Fits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -77,7 +78,7 @@ def _of_processes(
         cells.setdefault((process, n), []).append(value)
     names = {name: row for row, name in enumerate(dict.fromkeys(name for name, _ in cells))}
     if len(cells) == len(names):
-        medians = [float(np.median(values)) for values in cells.values()]
+        medians = [median(values) for values in cells.values()]
         return _nested([n for _, n in cells], medians), Design("nested", len(names))
     table, lengths = _table(cells, names)
     present = np.isfinite(table)
@@ -95,7 +96,8 @@ def _table(
     columns = {n: column for column, n in enumerate(lengths)}
     table = np.full((len(rows), len(lengths)), np.nan)
     for (process, n), values in cells.items():
-        table[rows[process], columns[n]] = np.log(np.median(values))
+        table[rows[process], columns[n]] = median(values)
+    np.log(table, out=table)
     return table, lengths
 
 

@@ -26,6 +26,8 @@ from lmn_bench.disturbance import ENOUGH
 from lmn_bench.schema import LAWS
 
 _RESAMPLES = 400
+# Of files of hundreds of thousands of rows, as many as take seconds.
+_LEAST_RESAMPLES, _RESAMPLED_VALUES = 60, 20_000_000
 _SEED = 20261123
 
 
@@ -90,7 +92,8 @@ def _judge(sample: Sample, noise: Noise, chosen: Selection, seed: int) -> Regime
     functions = growth_functions(sample.lengths)
     replicated = bool(sample.counts.min() >= ENOUGH and sample.freedom)
     # Resampling single values gives them back.
-    resamples = resampled(sample, _RESAMPLES if replicated else 1, _SEED + seed)
+    enough = max(_LEAST_RESAMPLES, min(_RESAMPLES, _RESAMPLED_VALUES // sample.values.size))
+    resamples = resampled(sample, enough if replicated else 1, _SEED + seed)
     redone, stable = stability(resamples, noise, functions, rejected)
     members = chosen.members[0]
     if replicated:

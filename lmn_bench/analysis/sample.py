@@ -16,6 +16,8 @@ from lmn_bench.analysis.laws import Array
 # No machine follows a law to better than this (relative): caches, alignment, kernels chosen by
 # size. It is added to the noise, so that a very quiet machine doesn't reject every law.
 TOLERANCE = 0.01
+# Resampled values that are held at a time.
+_VALUES_AT_ONCE = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -184,13 +186,24 @@ def resampled(sample: Sample, count: int, seed: int) -> Array:
         shifted: Array = sample.medians + errors * scale
         return shifted
     if sample.crossed:
-        picks = rng.integers(0, len(values), size=(count, len(values)))
-        return _medians(values[picks].swapaxes(0, 1))
+        return np.concatenate([
+            _medians(values[rng.integers(0, len(values), size=(rows, len(values)))].swapaxes(0, 1))
+            for rows in _at_once(count, values.size)
+        ])  # fmt: skip
     columns = []
     for column in values.T:
         own = column[np.isfinite(column)]
-        columns.append(np.median(own[rng.integers(0, len(own), size=(count, len(own)))], axis=1))
+        columns.append(np.concatenate([
+            np.median(own[rng.integers(0, len(own), size=(rows, len(own)))], axis=1)
+            for rows in _at_once(count, len(own))
+        ]))  # fmt: skip
     return np.stack(columns, axis=1)
+
+
+def _at_once(count: int, size: int) -> list[int]:
+    """Parts of `count` resamples of `size` values each that fit into memory."""
+    most = max(1, _VALUES_AT_ONCE // size)
+    return [min(most, count - done) for done in range(0, count, most)]
 
 
 def _medians(values: Array) -> Array:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -106,11 +108,8 @@ def _python_docs() -> str:
 
 def _folder(folder: Path) -> tuple[str, str]:
     """The text of a folder, and what of it was read."""
-    try:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        found = [path for path in files if _is_text(path, folder)]
-    except OSError as error:
-        raise UsageError(f"cannot read {folder}: {error.strerror}") from None
+    files = sorted(_files(folder))
+    found = [path for path in files if _is_text(path, folder)]
     if not found:
         endings = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
         raise UsageError(f"folder {folder} holds no text", f"it is searched for {endings}")
@@ -127,6 +126,27 @@ def _left_alone(folder: Path, read: int, files: int) -> str:
     )
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, hidden folders left out; one that can't be read ends in an error.
+
+    Raises:
+        UsageError: a folder that cannot be looked into, or a link to one: half a corpus is another.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if (Path(place) / name).is_symlink():
+                raise UsageError(
+                    f"{Path(place) / name} is a link to a folder, which is not followed",
+                    "put the folder itself there, or take the link away",
+                )
+        yield from (Path(place) / name for name in files)
+
+
 def _is_text(path: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
     return path.suffix.lower() in SUFFIXES and not hidden
@@ -134,6 +154,9 @@ def _is_text(path: Path, folder: Path) -> bool:
 
 def _file(path: Path) -> str:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # Reading a pipe or a device might never end.
+            raise UsageError(f"{path} is neither a file nor a folder", "a corpus is UTF-8 text")
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None

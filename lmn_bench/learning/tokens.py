@@ -145,6 +145,11 @@ def make_vocabulary(tokenizer: str, text: str) -> Vocabulary:
     if tokenizer == "bytes":
         return ByteVocabulary()
     path = Path(tokenizer)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UsageError(
+            f"{path} is a pipe or a device, and a tokenizer is read more than once",
+            "save it in a file first",
+        )
     try:
         text = read_text(path)
     except (FileNotFoundError, NotADirectoryError):

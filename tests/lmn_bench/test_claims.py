@@ -202,6 +202,43 @@ def test_a_counter_at_two_lengths_tells_nothing():
     assert "too few" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [
+        ((64, 128, 256), "3 lengths are too few to hold a formula of log n, log^2 n, sqrt n,"),
+        ((64, 128, 256, 512), "4 lengths are too few to hold a formula of log^2 n, n log n,"),
+        ((64, 100, 120), "No formula of constant gives every value"),
+    ],
+)
+def test_lengths_that_are_too_few_are_the_reason_and_not_the_values(lengths, words):
+    records = counted("slots", lambda n: n * n + n % 7, lengths=lengths)
+    found = verdict(records, "n^2", "slots", mode="decode")
+    assert words in found.sentence
+    assert found.sentence.endswith(".")
+
+
+def test_a_law_whose_formula_was_not_tried_is_not_rejected():
+    # 1 + L at three levels: what it is can only be seen with four
+    records = counted("slots", lambda n: slot_count(n, 1, 0), lengths=(100, 200, 300, 400))
+    assert verdict(records, "log n", "slots", mode="decode").verdict != "rejected"
+
+
+def test_enough_lengths_that_follow_nothing_are_said_to():
+    records = counted("slots", lambda n: (n * 7919) % 1009 + 1)
+    found = verdict(records, "log n", "slots", mode="decode")
+    assert "No formula gives every value at 8 lengths, and no law fits" in found.sentence
+
+
+def test_a_counter_that_is_nothing_everywhere_is_constant():
+    found = verdict(counted("slots", lambda n: 0), "constant", "slots", mode="decode")
+    assert (found.verdict, found.exact) == ("supported", True)
+
+
+def test_three_lengths_support_no_bound_in_time():
+    records = [r for r in timed("n", 0.01) if r.case.length <= OCTAVES[2]]
+    assert verdict(records, "n^2", at_most=True).verdict == "compatible"
+
+
 def test_values_that_are_no_numbers_are_left_out():
     records = [*timed("n", 0.01), ok(case(length=128), 9, float("nan"))]
     assert verdict(records, "n").verdict == "supported"

@@ -157,6 +157,36 @@ def test_a_file_that_is_not_utf8_is_refused_with_the_place(tmp_path):
     assert "UTF-8" in hint
 
 
+def test_no_text_of_a_folder_is_left_out_unseen(tmp_path):
+    corpus, elsewhere = tmp_path / "corpus", tmp_path / "elsewhere"
+    for folder in (corpus, elsewhere):
+        folder.mkdir()
+        (folder / "a.txt").write_text("text")
+    (corpus / "linked").symlink_to(elsewhere)
+    assert "linked is a link to a folder" in refused(corpus)[0]
+    (corpus / "linked").unlink()
+    (corpus / "b.txt").symlink_to(tmp_path / "gone.txt")
+    assert "b.txt: No such file" in refused(corpus)[0]
+    (corpus / "b.txt").unlink()
+    os.mkfifo(corpus / "c.txt")
+    assert "c.txt is neither a file nor a folder" in refused(corpus)[0]
+
+
+def test_a_folder_that_cannot_be_looked_into_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "closed").mkdir()
+    listed = os.scandir
+
+    def scandir(path):
+        # a test may run as root, to whom nothing is closed
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert "closed: Permission denied" in refused(tmp_path)[0]
+
+
 def test_one_bad_file_in_a_folder_is_named(tmp_path):
     (tmp_path / "good.txt").write_text("good")
     (tmp_path / "odd.txt").write_bytes(b"\xff")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -151,3 +152,10 @@ def test_a_binary_file_is_no_tokenizer_file(tmp_path):
     with pytest.raises(UsageError, match="no tokenizer file") as caught:
         make_vocabulary(str(path), "")
     assert "the JSON that `Tokenizer.save` writes" in caught.value.hint
+
+
+def test_a_tokenizer_is_no_pipe_as_it_is_read_more_than_once(tmp_path):
+    os.mkfifo(tmp_path / "tokenizer.json")
+    with pytest.raises(UsageError) as caught:
+        make_vocabulary(str(tmp_path / "tokenizer.json"), "text")
+    assert "is a pipe or a device" in caught.value.message

@@ -254,6 +254,12 @@ def test_a_record_that_stands_twice_counts_once_and_the_first_one_stands(folder)
     assert read_run(folder).records == (FIRST, SECOND)
 
 
+def test_another_record_of_the_same_replicate_is_told_and_the_same_one_is_not(folder):
+    write(folder, FIRST, FIRST, replace(FIRST, wall_s=9.0))
+    (bad,) = read_run(folder).bad_lines
+    assert (bad.number, bad.reason) == (3, f"replicate 0 of {FIRST.case_id} a second time")
+
+
 def test_blank_lines_are_no_mistake(folder):
     write(folder, FIRST)
     append_text(folder, "\n  \n")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import textwrap
 
 import pytest
@@ -195,10 +196,10 @@ def test_a_file_that_is_not_toml_is_told_with_its_line(tmp_path):
 
 def test_a_file_that_is_not_text_is_told(tmp_path):
     path = tmp_path / "binary.toml"
-    path.write_bytes(b"\xff\xfe\x00")
+    path.write_bytes(b"\x80\x00")
     with pytest.raises(SuiteError) as caught:
         load_suite(path)
-    assert "not valid TOML" in caught.value.problems[0].message
+    assert "UTF-8" in caught.value.problems[0].message
 
 
 def test_a_folder_in_place_of_a_file_is_told(tmp_path):
@@ -575,3 +576,11 @@ def test_trainings_have_no_reference():
     data = {"name": "mine", "reference": "lmn", "learning": {"steps": 10},
             "sweep": [{"subjects": ["lmn"], "modes": ["learn"], "lengths": [64]}]}  # fmt: skip
     assert "this suite learns" in problems_of(data)["reference"].message
+
+
+def test_a_suite_that_is_a_pipe_is_not_called_missing(tmp_path):
+    os.mkfifo(tmp_path / "suite.toml")
+    with pytest.raises(SuiteError) as caught:
+        find_suite(str(tmp_path / "suite.toml"))
+    (problem,) = caught.value.problems
+    assert problem.message == "is no file, but a folder, a pipe or a device"
