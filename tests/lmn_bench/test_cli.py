@@ -348,7 +348,8 @@ def test_a_list_names_all_there_is(cli, what, names):
 def test_a_list_fits_the_terminal(cli, what):
     code, out, _ = cli("list", what)
     assert code == 0
-    assert max(map(len, out.splitlines())) <= 80
+    # An address that is longer stays one word: it can be copied.
+    assert all(len(line) <= 80 or len(line.split()) == 1 for line in out.splitlines())
 
 
 def test_env_tells_the_machine_as_json_too(cli):

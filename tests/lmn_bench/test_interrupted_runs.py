@@ -167,3 +167,34 @@ def test_a_disk_that_fills_up_ends_in_2_and_the_run_can_go_on_later(finish, tmp_
     code, _, err = finish("run", "--resume")
     assert code == 0, err
     assert len(counted(only_run(tmp_path))) == CASES * PROCESSES
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_terminal_that_is_closed_and_a_polite_end_keep_what_was_measured(begun, tmp_path, number):
+    begun.send_signal(number)
+    _, err = begun.communicate(timeout=60)
+    assert begun.returncode == 130, err
+    run = only_run(tmp_path)
+    assert 2 <= len(run.records) < CASES * PROCESSES
+    assert not run.info.finished_at
+    assert (run.folder / "report.md").read_text(encoding="utf-8").startswith("# tiny")
+    assert "lmn-bench run --resume" in err
+
+
+def test_a_terminal_that_dies_ends_no_run(tmp_path):
+    (tmp_path / "tiny.toml").write_text(SUITE.replace(f"{PROCESSES}\n", "1\n"))
+    leader, follower = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND_LINE, "run", "--suite", "tiny.toml"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+        stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
+    )  # fmt: skip
+    os.close(follower)
+    assert os.read(leader, 1)  # it has begun to talk
+    os.close(leader)
+    # Nothing can be said any more: lost output is all that the exit code has left to tell.
+    assert process.wait(timeout=120) == 2
+    run = only_run(tmp_path)
+    assert len(run.records) == CASES
+    assert run.info.finished_at
+    assert (run.folder / "report.html").is_file()
