@@ -196,7 +196,7 @@ def test_a_file_that_is_not_toml_is_told_with_its_line(tmp_path):
 
 def test_a_file_that_is_not_text_is_told(tmp_path):
     path = tmp_path / "binary.toml"
-    path.write_bytes(b"\x80\x00")
+    path.write_bytes(b"name = \x80")
     with pytest.raises(SuiteError) as caught:
         load_suite(path)
     assert "UTF-8" in caught.value.problems[0].message
