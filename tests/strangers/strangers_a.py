@@ -423,7 +423,7 @@ def overflow(spec, dtype, device):
 
 
 class Uncopyable(Sum):
-    """Module and state hold a lock, and neither can be copied. Right: ok, 4 bytes x width."""
+    """The module holds a lock and refuses to be copied; its state is plain. Right: ok."""
 
     def __init__(self, width: int) -> None:
         super().__init__(width)
@@ -431,6 +431,18 @@ class Uncopyable(Sum):
 
     def __deepcopy__(self, memo):
         raise copy.Error("this model is not to be copied")
+
+    def decode(self, x: Tensor, state):
+        with self.lock:
+            return super().decode(x, state)
+
+
+def uncopyable(spec, dtype, device):
+    return Uncopyable(spec.width)
+
+
+class Locked(Sum):
+    """A lock in the state, which Python cannot copy. Right: refused, with the way out."""
 
     def initial_state(self, batch: int):
         return OrderedDict(total=torch.zeros(batch, self.width), seen=0, lock=threading.RLock())
@@ -440,13 +452,13 @@ class Uncopyable(Sum):
         return y, OrderedDict(total=total, seen=seen, lock=threading.RLock())
 
     def decode(self, x: Tensor, state):
-        with self.lock, state["lock"]:
+        with state["lock"]:
             y, (total, seen) = super().decode(x, (state["total"], state["seen"]))
         return y, OrderedDict(total=total, seen=seen, lock=state["lock"])
 
 
-def uncopyable(spec, dtype, device):
-    return Uncopyable(spec.width)
+def locked(spec, dtype, device):
+    return Locked(spec.width)
 
 
 class BatchTwo(Sum):
