@@ -225,6 +225,8 @@ def test_a_run_in_which_everything_diverged_is_reported_with_its_reasons():
     bad = [diverged(lesson_case(s), seed) for s in ("lmn", "gru") for seed in range(2)]
     found = document(bad)
     assert "No training ended well (diverged)" in found.answers[0]
+    (pointed,) = re.findall("see “(.+)” in the report", found.answers[0])
+    assert pointed in [section.title for section in found.sections]
     text = render_markdown(found)
     assert "the loss is nan at step 17" in text
     assert "Diverged is a result" in text

@@ -11,6 +11,7 @@ from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Section, Table
 from lmn_bench.report.learned.recall import definitions, ends_of, seeds_cell
 from lmn_bench.report.learned.words import (
+    NOT_WELL,
     ONE_SEED,
     difference_cell,
     ends_words,
@@ -184,7 +185,7 @@ def unfinished(settings: Sequence[LearnedSetting]) -> Section | None:
     )
     columns = ("outcome", "reason", "model", "what", "seeds")
     table = Table("", columns, rows, note, wraps=True)
-    return Section("Trainings that did not end well", tables=(table,))
+    return Section(NOT_WELL, tables=(table,))
 
 
 def _training_row(attempt: Attempt, record: Record, seed: int, metric: str) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from lmn_bench.schema import Case, ModelSpec
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.units import format_change, format_duration, format_number, format_ratio
 
+# The section of trainings without a score.
+NOT_WELL = "Trainings that did not end well"
 # Models are built to the asked number of parameters within this; a user's own are not.
 SIZE_TOLERANCE = 0.01
 # From twice the size on, sizes are told as a multiple.
