@@ -168,6 +168,14 @@ def test_the_quality_table_ranks_models_with_their_difference_to_ours():
     assert "the best of 2 learning rates, chosen by the same validation data" in found.note
 
 
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_a_difference_over_common_seeds_beside_scores_over_all_is_explained(seeds):
+    of = lesson_case("transformer")
+    records = [*group({"lmn": 2.3}), *(trained(of, k, 2.1 + k / 50) for k in range(seeds))]
+    note = table(document(records), "Validation loss, nats per token").note
+    assert ("is not that of the two scores" in note) == (seeds == 2)
+
+
 def test_seeds_of_a_task_that_end_far_apart_are_not_summed_up_in_silence():
     found = document(group({"lmn": 0.5}, 0.4, task="mqar-64"))
     notes = [t.note for section in found.sections for t in section.tables]
