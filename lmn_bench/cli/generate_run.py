@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 from lmn_bench.cli.console import print_json, stderr_console
+from lmn_bench.cli.streams import is_unread
 from lmn_bench.errors import UsageError
 from lmn_bench.run.learning import LearningProcess
 from lmn_bench.units import format_bytes, format_count, format_seconds
@@ -45,7 +46,7 @@ def read_prompt(prompt: str | None, file: IO[bytes] | None) -> str:
 
 
 def run_generation(job: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
-    """Generate, and show it as it comes; as JSON, all at the end."""
+    """Generate, and show it as it comes, as long as it is read; as JSON, all at the end."""
     _check(job)
     told: dict[str, Any] = {}
     text: list[str] = []
@@ -57,6 +58,8 @@ def run_generation(job: Mapping[str, Any], *, quiet: bool, as_json: bool) -> Non
                     text.append(content)
                     if not as_json:
                         _show(content)
+                        if is_unread():
+                            return  # more text helps nobody
         finally:
             if text and not as_json:
                 _show("\n")
