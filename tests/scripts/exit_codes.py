@@ -1,7 +1,7 @@
 """The exit code of every command with its output closed, full, or in an encoding that lacks signs.
 
     python tests/scripts/exit_codes.py            writes results/evidence/exit-codes.md (minutes)
-    python tests/scripts/exit_codes.py --quick    prints endings as JSON, of the faults that the test
+    python tests/scripts/exit_codes.py --quick    prints endings as JSON, of the faults that a test
                                                   has time for
 
 Every command runs in a process of its own, forked once what it imports is there: its descriptors,
