@@ -239,6 +239,22 @@ def test_a_run_that_only_counts_says_that_nothing_was_timed_and_tells_its_counts
         assert unwanted not in words
 
 
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        (({"threads": 1}, {"threads": 2}), ("1 thread", "2 threads")),
+        (({"batch": 1}, {"batch": 8}), ("batch 1", "batch 8")),
+        (({}, {"compile": True}), ("plain", "compiled")),
+        (({}, {"model": ModelSpec(64, 2)}), ("width 32", "width 64")),
+    ],
+)
+def test_settings_of_one_mode_are_told_apart_by_what_differs(changes, places):
+    records = [record for change in changes for name in ("lmn", "gru")
+               for record in series(name, flat, (64,), **change)]  # fmt: skip
+    said = " ".join(document_of(records).answers)
+    assert all(f"Prefill ({place}): lmn is level with gru" in said for place in places)
+
+
 def test_settings_are_kept_apart():
     titles = [section.title for section in document_of(RUNS["two settings"]).sections]
     assert any("1 thread," in title for title in titles)
