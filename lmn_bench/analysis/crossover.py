@@ -103,6 +103,11 @@ class Crossover:
     behind_until: int | None
     crossing: Crossing | None = None
 
+    @property
+    def sure(self) -> tuple[Comparison, ...]:
+        """Where its standing can be told."""
+        return tuple(one for one in self.comparisons if one.standing != CANNOT_TELL)
+
     def at(self, standing: Standing) -> tuple[Comparison, ...]:
         """Where A stands so, by rising length."""
         return tuple(one for one in self.comparisons if one.standing == standing)

@@ -8,12 +8,12 @@ slow one: nothing is known of its time.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lmn_bench.analysis.results import CaseResult, Series
 from lmn_bench.schema import BACKSTOP_OUTCOMES, Case, Outcome
-from lmn_bench.units import format_cap, format_length
+from lmn_bench.units import format_cap
 
 Kind = Literal["finished", "partly", "ran out", "unproved", "failed", "skipped", "absent"]
 Limit = Literal["time", "memory", "time or memory"]
@@ -45,11 +45,13 @@ class Ending:
         words: what is said of it behind the model's name: "did not finish within 60 s …"; empty of
             one that finished.
         limit: what ran out.
+        at: the shorter length at which it ran out, where this one was skipped for that.
     """
 
     kind: Kind
     words: str = ""
     limit: Limit | None = None
+    at: int | None = None
 
 
 def ending(series: Series, length: int) -> Ending:
@@ -120,8 +122,7 @@ def _skipped(series: Series, result: CaseResult) -> Ending:
         if _tried(series[length]):
             shorter = ending(series, length)
             if shorter.kind in ("ran out", "unproved"):
-                words = f"{shorter.words} at {format_length(length)} already"
-                return Ending(shorter.kind, words, shorter.limit)
+                return replace(shorter, at=length)
             break
     why = f" ({_short(result.reason)})" if result.reason else ""
     return Ending("skipped", f"was skipped{why}")

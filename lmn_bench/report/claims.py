@@ -28,8 +28,10 @@ def claims_answer(judged: Sequence[ClaimVerdict]) -> Iterator[str]:
     said = [f"{counts[verdict]} {verdict}" for verdict in _ORDER if counts[verdict]]
     if exact:
         said[0] += f" ({exact} exactly, by counting)"
-    noun = "claim" if len(judged) == 1 else "claims"
-    yield f"{len(judged)} {noun} about growth: {', '.join(said)}; see “{_TITLE}” in the report."
+    claims = len({one.claim for one in judged})
+    noun = "claim" if claims == 1 else "claims"
+    several = f", {len(judged)} verdicts in all settings" if len(judged) != claims else ""
+    yield f"{claims} {noun} about growth{several}: {', '.join(said)}; see “{_TITLE}” in the report."
 
 
 def claims_sections(judged: Sequence[ClaimVerdict]) -> Iterator[Section]:

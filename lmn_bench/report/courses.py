@@ -16,6 +16,8 @@ def course(found: Scaling | None, grown: Growth, *, exponent: bool = True) -> st
     """For example: grows 32× [26, 38], between n and n log^2 n (exponent 0.97 …); stays flat …."""
     ratio = grown.ratio
     said = format_ratio_interval(ratio.estimate, ratio.low, ratio.high)
+    if ratio.low is None:
+        said += " by the medians"
     if found is None:
         return f"becomes {said} (too few lengths to tell a law)"
     if found.processes < ENOUGH:

@@ -13,9 +13,11 @@ from lmn_bench.metrics import METRICS
 from lmn_bench.report.chart import Chart, LawPoint, Panel, Point
 from lmn_bench.report.figures_memory import memory_chart
 from lmn_bench.report.sources import Source, points_of, series_of, stops_of
-from lmn_bench.report.words import OWN_SUBJECT, setting_title
+from lmn_bench.report.words import setting_title
+from lmn_bench.subjects.names import LMN_FAMILY
 from lmn_bench.units import format_value
 
+_EXPANDER = "lmn-expander"
 _LAW_READING = "the dashed line and its band are the best law that fits and its 95% interval"
 _FLAT_READING = "a flat line is constant, one that doubles when the length doubles grows with n"
 
@@ -137,12 +139,12 @@ def _curve(name: str, found: Scaling) -> Iterator[LawPoint]:
 
 def _bounds(sources: Sequence[Source]) -> Iterator[LawPoint]:
     """The bound of every tree that the LMNs of these settings may have."""
-    own = [s for s in sources if any(name.startswith(OWN_SUBJECT) for name in s.subjects)]
+    own = [s for s in sources if not LMN_FAMILY.isdisjoint(s.subjects)]
     trees = {
         (source.setting.model.banks, v)
         for source in own
         for v in (0, source.setting.model.expansion)
-        if v == 0 or any("expander" in name for name in source.subjects)
+        if v == 0 or _EXPANDER in source.subjects
     }
     lengths = sorted({n for source in own for n in source.findings.results.lengths(source.setting)})
     for banks, v in sorted(trees):

@@ -23,6 +23,7 @@ from lmn_bench.report.words import crossing_words
 from lmn_bench.units import format_length, format_ratio, format_ratio_interval, format_share
 
 _Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
 
 MARGIN = format_share(LEVEL_MARGIN)
 _HAS_VALUES = ("finished", "partly")
@@ -52,7 +53,8 @@ def _sentence(place: str, one: Versus) -> str:
     if len(unclear) == len(found.comparisons):
         return say("undecided", **names, why=_listed(_whys(one, unclear)), missing=missing)
     return say(
-        "standing", **names, standing=_standing(one), missing=missing, partly=_partly(one),
+        "standing", **names, standing=_standing(one), missing=missing,
+        partly="".join(f"; {text}" for text in _partly(one, found.sure)),
         overtakes="" if found.crossing is None
         else say("overtakes", crossing=crossing_words(found.crossing)),
     )  # fmt: skip
@@ -84,8 +86,8 @@ def _ahead(one: Versus, other: str, some: Sequence[Comparison]) -> str:
     if measured:
         ratio = measured[-1].ratio or 0.0
         by.append(say("factor", factor=format_ratio(ratio), where=_where(measured[-1], some)))
-    for ended, lengths in _grouped((c.b.words, c.length) for c in some if c.ratio is None).items():
-        by.append(say("only finisher", lengths=_lengths(lengths), other=one.other, ended=ended))
+    for ended in _ended_at((c.b, c.length) for c in some if c.ratio is None):
+        by.append(say("only finisher", other=one.other, ended=ended))
     return say("ahead", other=other, stretch=stretch(one, some), by=_bracketed(by))
 
 
@@ -96,8 +98,8 @@ def _behind(one: Versus, other: str, some: Sequence[Comparison]) -> str:
         factor = format_ratio(1 / (worst.ratio or 1.0))
         key = "by" if len(some) == 1 else "by up to"
         by.append(say(key, factor=factor, length=_length(worst)))
-    for ended, lengths in _grouped((c.a.words, c.length) for c in some if c.ratio is None).items():
-        by.append(say("unfinished", lengths=_lengths(lengths), ended=ended))
+    for ended in _ended_at((c.a, c.length) for c in some if c.ratio is None):
+        by.append(say("unfinished", ended=ended))
     return say("behind", other=other, stretch=stretch(one, some), by=_bracketed(by))
 
 
@@ -122,8 +124,11 @@ def _whys(one: Versus, unclear: Sequence[Comparison]) -> Iterator[str]:
         elif why == "wide interval":
             where = _where(comparison, unclear)
             yield say("holds 1", times=_times(comparison), where=where, margin=MARGIN)
-    ends = [c for c in unclear if c.why in ("unproved", "partly finished")]
-    yield from _endings(one, ends)
+    yield from _partly(one, [c for c in unclear if c.why == "partly finished"])
+    for name, ends in _ends(one, [c for c in unclear if c.why == "unproved"]):
+        ran_out = ((end, length) for end, length in ends if end.kind != "finished")
+        for ended in _ended_at(ran_out):
+            yield say("ended so", name=name, ended=ended)
 
 
 def _processes(one: Versus, comparison: Comparison) -> str:
@@ -147,19 +152,30 @@ def _where(comparison: Comparison, some: Sequence[Comparison]) -> str:
     return "" if len(some) == 1 else say("where", length=_length(comparison))
 
 
-def _partly(one: Versus) -> str:
-    """Where some processes of a subject ran out, though there is something to compare."""
-    told = [c for c in one.found.comparisons if c.why not in ("unproved", "partly finished")]
-    ended = _grouped(
-        ((name, end.words), c.length)
-        for c in told
-        for name, end in ((one.reference, c.a), (one.other, c.b))
-        if end.kind == "partly"
-    )
-    return "".join(
-        say("partly", lengths=_lengths(lengths), name=name, ended=words)
-        for (name, words), lengths in ended.items()
-    )
+def _partly(one: Versus, some: Sequence[Comparison]) -> Iterator[str]:
+    """Where only some processes of a subject finished."""
+    for name, ends in _ends(one, some):
+        partly = _grouped((end.words, length) for end, length in ends if end.kind == "partly")
+        for ended, lengths in partly.items():
+            yield say("partly", lengths=_lengths(lengths), name=name, ended=ended)
+
+
+def _ends(
+    one: Versus, some: Sequence[Comparison]
+) -> Iterator[tuple[str, list[tuple[Ending, int]]]]:
+    """How the cases of either subject ended, with their lengths."""
+    yield one.reference, [(c.a, c.length) for c in some]
+    yield one.other, [(c.b, c.length) for c in some]
+
+
+def _ended_at(ends: Iterable[tuple[Ending, int]]) -> Iterator[str]:
+    """For example: did not finish within 60 s in each of 3 processes at 512, and was skipped …."""
+    found = _grouped((end.words, (end.at or length, length)) for end, length in ends)
+    for ended, pairs in found.items():
+        places = dict.fromkeys(place for place, _ in pairs)
+        after = [length for place, length in pairs if length != place]
+        skipped = say("skipped for that", lengths=_lengths(after)) if after else ""
+        yield say("ended at", ended=ended, lengths=_lengths(list(places)), skipped=skipped)
 
 
 def _missing(one: Versus) -> str:
@@ -178,14 +194,6 @@ def _missing_reason(one: Versus, gap: NotCompared) -> str:
     both = ((one.reference, gap.a), (one.other, gap.b))
     said = [_ended(name, end) for name, end in both if end.kind not in _HAS_VALUES]
     return _listed(said) if said else say("no time")
-
-
-def _endings(one: Versus, some: Sequence[Comparison]) -> Iterator[str]:
-    both = ((one.reference, c.a) for c in some), ((one.other, c.b) for c in some)
-    told = dict.fromkeys(
-        _ended(name, end) for pairs in both for name, end in pairs if end.kind != "finished"
-    )
-    yield from told
 
 
 def _ended(name: str, end: Ending) -> str:
@@ -226,36 +234,54 @@ def runs(one: Versus, some: Sequence[Comparison]) -> Iterator[str]:
 
 def _at_longest(others: Sequence[Versus]) -> str:
     """For example: at 32,768 tokens ahead of gru, rnn; behind lstm."""
-    named: dict[int, dict[Standing, list[str]]] = {}
-    never = []
-    for one in others:
-        if not one.found.comparisons:
-            never.append(f"{one.other} ({_listed(_missing_reasons(one))})")
-            continue
-        last = one.found.comparisons[-1]
-        name = one.other
-        if last.standing == CANNOT_TELL:
-            name += f" ({_listed(_whys(one, [last]))})"
-        elif last.ratio is None:
-            name += f" ({(last.b if last.standing == AHEAD else last.a).words})"
-        named.setdefault(last.length, {}).setdefault(last.standing, []).append(name)
+    compared = _grouped(
+        (one.found.comparisons[-1].length, one) for one in others if one.found.comparisons
+    )
     parts = [
         say("others at", length=format_length(length), standings="; ".join(_named(of)))
-        for length, of in sorted(named.items(), reverse=True)
+        for length, of in sorted(compared.items(), reverse=True)
+    ]
+    never = [
+        f"{one.other} ({_listed(_missing_reasons(one))})"
+        for one in others
+        if not one.found.comparisons
     ]
     if never:
         parts.append(say("others missing", names=", ".join(never)))
     return "; ".join(parts)
 
 
-def _named(of: dict[Standing, list[str]]) -> Iterator[str]:
-    keys: tuple[tuple[Standing, str], ...] = (
-        (AHEAD, "others ahead"), (BEHIND, "others behind"), (LEVEL, "others level"),
-        (CANNOT_TELL, "others cannot tell"),
-    )  # fmt: skip
-    for standing, key in keys:
-        if standing in of:
-            yield say(key, names=", ".join(of[standing]), margin=MARGIN)
+def _named(others: Sequence[Versus]) -> Iterator[str]:
+    """Who is ahead of whom at their longest length, those together that stand alike."""
+    last = [(one, one.found.comparisons[-1]) for one in others]
+    few = _grouped((_processes(*pair), pair) for pair in last if pair[1].why == "few processes")
+    for standing, key in _OTHERS.items():
+        names = [
+            _name(one, comparison)
+            for one, comparison in last
+            if comparison.standing == standing and comparison.why != "few processes"
+        ]
+        if names:
+            yield say(key, names=", ".join(names), margin=MARGIN)
+    for processes, pairs in few.items():
+        told = ", ".join(f"{one.other} ({format_ratio(c.ratio or 0.0)})" for one, c in pairs)
+        yield say("others few", names=told, processes=processes, own=others[0].reference)
+
+
+_OTHERS: dict[Standing, str] = {
+    AHEAD: "others ahead", BEHIND: "others behind", LEVEL: "others level",
+    CANNOT_TELL: "others cannot tell",
+}  # fmt: skip
+
+
+def _name(one: Versus, last: Comparison) -> str:
+    """The other's name, with what its standing rests on where that is no interval beside 1."""
+    if last.standing == CANNOT_TELL:
+        return f"{one.other} ({_listed(_whys(one, [last]))})"
+    if last.ratio is None:
+        end = last.b if last.standing == AHEAD else last.a
+        return f"{one.other} ({_listed(_ended_at([(end, last.length)]))})"
+    return one.other
 
 
 def _times(comparison: Comparison) -> str:
@@ -263,10 +289,10 @@ def _times(comparison: Comparison) -> str:
     return format_ratio_interval(comparison.ratio, comparison.low, comparison.high)
 
 
-def _grouped(pairs: Iterable[tuple[_Key, int]]) -> dict[_Key, list[int]]:
-    found: dict[_Key, list[int]] = {}
-    for key, length in pairs:
-        found.setdefault(key, []).append(length)
+def _grouped(pairs: Iterable[tuple[_Key, _Value]]) -> dict[_Key, list[_Value]]:
+    found: dict[_Key, list[_Value]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
     return found
 
 

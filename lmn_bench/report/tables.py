@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lmn_bench.analysis.endings import ending
 from lmn_bench.analysis.growth import TOP_LENGTHS
 from lmn_bench.analysis.results import TIME_UNITS, CaseResult, ResultSet
 from lmn_bench.analysis.sentences import growth_words, interval_words
@@ -178,10 +179,17 @@ def _longest(results: ResultSet, setting: Case | None, subject: str) -> str:
     if not fitting:
         return SHORT_OUTCOME[stopped[0].outcome] if stopped else "–"
     longest = max(fitting)
+    if ending(series, longest).kind == "partly":
+        return f"{format_length(longest)} (not in every process)"
     if longest == max(series):
         return f"≥ {format_length(longest)}"
-    first = next(r for n, r in series.items() if n > longest)
-    word = "" if first.outcome is Outcome.OUT_OF_MEMORY else f" ({SHORT_OUTCOME[first.outcome]})"
+    longer = next(n for n in series if n > longest)
+    first = series[longer].outcome
+    # That the cap ends it there is what the table is about: no word is needed.
+    at_the_cap = first is Outcome.OUT_OF_MEMORY or (
+        first is Outcome.SKIPPED and ending(series, longer).limit == "memory"
+    )
+    word = "" if at_the_cap else f" ({SHORT_OUTCOME[first]})"
     return format_length(longest) + word
 
 

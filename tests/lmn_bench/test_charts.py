@@ -115,6 +115,12 @@ def test_slots_stand_against_the_bound_of_their_tree():
     assert [(bound.length, bound.value) for bound in panel.bounds] == [(64, 7), (128, 8), (256, 9)]
 
 
+def test_a_model_of_the_users_has_no_bound_of_an_lmn_whatever_its_name():
+    records = [ok(case("lmn_mine:expander", "decode", n), 0, 1e-3, slots=n) for n in (64, 128)]
+    chart = chart_of(records, "decode-slots")
+    assert (chart.title.partition(" · ")[0], chart.panels[0].bounds) == ("Slots", ())
+
+
 @pytest.mark.parametrize("key", ["caps1-fits", "prefill-latency"])
 def test_every_kind_of_chart_can_be_a_png(key):
     records = [*CAPPED, *series("lmn", flat)]

@@ -229,6 +229,18 @@ def test_a_report_has_a_verdict_for_every_claim_and_counts_them():
     assert '"verdict": "rejected"' in render_json(info, result_set(records))
 
 
+def test_claims_are_counted_once_however_many_settings_they_are_judged_in():
+    records = [
+        record
+        for threads in (1, 2)
+        for record in counted("slots", lambda n: slot_count(n, 1, 0), threads=threads)
+    ]
+    claims = (Claim("lmn", "decode", "slots", "log n"), Claim("lmn", "decode", "slots", "n"))
+    document = build_report(run_info(replace(suite(), claims=claims)), result_set(records), [], 0)
+    (said,) = [answer for answer in document.answers if "about growth" in answer]
+    assert said.startswith("2 claims about growth, 4 verdicts in all settings: 2 supported")
+
+
 def test_a_run_without_claims_says_nothing_of_them():
     records = series("lmn", lambda n: 1e-3)
     document = build_report(run_info(), result_set(records), records, len(records))

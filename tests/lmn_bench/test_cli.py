@@ -470,6 +470,35 @@ def test_a_report_judges_the_claims_of_another_suite_when_asked(cli, results):
     assert "claims about growth" not in without
 
 
+def test_a_report_compares_with_the_model_that_is_asked_for(cli, results):
+    code, out, _ = cli("report", "--results", results, "--reference", "gru", "--json")
+    found = {(one["reference"], one["against"]) for one in json.loads(out)["standings"]}
+    assert (code, found) == (0, {("gru", "lmn")})
+    _, out, _ = cli("report", "--results", results, "--json")
+    found = {(one["reference"], one["against"]) for one in json.loads(out)["standings"]}
+    assert found == {("lmn", "gru")}
+
+
+@pytest.mark.parametrize("form", ["text", "md", "json", "html"])
+def test_a_model_that_is_not_in_the_run_is_no_reference(cli, results, form):
+    code, out, err = cli("report", "--results", results, "--reference", "rnn", "--format", form)
+    assert (code, out) == (2, "")
+    assert "has no model 'rnn'" in err
+    assert "it has lmn, gru" in err
+
+
+def test_a_run_refuses_a_reference_that_it_does_not_measure(cli):
+    code, _, err = cli("run", "--dry-run", "--models", "lmn,gru", "--reference", "rnn")
+    assert code == 2
+    assert "--reference: no sweep measures 'rnn'" in err
+    assert "it has lmn, gru" in err
+
+
+def test_a_run_keeps_the_reference_that_it_was_given(cli):
+    code, out, _ = cli("run", "--dry-run", "--models", "lmn,gru", "--reference", "gru", "--json")
+    assert (code, json.loads(out)["suite"]["reference"]) == (0, "gru")
+
+
 @pytest.mark.parametrize(
     "name", ["report.md", "report.csv", "report.json", "report.txt", "report.html"]
 )

@@ -84,3 +84,9 @@ def test_what_does_not_grow_is_not_said_to(ratio, words):
 def test_too_little_to_judge_by_is_said():
     assert "no noise to judge by" in said(LINEAR, processes=1)
     assert "too few lengths" in course(None, LINEAR.growth)
+
+
+def test_a_ratio_without_an_interval_is_one_of_medians():
+    grown = replace(LINEAR.growth, ratio=Interval(1.5, None, None))
+    assert course(None, grown).startswith("becomes 1.50× by the medians (")
+    assert "by the medians" not in course(None, LINEAR.growth)

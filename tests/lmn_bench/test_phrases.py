@@ -72,6 +72,7 @@ LATE_GAP = (*of("lmn", 2, 1, 1, 1), *of("transformer", 1, 2, 3), *ended("transfo
 BROKEN = (*of("lmn", 1, 1), *ended("transformer", 64, ERROR, ERROR, ERROR))
 NOT_RUN = (*of("lmn", 1, 1), *ended("transformer", 64, SKIPPED, SKIPPED))
 STOPPED = (*of("lmn", 1, 1), *of("transformer", 2), *ended("transformer", 128, *[TIMEOUT] * 3))
+SKIPS = (*of("lmn", 1, 1, 1), *STOPPED[10:], *ended("transformer", 256, SKIPPED, SKIPPED))
 ONCE = (*of("lmn", 1, 1), *of("transformer", 2), *ended("transformer", 128, TIMEOUT, SKIPPED))
 UNFINISHED = (*of("transformer", 1, 1), *of("lmn", 1), *ended("lmn", 128, *[OOM] * 3))
 PARTLY = (*of("lmn", 1, 1), *of("transformer", 2),
@@ -81,6 +82,7 @@ NO_TIME = (*of("lmn", 1, 1), *of("transformer", 1),
 MANY = (*of("lmn", 1, 1), *of("transformer", 2, 2), *of("gru", 2, 2), *of("rnn", 0.5, 0.5),
         *of("lstm", 1, 1))  # fmt: skip
 MANY_UNCLEAR = (*MANY[:40], *of("lstm", 1, 1, noise=0.2))
+MANY_FEW = (*ONE, *of("gru", 2, 2), *of("rnn", 2, 2), *of("lstm", 9, 9, processes=1))
 MANY_BROKEN = (*MANY[:30], *ended("lstm", 64, ERROR), *of("rnn", 0.5))
 LESS = (*sizes("lmn", WORKING, *[1000] * 5), *sizes("transformer", WORKING, *[3000] * 5))
 MORE = (*sizes("lmn", WORKING, *[3000] * 5), *sizes("transformer", WORKING, *[1000] * 5))
@@ -139,13 +141,15 @@ EXAMPLES = {
                      "level with "),
     "cannot tell": Example("; cannot tell at 128 (1.10× [", MIXED, LATE, "; cannot tell"),
     "factor": Example("(2.00× at 256)", AHEAD, ONE, "(2.00×"),
-    "only finisher": Example(
-        "the only one to finish 128: transformer did not finish within 60 s in each of 3 processes",
-        STOPPED, ONCE),
+    "only finisher": Example("; the only one to finish: transformer did not finish within 60 s",
+                             STOPPED, ONCE),
     "by": Example("behind it at 64 (by 2.00×)", LATE, ONE_BEHIND, "(by "),
     "by up to": Example("(by up to 2.00× at 64)", BEHIND, ONE_BEHIND),
-    "unfinished": Example("at 128 it ran out of memory in each of 3 processes", UNFINISHED,
-                          STOPPED, " it ran out"),
+    "unfinished": Example("it ran out of memory in each of 3 processes at 128", UNFINISHED,
+                          STOPPED, "it ran out"),
+    "ended at": Example("in each of 3 processes at 128)", STOPPED, AHEAD, "processes at 128"),
+    "skipped for that": Example("3 processes at 128, and was skipped at 256 for that)", SKIPS,
+                                STOPPED),
     "differs": Example("(within 10 %; 1.05× [1.05, 1.05] at 128, sure but small)", NEAR, LEVEL),
     "overtakes": Example("; it overtakes at about 91 [", LATE, ONE),
     "partly": Example("; at 128 transformer finished in 3 of 4 processes: 1 timed out", PARTLY,
@@ -153,7 +157,7 @@ EXAMPLES = {
     "missing": Example("; not compared at 256 (transformer was not measured)", GAP, AHEAD,
                        "not compared at"),
     "ended so": Example("(transformer was skipped (took longer than 60 s)", NOT_RUN, AHEAD,
-                        "was skipped"),
+                        "was skipped ("),
     "no time": Example("not compared at 128 (no time above 0 to compare)", NO_TIME, GAP),
     "no interval": Example("(one process each: no interval; by the medians", ONE, AHEAD,
                            ": no interval; "),
@@ -175,13 +179,17 @@ EXAMPLES = {
     "at": Example("ahead of it at 64, 256", ODD, MIDDLE, "at 64, 256"),
     "where": Example(" at 256)", AHEAD, LEVEL, " at 256)"),
     "run": Example("ahead of transformer at 64, 256 to 1,024", RUNS, ODD, "256 to 1,024"),
-    "others": Example("Prefill, the others: lmn is at 128 tokens", MANY, AHEAD, ", the others"),
+    "others": Example("Prefill, lmn against the others: at 128 tokens", MANY, AHEAD,
+                      " against the others"),
     "others at": Example("at 128 tokens ahead of gru", MANY, ONE, " tokens ahead of"),
     "others ahead": Example("ahead of gru", MANY, (*of("lmn", 9, 9), *MANY[10:]), "ahead of gru"),
     "others behind": Example("behind rnn", MANY, (*of("lmn", 0.1, 0.1), *MANY[10:]), "behind rnn"),
     "others level": Example("level with lstm (within 10 %)", MANY, MANY_UNCLEAR),
     "others cannot tell": Example("cannot tell against lstm (1.00× [", MANY_UNCLEAR, MANY,
                                   "cannot tell against"),
+    "others few": Example("cannot tell against lstm (9.00×) (one process each: no interval; of the "
+                          "medians, above 1× lmn is faster)", MANY_FEW, MANY_UNCLEAR,
+                          "no interval; of the medians"),
     "others missing": Example("not compared with lstm (lstm failed (error: ", MANY_BROKEN, MANY),
     "memory": Example("Prefill, memory: ", LESS, FITS, ", memory: "),
     "working set": Example("the working memory of one call at 64 tokens is 1000 B with lmn",

@@ -333,6 +333,20 @@ def test_the_end_at_a_cap_is_told_beside_the_longest_length_that_fits():
     assert rows["lmn"]["64MiB"] == "64 (killed)"
 
 
+@pytest.mark.parametrize(
+    ("ends", "cell"),
+    [
+        ([Outcome.OK, Outcome.OUT_OF_MEMORY], "64 (not in every process)"),
+        ([Outcome.OK, Outcome.OK], "≥ 64"),
+    ],
+)
+def test_a_length_that_fits_in_some_processes_only_is_told_so(ends, cell):
+    one = case(length=64, memory_cap_bytes=CAP)
+    records = [ok(one, r) if end is Outcome.OK else failed(one, end, replicate=r)
+               for r, end in enumerate(ends)]  # fmt: skip
+    assert table_of(records, "longest length that fits")["lmn"]["64MiB"] == cell
+
+
 def test_what_was_not_tried_under_a_cap_is_not_told():
     records = [
         *series("lmn", flat, lengths=(64, 128)),

@@ -20,10 +20,9 @@ from lmn_bench.analysis.ratios import Ratio, ratio
 from lmn_bench.analysis.results import CaseResult, ResultSet, result_set
 from lmn_bench.report.document import Table
 from lmn_bench.report.markdown import render_table
-from lmn_bench.report.words import times
 from lmn_bench.schema import Case, ModelSpec, Outcome, RunInfo
 from lmn_bench.store import find_run, read_run
-from lmn_bench.units import format_length, format_number
+from lmn_bench.units import format_length, format_number, format_ratio_interval
 
 RUN = "results/reference-speed"
 PLACE = Marks(f"<!-- speed: tests/scripts/speed_table.py {RUN} -->\n", "<!-- /speed -->")
@@ -170,7 +169,7 @@ def _times(found: Ratio | None) -> str:
         return NOTHING
     if found.low is None or found.high is None:
         return f"{format_number(found.value, 2)}×"
-    return times(found.value, found.low, found.high)
+    return format_ratio_interval(found.value, found.low, found.high)
 
 
 def _part(found: Ratio | None) -> str:
