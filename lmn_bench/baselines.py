@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lmn_bench.differences import renamed_hosts
 from lmn_bench.errors import StoreError, UnknownNameError, UsageError
 from lmn_bench.pooling import pool
 from lmn_bench.samples import with_low_latency
@@ -199,6 +200,9 @@ def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
             count = len(run.bad_lines)
             lines = "line" if count == 1 else "lines"
             notes.append(f"{name} has {count} unreadable {lines}, left out")
+    renamed = renamed_hosts([run.info.environment for run in runs])
+    if renamed:
+        notes.append(renamed)
     for what, values in (
         ("commits", {run.info.environment.git_commit for run in runs}),
         ("versions of lmn-bench", {run.info.environment.lmn_bench for run in runs}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from itertools import zip_longest
 from typing import Any
@@ -12,7 +12,7 @@ from lmn_bench.units import format_bytes
 
 # Keys of [measuring] that say how many processes there are, not what one of them does.
 _AMOUNTS = frozenset({"processes", "quiet_extra_s", "timeout_s", "ceilings"})
-_MACHINE_FACTS = ("host", "CPU", "logical cores", "memory", "GPUs", "Python", "torch")
+_MACHINE_FACTS = ("CPU", "logical cores", "memory", "GPUs", "Python", "torch")
 
 
 def machine_differences(first: Environment, second: Environment) -> tuple[str, ...]:
@@ -22,6 +22,18 @@ def machine_differences(first: Environment, second: Environment) -> tuple[str, .
         f"{fact} {_fact(fact, one)} and {_fact(fact, other)}"
         for fact, one, other in pairs
         if one != other
+    )
+
+
+def renamed_hosts(environments: Sequence[Environment]) -> str:
+    """That runs of one machine bear several hosts' names, as a sentence; empty where they don't."""
+    names = list(dict.fromkeys(one.hostname for one in environments))
+    if len(names) < 2 or len({one.machine for one in environments}) > 1:
+        return ""
+    return (
+        f"measured under {len(names)} host names ({', '.join(names)}) that agree in CPU, cores, "
+        "memory, GPUs, Python and torch: taken for one machine, as a container gets a new name "
+        "each time; two machines of one kind would differ by what they are, too"
     )
 
 

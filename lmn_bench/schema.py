@@ -326,12 +326,14 @@ class Environment:
 
     @property
     def machine(self) -> tuple[object, ...]:
-        """What must agree for two measurements to be set side by side."""
+        """What must agree for two measurements to be set side by side.
+
+        The host's name is no part of it: a container draws one anew each time.
+        """
         gpus = tuple(gpu.name for gpu in self.gpus)
         # Rounded: what the kernel keeps for itself differs from boot to boot.
         memory_gib = round(self.memory_bytes / 2**30)
-        return (self.hostname, self.cpu_model, self.logical_cores, memory_gib, gpus,
-                self.python, self.torch)  # fmt: skip
+        return (self.cpu_model, self.logical_cores, memory_gib, gpus, self.python, self.torch)
 
 
 @dataclass(frozen=True)

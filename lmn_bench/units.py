@@ -181,19 +181,28 @@ def _doubling_range(text: object, low_text: str, high_text: str) -> list[int]:
     return lengths
 
 
-def parse_share(text: str) -> float:
-    """A share of one from "3%" or "0.03".
+def parse_share(text: str, given: str) -> float:
+    """A share of one from "3%"; without its sign, 0.5 might be half a percent or a half.
+
+    Args:
+        text: the share.
+        given: with what it was given, for messages: "--margin 3".
 
     Raises:
-        UnitError: it is none, or below 0.
+        UnitError: it is none, below 0, or lacks the sign; 0 needs none.
     """
-    bare = text.strip().removesuffix("%")
+    bare = text.strip().removesuffix("%").strip()
     try:
-        value = float(bare) / (100 if text.strip().endswith("%") else 1)
+        value = float(bare) / 100
     except ValueError:
         value = -1.0
     if not 0 <= value < math.inf:
-        raise UnitError(f"cannot read {text!r} as a share", 'write "3%" or "0.03"')
+        raise UnitError(f"{given}: cannot read {text!r} as a share", 'write a percentage: "3%"')
+    if value and not text.strip().endswith("%"):
+        raise UnitError(
+            f"{given}: the share lacks its percent sign",
+            f'write "{bare}%"' + (f' or "{100 * float(bare):g}%"' if float(bare) < 1 else ""),
+        )
     return value
 
 

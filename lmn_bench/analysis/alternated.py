@@ -40,7 +40,9 @@ from lmn_bench.analysis.paired import (
 from lmn_bench.analysis.side import StoredSide, any_ok, values_of
 from lmn_bench.analysis.signed_rank import Floats
 from lmn_bench.disturbance import is_steady
+from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Outcome, Record
+from lmn_bench.units import format_change, format_value
 
 _TOO_SHORT = "time was up before it was measured often enough"
 _OPEN = "more blocks would tell"
@@ -117,7 +119,13 @@ class Trial:
     ) -> Measured:
         """What these blocks of it say, new against base."""
         base, new = costs(self.metric, logs.base), costs(self.metric, logs.new)
-        return Measured(self.case, self.metric, base, new, judgement, reason, can_alarm)
+        # Processes side by side tell the change, whatever the machine did from block to block; so
+        # what is shown is the level of a usual block, half the change below and above it.
+        level = float(np.median((logs.base.mean(axis=1) + logs.new.mean(axis=1)) / 2))
+        half = judgement.middle / 2
+        levels = costs(self.metric, np.array([level - half, level + half]))
+        return Measured(self.case, self.metric, base, new, judgement, reason, can_alarm,
+                        (levels[0], levels[1]))  # fmt: skip
 
 
 def trials(arms: Arms, options: Options) -> list[Trial]:
@@ -235,7 +243,8 @@ def judge(arms: Arms, options: Options, notes: Sequence[str] = ()) -> Comparison
         base=arms.base.name, new=arms.new.name, rows=rows, rules=options.rules,
         lacking=[*_lacking(arms), *options.lacking(there)],
         null=null_rows(found, options.rules),
-        notes=notes if found or others else (*notes, UNTIMED),
+        notes=(*notes, *unlike_medians(rows), *([] if found or others else [UNTIMED])),
+        side_by_side=True,
     )  # fmt: skip
 
 
@@ -247,6 +256,29 @@ def measured(trial: Trial) -> Measured:
     if judgement is None:
         return trial.measured(trial.screen, trial.screened, _TOO_SHORT)
     return trial.measured(trial.fresh, judgement, _OPEN, can_alarm=trial.can_alarm)
+
+
+def unlike_medians(rows: Sequence[Row]) -> list[str]:
+    """Where medians over all processes say other than processes side by side, as a sentence."""
+    apart: list[tuple[float, Row]] = []
+    for row in rows:
+        if row.low is None or row.high is None or not row.base_median or not row.new_median:
+            continue
+        ratio = row.new_median / row.base_median
+        if not row.low <= ratio <= row.high:
+            apart.append((ratio, row))
+    if not apart:
+        return []
+    ratio, most = max(apart, key=lambda one: abs(math.log(one[0] / (one[1].ratio or 1))))
+    unit = METRICS[most.metric].unit
+    medians = [format_value(value, unit) for value in (most.base_median, most.new_median)]
+    return [
+        f"in {len(apart)} row{'s' * (len(apart) != 1)} the medians over all processes are apart "
+        f"otherwise than processes side by side (most: {most.case.id}, {METRICS[most.metric].title}"
+        f", {medians[0]} and {medians[1]}, {format_change(ratio)} against "
+        f"{format_change(most.ratio or 1)}): the machine's speed changed from block to block; "
+        "the change told is the one side by side"
+    ]
 
 
 def null_rows(found: Sequence[Trial], rules: Rules) -> list[Row]:

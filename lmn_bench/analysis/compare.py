@@ -10,15 +10,16 @@ import numpy as np
 from lmn_bench.analysis.comparison import Comparison, Row
 from lmn_bench.analysis.counted import counter_rows, nothing_of_base, outcome_row
 from lmn_bench.analysis.gate import conclude, incomparable
-from lmn_bench.analysis.measured import Measured, log_cost, measured_rows
+from lmn_bench.analysis.leaning import judged_apart, middles
+from lmn_bench.analysis.measured import Measured, costs, log_cost, measured_rows
 from lmn_bench.analysis.options import UNTIMED, Options
 from lmn_bench.analysis.paired import Rules
 from lmn_bench.analysis.side import StoredSide, any_ok, unlike, values_of
-from lmn_bench.analysis.unpaired import RUN_SPREAD, runs_differ, welch
-from lmn_bench.differences import measuring_differences
+from lmn_bench.analysis.unpaired import RUN_SPREAD, runs_differ
+from lmn_bench.differences import measuring_differences, renamed_hosts
 from lmn_bench.disturbance import ENOUGH, SlowLoops, is_disturbed, slow_loops
 from lmn_bench.metrics import METRICS
-from lmn_bench.schema import Case
+from lmn_bench.schema import Case, Record
 from lmn_bench.units import format_share
 
 _TIME_UNITS = ("s", "token/s")
@@ -28,7 +29,6 @@ _APART = (
     f"difference (with fewer than three runs a side, {format_share(RUN_SPREAD)} between runs is "
     "put in for it); `lmn-bench ab` measures them in alternation"
 )
-_OPEN = "more runs would tell, or a wider margin"
 # Cases that are named where several are left out.
 _NAMED = 3
 
@@ -80,13 +80,14 @@ def _measured(
 ) -> Measured | None:  # fmt: skip
     """One metric of one case; None where the base hasn't got it."""
     timed = METRICS[metric].unit in _TIME_UNITS
-    sides = []
+    sides, names = [], []
     for side in (base, new):
         kept = [
             [r for r in run.get(case, ()) if not (timed and is_disturbed(r, slow))]
             for run in side.per_run
         ]
         sides.append([values_of(records, metric) for records in kept])
+        names.append(_names(side, kept, metric))
     before, after = (tuple(value for run in runs for value in run) for runs in sides)
     if not values_of(base.records[case], metric):
         return None
@@ -109,8 +110,23 @@ def _measured(
     if reason:
         return Measured(case, metric, before, after, None, reason)
     base_logs, new_logs = ([log_cost(metric, run) for run in runs if run] for runs in sides)
-    judgement = welch(base_logs, new_logs, rules)
-    return Measured(case, metric, before, after, judgement, _OPEN)
+    judgement, reason = judged_apart(base_logs, new_logs, rules, metric, (names[0], names[1]))
+    levels = costs(metric, np.array(middles(base_logs, new_logs)))
+    return Measured(case, metric, before, after, judgement, reason, levels=(levels[0], levels[1]))
+
+
+def _names(side: StoredSide, kept: Sequence[Sequence[Record]], metric: str) -> list[list[str]]:
+    """Of every process whose value counts, by run, as far as runs have any."""
+    several = len(side.runs) > 1
+    named = [
+        [
+            f"process {record.replicate}" + (f" of {info.run_id}" if several else "")
+            for record in records
+            if values_of([record], metric)
+        ]
+        for (info, _), records in zip(side.runs, kept, strict=True)
+    ]
+    return [names for names in named if names]
 
 
 def _machine_moved(base: StoredSide, new: StoredSide, cases: Sequence[Case], rules: Rules) -> str:
@@ -149,6 +165,9 @@ def _notes(
         notes.append(_APART)
     elif not apart:
         notes.append(UNTIMED)
+    renamed = renamed_hosts([*base.environments, *new.environments])
+    if renamed:
+        notes.append(renamed)
     ways = (info.suite.measuring for side in (base, new) for info, _ in side.runs)
     one, *others = ways
     told = dict.fromkeys(text for other in others for text in measuring_differences(one, other))

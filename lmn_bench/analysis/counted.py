@@ -11,6 +11,7 @@ from lmn_bench.analysis.measured import better, worse
 from lmn_bench.analysis.side import values_of
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case, Outcome, Record
+from lmn_bench.units import format_change
 
 # How a case ends without regard to how fast or large the machine is.
 _OF_THE_CODE = frozenset({Outcome.ERROR, Outcome.INCORRECT})
@@ -40,7 +41,7 @@ def _counter_row(
     case: Case, key: str, before: Sequence[float], after: Sequence[float], allowed: float
 ) -> Row:
     row = Row(case, key, Verdict.CANNOT_TELL, passes=False, exact=True, base=before[0],
-              base_processes=len(before), new_processes=len(after))  # fmt: skip
+              base_processes=len(before), new_processes=len(after), allowed=allowed)  # fmt: skip
     if not after:
         return replace(row, reason="no longer counted")
     old, now = before[0], after[0]
@@ -50,9 +51,13 @@ def _counter_row(
     ratio = 1.0 if now == old else now / old if old else math.inf
     changed = worse(key) if now > old else better(key)
     verdict = Verdict.SAME if now == old else changed
-    grew = now > old * (1 + allowed) and METRICS[key].better == "lower"
-    reason = "allowed" if now > old and not grew and METRICS[key].better == "lower" else ""
-    return replace(row, verdict=verdict, regression=grew, passes=not grew, ratio=ratio, low=ratio,
+    grew = now > old and METRICS[key].better == "lower"
+    red = grew and now > old * (1 + allowed)
+    reason = ""
+    if grew and not red:
+        verdict = Verdict.MORE_ALLOWED
+        reason = f"{format_change(ratio)}, where {format_change(1 + allowed)} is allowed"
+    return replace(row, verdict=verdict, regression=red, passes=not red, ratio=ratio, low=ratio,
                    high=ratio, reason=reason)  # fmt: skip
 
 
@@ -82,7 +87,10 @@ def outcome_row(
         # It fails now and then: nobody can tell whether more often than before.
         verdict, passes = Verdict.CANNOT_TELL, False
     elif after.any_well:
-        verdict = Verdict.MENDED if after.all_well else Verdict.CANNOT_TELL
+        verdict = Verdict.MENDED if after.all_well else Verdict.NOT_WORSE
+    elif after.outcome is not before.outcome:
+        # Neither ended well, though not alike.
+        verdict = Verdict.NOT_WORSE
     return Row(
         case, OUTCOME, verdict, regression=regression, passes=passes,
         base_processes=before.tried, new_processes=after.tried,

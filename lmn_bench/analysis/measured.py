@@ -14,8 +14,11 @@ from lmn_bench.analysis.comparison import Row, Verdict
 from lmn_bench.analysis.intervals import exponential
 from lmn_bench.analysis.multiplicity import benjamini_hochberg, holm
 from lmn_bench.analysis.paired import ALARM, Judgement, Rules
+from lmn_bench.analysis.seeds import welch_interval
+from lmn_bench.disturbance import ENOUGH
 from lmn_bench.metrics import METRICS
 from lmn_bench.schema import Case
+from lmn_bench.units import format_bytes
 
 # Of the rows that a listing calls changed, this share may be false discoveries.
 FALSE_DISCOVERIES = 0.05
@@ -25,6 +28,7 @@ _TIME_UNITS = ("s", "token/s")
 MEMORY_RESOLUTION_BYTES = 256 * 2**10
 
 _OPEN_BELOW = "not worse by the margin; whether better or the same is open"
+_UNSURE_MEMORY = "medians are less apart than can be measured, processes are not"
 _FEW_IN_MANY = "beyond the margin, but not sure enough for the gate among so many"
 
 
@@ -35,6 +39,7 @@ class Measured:
     Attributes:
         base, new: one value per process.
         judgement: what they say of the cost; None if nothing can be said.
+        levels: of base and new, which differ by the change that is told; the medians if not given.
         reason: why nothing, or not more, can be said.
         can_alarm: whether it may make the gate red (`ab`: it has been confirmed on fresh data).
     """
@@ -46,6 +51,7 @@ class Measured:
     judgement: Judgement | None
     reason: str = ""
     can_alarm: bool = True
+    levels: tuple[float, float] | None = None
 
 
 def log_cost(metric: str, values: Sequence[float]) -> list[float]:
@@ -86,7 +92,10 @@ def _verdict(
     """Verdict, reason, whether it is a regression, whether it passes."""
     judgement, shift = one.judgement, rules.log_margin
     if is_below_resolution(one.metric, one.base, one.new):
-        return Verdict.SAME, "", False, True
+        told = format_bytes(MEMORY_RESOLUTION_BYTES)
+        if _surely_below_resolution(one.base, one.new):
+            return Verdict.SAME, f"less apart than can be measured ({told})", False, True
+        return Verdict.CANNOT_TELL, f"{_UNSURE_MEMORY} ({told})", False, False
     if judgement is None:
         return Verdict.CANNOT_TELL, one.reason, False, False
     if red or (listed[0] and judgement.low > shift):
@@ -95,8 +104,9 @@ def _verdict(
         return better(one.metric), "", False, True
     if -shift < judgement.low and judgement.high < shift:
         return Verdict.SAME, "", False, judgement.passes
-    reason = _OPEN_BELOW if judgement.passes else one.reason
-    return Verdict.CANNOT_TELL, reason, False, judgement.passes
+    if judgement.passes:
+        return Verdict.NOT_WORSE, _OPEN_BELOW, False, True
+    return Verdict.CANNOT_TELL, one.reason, False, False
 
 
 def is_below_resolution(metric: str, base: Sequence[float], new: Sequence[float]) -> bool:
@@ -104,6 +114,15 @@ def is_below_resolution(metric: str, base: Sequence[float], new: Sequence[float]
     if METRICS[metric].unit != "B" or METRICS[metric].exact or not base or not new:
         return False
     return abs(statistics.median(new) - statistics.median(base)) <= MEMORY_RESOLUTION_BYTES
+
+
+def _surely_below_resolution(base: Sequence[float], new: Sequence[float]) -> bool:
+    """Whether the difference of means is, with its interval, smaller than what can be measured."""
+    if min(len(base), len(new)) < ENOUGH:
+        return False
+    apart = welch_interval(new, base)
+    ends = (apart.estimate, apart.low or apart.estimate, apart.high or apart.estimate)
+    return all(abs(end) <= MEMORY_RESOLUTION_BYTES for end in ends)
 
 
 def worse(metric: str) -> Verdict:
@@ -121,19 +140,19 @@ def better(metric: str) -> Verdict:
 
 
 def _row(one: Measured, verdict: Verdict, reason: str, regression: bool, passes: bool) -> Row:
-    base = statistics.median(one.base) if one.base else None
-    new = statistics.median(one.new) if one.new else None
+    medians = [statistics.median(side) if side else None for side in (one.base, one.new)]
+    base, new = medians if one.levels is None else one.levels
     ratio = new / base if base and new is not None else None
     low = high = None
     if one.judgement is not None:
         sign = _sign(one.metric)
-        ratio = exponential(sign * one.judgement.middle)
         ends = sorted(sign * end for end in (one.judgement.low, one.judgement.high))
         # Too few pairs for a limit: there is none.
         low, high = (exponential(end) if math.isfinite(end) else None for end in ends)
     return Row(
         one.case, one.metric, verdict, regression=regression, passes=passes, base=base, new=new,
-        ratio=ratio, low=low, high=high, base_processes=len(one.base),
+        ratio=ratio, low=low, high=high, base_median=medians[0], new_median=medians[1],
+        base_processes=len(one.base),
         new_processes=len(one.new), reason=reason,
     )  # fmt: skip
 

@@ -28,26 +28,34 @@ _RUNS_LEVEL = 0.01
 _UNEQUAL = 2
 
 
+def by_run(base: Sequence[Sequence[float]], new: Sequence[Sequence[float]]) -> bool:
+    """Whether runs are what is compared: three or more on either side."""
+    return min(len(base), len(new)) >= ENOUGH
+
+
 def welch(
-    base: Sequence[Sequence[float]], new: Sequence[Sequence[float]], rules: Rules
+    base: Sequence[Sequence[float]],
+    new: Sequence[Sequence[float]],
+    rules: Rules,
+    least: int = ENOUGH,
 ) -> Judgement | None:
-    """The judgement on logarithms of costs, by run; None with fewer than three on a side.
+    """The judgement on logarithms of costs, by run; None with fewer than `least` on a side.
 
     The two sides may have different numbers of processes and different spreads (Welch 1947); the
     degrees of freedom are Satterthwaite's.
     """
-    by_run = min(len(base), len(new)) >= ENOUGH
+    runs_count = by_run(base, new)
     sides = [
         [statistics.fmean(run) for run in side]
-        if by_run
+        if runs_count
         else [value for run in side for value in run]
         for side in (base, new)
     ]
     sizes = [len(side) for side in sides]
-    if min(sizes) < ENOUGH:
+    if min(sizes) < least:
         return None
     shares = [float(np.var(side, ddof=1)) / len(side) for side in sides]
-    extra = 0.0 if by_run else RUN_SPREAD**2 * (1 / len(base) + 1 / len(new))
+    extra = 0.0 if runs_count else RUN_SPREAD**2 * (1 / len(base) + 1 / len(new))
     total = sum(shares) + extra
     middle = float(np.mean(sides[1]) - np.mean(sides[0]))
     shift = rules.log_margin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,7 +95,10 @@ def _more(rest: tuple[str, ...]) -> list[Override]:
     if not rest:
         return []
     if not rest[0].startswith("-"):
-        raise UsageError(f"what is {rest[0]!r}?", f"a revision is given as --base {rest[0]}")
+        revision = shlex.quote(rest[0])
+        raise UsageError(
+            f"what is {rest[0]!r}?", f"a revision is given so: `lmn-bench ab --base {revision}`"
+        )
     parser = selection_options(click.command("ab --", add_help_option=False)(lambda **_: None))
     try:
         given = parser.make_context("lmn-bench ab --", list(rest)).params
@@ -112,4 +116,4 @@ def _more(rest: tuple[str, ...]) -> list[Override]:
 def _planted(share: str | None) -> float:
     from lmn_bench.units import parse_share
 
-    return 0.0 if share is None else parse_share(share)
+    return 0.0 if share is None else parse_share(share, f"--plant-slowdown {share}")

@@ -104,7 +104,7 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
             except KeyboardInterrupt:
                 console.print(
                     f"interrupted; everything measured is safe in {folder}\n"
-                    f"next: lmn-bench compare {folder}",
+                    f"next: {shlex.join(['lmn-bench', 'compare', str(folder)])}",
                     markup=False, soft_wrap=True,
                 )  # fmt: skip
                 return ExitCode.INTERRUPTED
@@ -192,9 +192,8 @@ def _report(comparison: Comparison, outputs: Outputs, folder: Path) -> ExitCode:
     save(folder / "report.json", json.dumps(comparison_json(comparison, code), indent=2) + "\n")
     save(folder / "report.md", comparison_markdown(comparison, command=command))
     save(folder / "report.html", comparison_page(comparison, code))
-    conclude(comparison, outputs, command)
+    again = shlex.join(["lmn-bench", "compare", str(folder), "--all"])
     stderr_console().print(
-        f"report: {folder / 'report.html'}\nnext: lmn-bench compare {folder} --all",
-        markup=False, soft_wrap=True,
-    )  # fmt: skip
-    return code
+        f"report: {folder / 'report.html'}\nnext: {again}", markup=False, soft_wrap=True
+    )
+    return conclude(comparison, outputs, command)

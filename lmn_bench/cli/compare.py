@@ -39,6 +39,8 @@ def command(
       lmn-bench compare run1,run2,run3 run4,run5,run6    several of each
       lmn-bench compare ci results/ci-... --across-machines
     """  # noqa: D301  click wants the backspace itself
+    import shlex
+
     from lmn_bench.analysis.compare import compare
     from lmn_bench.analysis.gate import incomparable
     from lmn_bench.cli.learning_runs import refuse_learned
@@ -53,14 +55,15 @@ def command(
     if new is None:
         if not is_gate(Path(base)):
             raise UsageError(
-                "compare needs BASE and NEW", "only a folder made by `lmn-bench ab` stands alone"
+                "compare needs BASE and NEW",
+                "only a folder made by ab stands alone; see what there is: `lmn-bench list runs`",
             )
         return conclude(judge_again(Path(base), options), outputs)
     for text in (base, new):
         if is_gate(Path(text)):
             raise UsageError(
-                f"{text} was made by `lmn-bench ab`, which stands alone",
-                f"lmn-bench compare {text}, or name its runs: {text}/new",
+                f"{text} was made by ab, and stands alone",
+                f"`lmn-bench compare {shlex.quote(text)}`; its runs are in it: {text}/new",
             )
     try:
         sides = read_side(base, results), read_side(new, results)

@@ -63,7 +63,7 @@ def options_of(
     from lmn_bench.metrics import metric as known_metric
     from lmn_bench.units import parse_share
 
-    share = parse_share(margin)
+    share = parse_share(margin, f"--margin {margin}")
     if not 0 < share < 1:
         raise UsageError(f"--margin {margin}: expected more than 0% and less than 100%")
     for key in metrics:
@@ -83,7 +83,9 @@ def options_of(
                 f"--allow {key}: it is measured, and --margin is for all that is measured",
                 f"counters are {', '.join(k for k, m in METRICS.items() if m.exact)}",
             )
-        shares[key] = parse_share(value)
+        if key in shares:
+            raise UsageError(f"--allow {key} is given twice", "say once by how much it may grow")
+        shares[key] = parse_share(value, f"--allow {text}")
     return Options(
         rules=Rules(margin=share),
         metrics=tuple(dict.fromkeys(metrics)) or DEFAULT_METRICS,

@@ -17,6 +17,7 @@ from lmn_bench.cli.lesson_progress import LessonProgress
 from lmn_bench.cli.material import check_material, with_material
 from lmn_bench.cli.progress import Progress
 from lmn_bench.cli.reports import save_page, summed_up
+from lmn_bench.differences import renamed_hosts
 from lmn_bench.environment import is_supported, read_environment
 from lmn_bench.errors import DeviceError, ExitCode, StoreError, UsageError
 from lmn_bench.plan import PlannedCase, all_cases, plan, runnable
@@ -124,6 +125,9 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
             "records of another machine would be mixed into it",
             "start a new run here",
         )
+    renamed = renamed_hosts([run.info.environment, environment])
+    if renamed:
+        stderr_console().print(f"note: {renamed}", markup=False, soft_wrap=True)
     check_material(run.info.suite)
     with locked(run.folder), server_for(run.info.suite) as server:
         # Read again: who had the lock before may have measured more.

@@ -17,6 +17,7 @@ from lmn_bench.report.compared.document import comparison_document
 from lmn_bench.report.compared.junit import comparison_junit
 from lmn_bench.report.compared.markdown import comparison_markdown
 from lmn_bench.report.compared.page import comparison_page
+from lmn_bench.report.compared.words import closing_sentence
 from lmn_bench.report.text import render_document
 from lmn_bench.store import save
 
@@ -85,6 +86,8 @@ def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> Exi
         console = stdout_console()
         document = comparison_document(comparison, everything=outputs.everything)
         console.print(render_document(document, console))
+        # Once more: what stands last is what is seen.
+        console.print(f"\n{closing_sentence(comparison, code)}", markup=False, soft_wrap=True)
     return code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -55,7 +56,7 @@ def base_version(base: str | None, python: str | None, here: Path) -> Iterator[V
     if base is None and python is None:
         raise UsageError(
             "ab needs something to compare with",
-            "give --base REVISION, e.g. --base main, or --base-python",
+            "`lmn-bench ab --base main`, or --base-python with another interpreter",
         )
     extra = {} if python is None else {"python": python}
     packages = None if python is None else _packages_of(python)
@@ -133,7 +134,7 @@ def _packages_of(python: str) -> Path:
         last = found.stderr.strip().splitlines()[-1:] or ["no message"]
         raise UsageError(
             f"--base-python {python} has no lmn-bench: {last[0]}",
-            f"install it there: {python} -m pip install …",
+            f"install it there, in a checkout: `{shlex.quote(python)} -m pip install .`",
         )
     packages = Path(found.stdout.strip())
     if not (packages / "lmn_bench").is_dir():

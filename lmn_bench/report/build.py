@@ -145,7 +145,10 @@ def joined_runs(runs: Sequence[LearnedRun]) -> Joined:
 
 def run_labels(infos: Sequence[RunInfo]) -> list[str]:
     """A distinct name per run: its machine's where each is of its own, else the run's own."""
-    for names in ([info.environment.hostname for info in infos], [info.run_id for info in infos]):
+    hosts = [info.environment.hostname for info in infos]
+    # Hosts' names alone make no machines: a container gets a new one each time.
+    apart = len({info.environment.machine for info in infos}) == len(infos)
+    for names in ([hosts] if apart else []) + [[info.run_id for info in infos]]:
         if len(set(names)) == len(infos):
             return names
     return [f"{info.run_id} ({place})" for place, info in enumerate(infos, start=1)]

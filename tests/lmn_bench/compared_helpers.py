@@ -38,7 +38,7 @@ def row(of: Case | None = None, ratio: float | None = 1.0, width: float = 0.01, 
         "verdict": verdict, "regression": verdict is Verdict.SLOWER, "base": 1e-3, "new": new,
         "ratio": ratio, "low": low, "high": high, "base_processes": 5, "new_processes": 5,
     }  # fmt: skip
-    passing = {Verdict.SAME, Verdict.FASTER}
+    passing = {Verdict.SAME, Verdict.FASTER, Verdict.NOT_WORSE}
     standard["passes"] = rest.get("verdict", verdict) in passing
     return Row(of or case(), metric, **{**standard, **rest})
 

@@ -149,6 +149,8 @@ def test_base_that_differs_from_itself_makes_slow_cases_inconclusive():
     assert verdict.verdict is Gate.INCONCLUSIVE
     assert "base differed from itself" in verdict.reasons[0]
     assert [row.passes for row in verdict.null] == [False, False, False]
+    slow = next(row for row in verdict.rows if row.case == cases()[1])
+    assert (slow.verdict, slow.reason) == (Verdict.CANNOT_TELL, "identical code differed too")
 
 
 def test_a_null_that_fired_in_the_screening_alone_does_not_excuse_fresh_data():
@@ -187,6 +189,34 @@ def test_twice_the_drift_changes_no_verdict(factors, seed):
     once, twice = verdicts(0.02), verdicts(0.04)
     assert once[0] is twice[0]
     assert sorted(map(str, once[1])) == sorted(map(str, twice[1]))
+
+
+def test_base_and_new_are_as_far_apart_as_the_change_whatever_the_machine_did():
+    # From the middle on the machine is slower by half; which side's processes lie where is chance.
+    found = changed(arms(cases(1), drift=0.5), "new", lambda r: [
+        replace(one, metrics={**one.metrics, "latency_low_s": 1e-3 * (1 + 0.6 * (k >= 5))})
+        for k, one in enumerate(r)
+    ])  # fmt: skip
+    judged = judge(found, OPTIONS)
+    (row,) = [one for one in judged.rows if one.metric == "latency_low_s"]
+    assert row.new / row.base == pytest.approx(row.ratio)
+    assert row.new_median / row.base_median != pytest.approx(row.ratio, rel=0.02)
+
+
+def test_medians_that_say_otherwise_than_processes_side_by_side_are_told():
+    def rising(records, late):
+        return [
+            replace(r, metrics={**r.metrics, "latency_low_s": 1e-3 * (1.5 if k >= late else 1)
+                                * (1 + 1e-3 * (k % 3))})
+            for k, r in enumerate(records)
+        ]  # fmt: skip
+
+    found = arms(cases(1))
+    found = changed(changed(found, "base", lambda r: rising(r, 7)), "null", lambda r: rising(r, 7))
+    judged = judge(changed(found, "new", lambda r: rising(r, 5)), OPTIONS)
+    (note,) = [text for text in judged.notes if "side by side" in text]
+    assert "1.00 ms and 1.50 ms, +50 % against" in note
+    assert not [text for text in judge(arms(cases()), OPTIONS).notes if "side by side" in text]
 
 
 def test_a_case_that_breaks_is_red_and_the_others_are_judged():

@@ -191,6 +191,14 @@ def test_runs_of_different_machines_are_refused_with_what_differs(results):
     assert "Python" not in caught.value.message
 
 
+def test_runs_of_one_machine_under_several_host_names_are_pooled_and_it_is_told(results):
+    run = stored(results)
+    other = stored(results, "smoke-2", environment=environment(hostname="3f2a9c81d7e0"))
+    notes = save_baseline("main", [run, other], results).notes
+    assert any("2 host names (testbed, 3f2a9c81d7e0)" in note for note in notes)
+    assert not any("host names" in note for note in save_baseline("one", [run], results).notes)
+
+
 def test_runs_of_different_sizes_are_refused_with_what_differs(results):
     run = stored(results, suite=suite(sweep(lengths=(64,))))
     other = stored(results, "smoke-2", suite=suite(sweep(lengths=(64, 128)), time_goal_s=1.0))

@@ -594,6 +594,16 @@ def test_a_finished_run_resumed_measures_nothing_more(cli, results):
     assert read_run(list_runs(results)[0]).records == before
 
 
+def test_a_run_is_continued_in_another_container_and_it_is_told(cli, results, tmp_path):
+    (folder,) = list_runs(shutil.copytree(results, tmp_path / "moved"))
+    info = json.loads((folder / "run.json").read_text())
+    info["environment"]["hostname"] = "3f2a9c81d7e0"
+    (folder / "run.json").write_text(json.dumps(info))
+    code, _, err = cli("run", "--resume", "--results", tmp_path / "moved")
+    assert code == 0
+    assert "note: measured under 2 host names (3f2a9c81d7e0, " in err
+
+
 def test_a_failed_case_ends_in_1_and_points_to_show(cli):
     code, out, _ = cli("run", "--models", "rogue_subjects:raises", "--modes", "prefill",
                        *TINY, "--lengths", "64")  # fmt: skip

@@ -89,18 +89,26 @@ def test_more_throughput_is_faster():
 
 
 def test_unlike_machines_are_refused_with_the_differences():
-    found = compared(measured(cases()), hostname="elsewhere", torch="2.14.0")
+    found = compared(measured(cases()), cpu_model="Other CPU", torch="2.14.0")
     assert found.verdict is Gate.INCOMPARABLE
-    assert "host testbed and elsewhere" in found.reasons
+    assert "CPU Imaginary CPU and Other CPU" in found.reasons
     assert "torch 2.13.0 and 2.14.0" in found.reasons
+
+
+def test_the_same_machine_in_another_container_is_compared_and_told():
+    found = compared(measured(cases(), factor=1.2, seed=1), hostname="3f2a9c81d7e0")
+    assert found.verdict is Gate.REGRESSION
+    (note,) = [text for text in found.notes if "host names" in text]
+    assert "testbed, 3f2a9c81d7e0" in note
+    assert not [text for text in compared(BASE).notes if "host names" in text]
 
 
 def test_across_machines_only_counters_gate():
     options = replace(OPTIONS, across_machines=True)
-    slow = compared(measured(cases(), factor=3.0), options=options, hostname="elsewhere")
+    slow = compared(measured(cases(), factor=3.0), options=options, cpu_model="Other CPU")
     assert slow.verdict is Gate.PASS
     assert not rows_of(slow)
-    more = compared(measured(cases(), operations=41), options=options, hostname="elsewhere")
+    more = compared(measured(cases(), operations=41), options=options, cpu_model="Other CPU")
     assert more.verdict is Gate.REGRESSION
 
 
@@ -115,7 +123,22 @@ def test_a_counter_may_grow_by_what_is_allowed():
     options = replace(OPTIONS, allowed={"operations": 0.05})
     found = compared(measured(cases(), operations=41), options=options)
     assert not any(row.regression for row in found.rows)
-    assert rows_of(found, "operations")[64].reason == "allowed"
+    (row, *_) = rows_of(found, "operations").values()
+    assert row.verdict is Verdict.MORE_ALLOWED
+    assert row.reason == "+2.5 %, where +5.0 % is allowed"
+    assert "3 of 21 exact counts grew, by no more than was allowed (operations by up to 2.5 %)" in (
+        found.reasons
+    )
+    assert not any("none of" in text and "exact" in text for text in found.reasons)
+
+
+@pytest.mark.parametrize("allowed", [0.0, 0.01])
+def test_a_counter_that_grows_by_more_than_is_allowed_is_red(allowed):
+    options = replace(OPTIONS, allowed={"operations": allowed})
+    found = compared(measured(cases(), operations=41), options=options)
+    assert rows_of(found, "operations")[64].verdict is Verdict.MORE
+    assert rows_of(found, "operations")[64].regression
+    assert not any("allowed" in text for text in found.reasons)
 
 
 def test_fewer_operations_are_listed_and_pass():
@@ -128,6 +151,8 @@ def test_more_parameters_are_told_but_not_red():
     found = compared(measured(cases(), parameters=2000, seed=1))
     assert found.verdict is Gate.PASS
     assert rows_of(found, "parameters")[64].verdict is Verdict.MORE
+    assert any("grew, where more is neither better nor worse (parameters by" in text
+               for text in found.reasons)  # fmt: skip
 
 
 def test_a_counter_that_is_no_longer_counted_keeps_the_gate_from_passing():
@@ -156,9 +181,9 @@ def test_a_case_that_no_longer_ends_well_is_red(outcome):
 def test_on_another_machine_memory_and_time_may_run_out():
     options = replace(OPTIONS, across_machines=True)
     new = with_outcome(BASE, cases()[1], outcome=Outcome.OUT_OF_MEMORY)
-    assert not any(r.regression for r in compared(new, options=options, hostname="small").rows)
+    assert not any(r.regression for r in compared(new, options=options, logical_cores=1).rows)
     new = with_outcome(BASE, cases()[1], outcome=Outcome.INCORRECT)
-    assert compared(new, options=options, hostname="small").verdict is Gate.REGRESSION
+    assert compared(new, options=options, logical_cores=1).verdict is Gate.REGRESSION
 
 
 def test_a_case_that_ends_well_now_is_mended():
@@ -329,3 +354,97 @@ def test_records_from_before_the_metric_are_judged_by_their_samples():
     ]
     found = compared(measured(cases(), factor=1.2, seed=1), old)
     assert found.verdict is Gate.REGRESSION
+
+
+def outlier(factor, process=2, **rest):
+    """Three processes of each case, one of them slower by this factor."""
+    return [
+        replace(r, metrics={**r.metrics, "latency_low_s": factor * r.metrics["latency_low_s"]})
+        if r.replicate == process
+        else r
+        for r in measured(cases(), processes=3, seed=1, **rest)
+    ]
+
+
+def test_what_hangs_on_one_process_cannot_be_told_and_names_it():
+    found = compared(outlier(8.0), measured(cases(), processes=3))
+    for row in rows_of(found).values():
+        assert row.verdict is Verdict.CANNOT_TELL
+        assert row.ratio == pytest.approx(1.0, abs=0.02)
+        assert "hangs on one process: process 2 of NEW, " in row.reason
+        assert row.low < row.ratio < row.high
+
+
+def test_without_an_outlier_nothing_hangs_on_one_process():
+    found = compared(measured(cases(), processes=3, seed=1), measured(cases(), processes=3))
+    assert not [row for row in found.rows if "one process" in row.reason]
+
+
+def test_of_several_runs_the_one_process_is_named_with_its_run():
+    base = side("base", measured(cases(1), processes=2), measured(cases(1), processes=2, seed=3))
+    new = side("new", measured(cases(1), processes=1, seed=5), outlier(8.0)[:3])
+    (row,) = rows_of(compare(base, new, OPTIONS)).values()
+    assert "process 2 of made-up-20260101-000000 of NEW" in row.reason
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("spread", [0.005, 0.05, 0.3])
+def test_base_new_change_and_interval_belong_together(spread, seed):
+    found = compared(measured(cases(), spread=spread, seed=seed + 1),
+                     measured(cases(), spread=spread, seed=seed + 50))  # fmt: skip
+    for row in rows_of(found).values():
+        assert row.new / row.base == pytest.approx(row.ratio)
+        assert row.low is None or row.low <= row.ratio <= row.high
+
+
+def test_medians_outside_of_the_interval_of_means_decide_nothing():
+    skewed = [1.0] * 6 + [1.3] * 4
+    new = [
+        replace(r, metrics={**r.metrics, "latency_low_s": 1e-3 * skewed[r.replicate]})
+        for r in measured(cases(1))
+    ]
+    (row,) = rows_of(compared(new, measured(cases(1), spread=1e-4))).values()
+    assert row.ratio == pytest.approx(1.0, abs=0.01)
+    assert row.verdict is Verdict.CANNOT_TELL
+
+
+def test_an_interval_below_the_margin_alone_is_not_worse():
+    found = compared(measured(cases(), factor=0.95, spread=0.02, seed=1))
+    told = [row for row in rows_of(found).values() if row.verdict is Verdict.NOT_WORSE]
+    assert told
+    assert all(row.passes and row.high < 1.05 and row.low < 1 / 1.05 for row in told)
+
+
+@pytest.mark.parametrize(("processes", "verdict"), [(1, Verdict.CANNOT_TELL), (3, Verdict.SAME)])
+def test_memory_is_the_same_only_where_several_processes_say_so(processes, verdict):
+    options = replace(OPTIONS, metrics=("working_memory_bytes",))
+    near = {"working_memory_bytes": 128 * 2**10}
+    found = compared(measured(cases(), processes=processes, **near),
+                     measured(cases(), processes=processes), options=options)  # fmt: skip
+    assert rows_of(found, "working_memory_bytes")[64].verdict is verdict
+
+
+def test_memory_that_varies_by_more_than_can_be_measured_is_not_called_the_same():
+    options = replace(OPTIONS, metrics=("working_memory_bytes",))
+    wild = [
+        replace(r, metrics={**r.metrics, "working_memory_bytes": 2**26 * (1 + r.replicate % 2)})
+        for r in BASE
+    ]
+    found = compared(wild, wild, options=options)
+    row = rows_of(found, "working_memory_bytes")[64]
+    assert row.verdict is Verdict.CANNOT_TELL
+    assert "processes are not" in row.reason
+
+
+def test_a_case_that_fails_on_both_sides_alike_is_the_same_and_it_is_told():
+    dead = with_outcome(BASE, cases()[1], outcome=Outcome.ERROR, reason="why")
+    found = compared(dead, dead)
+    assert rows_of(found, OUTCOME)[128].verdict is Verdict.SAME
+    assert any("1 case ended badly on both sides alike (error)" in text for text in found.notes)
+
+
+def test_a_case_that_fails_otherwise_is_not_worse_and_not_the_same():
+    base = with_outcome(BASE, cases()[1], outcome=Outcome.ERROR)
+    new = with_outcome(BASE, cases()[1], outcome=Outcome.TIMEOUT)
+    row = rows_of(compared(new, base), OUTCOME)[128]
+    assert (row.verdict, row.passes) == (Verdict.NOT_WORSE, True)

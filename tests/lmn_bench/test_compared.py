@@ -223,7 +223,7 @@ def test_broken_and_mended_cases_are_told_with_their_reason():
 
 
 def test_what_is_shown_not_to_be_worse_is_not_called_undecided():
-    shown = row(ratio=0.97, width=0.04, passes=True)
+    shown = row(ratio=0.97, width=0.04, verdict=Verdict.NOT_WORSE)
     assert verdict_words(shown) == "≤ not worse"
     told = section(compared([shown]), "Measured")
     assert len(told.tables) == 1

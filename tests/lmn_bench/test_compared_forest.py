@@ -50,7 +50,7 @@ def test_a_row_is_a_point_with_its_interval_and_verdict():
     ((panel,), of) = plotted(compared([row(ratio=1.2)])), case()
     (point,) = panel["effects"]
     assert (point["x"], point["lo"], point["hi"]) == (1.2, 1.188, 1.212)
-    assert (point["s"], point["t"]) == ("regression", "+20 % (slower)")
+    assert (point["s"], point["t"]) == ("slower (regression)", "+20 % (slower)")
     assert point["c"] == f"{of.subject} {of.mode} {of.length}"
 
 
@@ -81,7 +81,7 @@ def test_rows_that_are_left_out_are_counted_and_the_least_changed():
     assert len(panel.effects) == MOST_ROWS
     assert "40 rows with the smallest changes are left out" in found.reading
     drawn = [abs(math.log(effect.ratio)) for effect in panel.effects
-             if effect.series != "regression"]  # fmt: skip
+             if effect.series != "slower (regression)"]  # fmt: skip
     every = sorted((abs(math.log(one.ratio)) for one in comparison.rows if not one.regression),
                    reverse=True)  # fmt: skip
     assert sorted(drawn, reverse=True) == every[: len(drawn)]
@@ -125,7 +125,7 @@ def test_verdicts_differ_in_colour_and_in_shape():
 
 def test_a_picture_names_cases_changes_and_verdicts():
     words = set(texts(picture(chart(typical()), "svg")))
-    assert {"lmn prefill 64", "+10 %", "0 %", "regression", "better", "same"} <= words
+    assert {"lmn prefill 64", "+10 %", "0 %", "slower (regression)", "faster", "same"} <= words
 
 
 def test_a_picture_can_be_a_png():

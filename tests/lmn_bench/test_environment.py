@@ -61,10 +61,15 @@ def test_the_same_machine_read_twice_is_the_same_machine():
 
 
 @pytest.mark.parametrize(
-    "change", [{"hostname": "other"}, {"torch": "2.0.0"}, {"gpus": (GPU,)}, {"logical_cores": 8}]
+    "change",
+    [{"cpu_model": "other"}, {"torch": "2.0.0"}, {"gpus": (GPU,)}, {"logical_cores": 8}],
 )
 def test_another_machine_is_another_machine(change):
     assert replace(QUIET, **change).machine != QUIET.machine
+
+
+def test_the_hosts_name_makes_no_other_machine():
+    assert replace(QUIET, hostname="3f2a9c81d7e0").machine == QUIET.machine
 
 
 def test_load_does_not_make_another_machine():

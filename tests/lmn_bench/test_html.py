@@ -275,6 +275,8 @@ def test_runs_of_one_machine_are_told_apart_by_their_names():
     one = run_info()
     assert run_labels([one, run_info(run_id="other")]) == [one.run_id, "other"]
     assert len(set(run_labels([one, one]))) == 2
+    moved = run_info(run_id="other", environment=environment(hostname="3f2a9c81d7e0"))
+    assert run_labels([one, moved]) == [one.run_id, "other"]
 
 
 # ------------------------------------------------------------------------------- what can break

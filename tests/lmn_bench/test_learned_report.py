@@ -63,8 +63,9 @@ def shown(document, width):
 def test_a_text_is_answered_with_the_best_model_and_both_transformers():
     words = said(TEXTS)
     assert (
-        "python-docs: lstm has the lowest validation loss, 2.100 ± 0.035 nats per token (3 seeds)"
-        in words
+        "python-docs: the lowest mean validation loss is lstm's, 2.100 ± 0.035 nats per token "
+        "(3 seeds), lmn 2.296 ± 0.025 after 1,000 steps; that it learned better than gru is not "
+        "shown." in words
     )
     assert "lmn learned worse than the transformer with rotary positions: 0.076 ± 0.047" in words
     assert "the transformer with learned positions cannot be told (the interval holds 0)" in words
@@ -111,33 +112,44 @@ def test_models_that_came_out_the_same_in_every_seed_are_told_so():
                for seed in range(2)]  # fmt: skip
     found = document(records)
     assert (
-        "python-docs: lmn and the transformer with rotary positions came out the same, "
-        "over 2 paired seeds." in found.answers
+        "python-docs: lmn and the transformer with rotary positions came out the same in every "
+        "seed, over 2 paired seeds." in found.answers
     )
-    assert "both came out the same, over 2 paired seeds." in " ".join(found.answers)
+    assert "both came out the same in every seed, over 2 paired seeds." in " ".join(found.answers)
     assert table(found, "Validation loss, nats per token").rows[1][4] == "the same"
 
 
 def test_tasks_are_answered_with_chance_state_and_what_is_solved_and_failed():
     words = said(TASKS)
     assert "mqar-64, chance 0.024%: lmn 12.0% ± 1.2 with a state of 3.75 KiB" in words
-    assert "best of the others transformer 99.0% ± 1.5 with a state of 64.0 KiB" in words
+    assert (
+        "the highest mean of the others: transformer 99.0% ± 1.5 with a state of 64.0 KiB" in words
+    )
     assert "lmn is worse: 87.0 ± 2.4 percentage points less, over 3 paired seeds" in words
-    assert "With a state that grows as log n, lmn solves induction-heads-64; fails mqar-64" in words
-    assert "mqar-64 can be learned within the budget: transformer and transformer-learned" in words
+    assert (
+        "grows as log n, lmn failed mqar-64 in 3 of 3 seeds; solved induction-heads-64 in 3 of 3"
+        in words
+    )
+    assert (
+        "mqar-64 can be learned within the budget: transformer solved it in 3 of 3 seeds and "
+        in words
+    )
 
 
 def test_of_a_task_that_nobody_solves_nothing_is_concluded():
     words = said(group({"lmn": 0.1, "transformer": 0.3}, task="mqar-64"))
-    assert "No model solves mqar-64 within the budget: that says nothing about the state" in words
-    assert "fails" not in words
+    assert (
+        "No model solved mqar-64 within the budget, in any seed: that says nothing about the state"
+        in words
+    )
+    assert "failed" not in words
 
 
 def test_failing_is_measured_from_chance():
     record = trained(lesson_case("lmn", "listops"), 0, 0.7)
     record = replace(record, learned=replace(record.learned, chance=0.6))
     solved = trained(lesson_case("transformer", "listops"), 0, 0.99)
-    assert "lmn fails listops" in said([record, solved])
+    assert "lmn failed listops in its one seed" in said([record, solved])
 
 
 def test_settings_of_one_task_are_told_apart_by_what_differs():
@@ -213,6 +225,8 @@ def test_a_run_in_which_everything_diverged_is_reported_with_its_reasons():
     bad = [diverged(lesson_case(s), seed) for s in ("lmn", "gru") for seed in range(2)]
     found = document(bad)
     assert "No training ended well (diverged)" in found.answers[0]
+    (pointed,) = re.findall("see “(.+)” in the report", found.answers[0])
+    assert pointed in [section.title for section in found.sections]
     text = render_markdown(found)
     assert "the loss is nan at step 17" in text
     assert "Diverged is a result" in text
@@ -372,7 +386,7 @@ def test_a_page_shows_scores_unfolded_and_no_heading_twice():
 
 def test_cells_that_are_stacked_on_a_phone_keep_the_names_of_their_columns():
     text = page_of([learned_run(TASKS)])
-    assert '<td data-label="solved by">transformer, transformer-learned</td>' in text
+    assert '<td data-label="solved by">transformer 3 of 3, transformer-learned 3 of 3</td>' in text
 
 
 def test_runs_are_laid_over_each_other_where_the_lesson_is_the_same():
@@ -437,12 +451,19 @@ def test_a_seed_that_failed_in_one_run_may_come_from_another():
 
 
 def test_times_of_two_machines_are_told_apart():
-    runs = spread_over_two_runs(environment=environment(hostname="bigbox"))
+    runs = spread_over_two_runs(environment=environment(cpu_model="Big CPU"))
     found = build_overlay(runs, ["one", "two"])
     assert [s.title for s in found.sections if "Size" in s.title] == [
         "one · Size and cost", "two · Size and cost",
     ]  # fmt: skip
     assert [chart.key for chart in found.charts] == ["learn-1-loss-steps"]
+
+
+def test_times_of_one_machine_in_another_container_stay_together():
+    runs = spread_over_two_runs(environment=environment(hostname="3f2a9c81d7e0"))
+    found = build_overlay(runs, ["one", "two"])
+    assert not [s.title for s in found.sections if s.title == "two · Size and cost"]
+    assert "Measured under 2 host names (testbed, 3f2a9c81d7e0)" in " ".join(found.answers)
 
 
 def test_a_machine_and_a_version_are_told_once_for_all_runs_they_are_of():

@@ -121,7 +121,7 @@ def test_the_command_offered_names_all_that_is_not_usual():
 
 
 def test_a_run_of_another_machine_is_used_when_named_and_told(results, capsys):
-    there = replace(environment(), hostname="elsewhere")
+    there = replace(environment(), hostname="elsewhere", cpu_model="Other CPU")
     store(results, "other-1", asked("gru"), environment=there)
     assert "no run" in error_of(capsys, results, "--model", "gru")
     assert size(results, "--model", "gru", "--from", "other-1", "--against", "gru") == ExitCode.OK

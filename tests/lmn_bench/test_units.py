@@ -210,3 +210,22 @@ def test_a_written_value_is_read_back(unit, value):
 )  # fmt: skip
 def test_cells_of_every_kind_are_read(cell, value):
     assert units.read_value(cell) == (None if value is None else pytest.approx(value))
+
+
+@pytest.mark.parametrize(("text", "share"), [("3%", 0.03), ("0.5 %", 0.005), ("0", 0.0)])
+def test_a_share_is_read_as_a_percentage(text, share):
+    assert units.parse_share(text, "--margin") == pytest.approx(share)
+
+
+@pytest.mark.parametrize(("text", "hint"), [("5", 'write "5%"'), ("0.5", 'write "0.5%" or "50%"')])
+def test_a_share_without_its_sign_is_refused(text, hint):
+    with pytest.raises(UnitError) as caught:
+        units.parse_share(text, f"--allow flops={text}")
+    assert caught.value.message == f"--allow flops={text}: the share lacks its percent sign"
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("text", ["wide", "-1%", "nan%", "inf%", "", "%", "1,5%"])
+def test_what_is_no_share_is_refused(text):
+    with pytest.raises(UnitError, match="--margin: cannot read"):
+        units.parse_share(text, "--margin")

@@ -22,10 +22,10 @@ import numpy as np
 from lmn_bench.analysis.alternated import Logs, Trial, measured, null_rows
 from lmn_bench.analysis.comparison import Comparison, Gate
 from lmn_bench.analysis.gate import conclude
+from lmn_bench.analysis.leaning import judged_apart
 from lmn_bench.analysis.measured import Measured, measured_rows
 from lmn_bench.analysis.options import Options
 from lmn_bench.analysis.paired import ALARM, MISS, is_settled
-from lmn_bench.analysis.unpaired import welch
 from lmn_bench.schema import Case
 
 OUTPUT = Path(__file__).resolve().parents[2] / "results" / "evidence" / "gate.md"
@@ -151,7 +151,7 @@ def stored(world: World, rng: np.random.Generator) -> tuple[Comparison, float]:
         sides.append(logs.T)
     found = [
         Measured(_case(at), METRIC, tuple(np.exp(base)), tuple(np.exp(new)),
-                 welch([base.tolist()], [new.tolist()], RULES))
+                 *judged_apart([base.tolist()], [new.tolist()], RULES, METRIC))
         for at, (base, new) in enumerate(zip(*sides, strict=True))
     ]  # fmt: skip
     rows = measured_rows(found, RULES)

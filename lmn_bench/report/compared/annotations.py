@@ -1,6 +1,6 @@
 """A comparison as GitHub workflow commands, which GitHub shows beside a change."""
 
-from lmn_bench.analysis.comparison import Comparison, Gate
+from lmn_bench.analysis.comparison import Comparison, Gate, Verdict
 from lmn_bench.report.compared.names import case_names
 from lmn_bench.report.compared.words import by_change, row_words, verdict_sentence
 
@@ -33,7 +33,7 @@ def annotations(comparison: Comparison) -> list[str]:
         case Gate.INCONCLUSIVE:
             lines.append(_command("warning", title, said))
         case _:
-            unclear = sum(not row.passes and not row.regression for row in comparison.rows)
+            unclear = sum(row.verdict is Verdict.CANNOT_TELL for row in comparison.rows)
             told = f"{said}; {unclear:,} cannot be told" if unclear else said
             lines.append(_command("notice", title, told))
     return lines

@@ -17,8 +17,8 @@ COMPARISON_SCHEMA = 1
 def comparison_json(comparison: Comparison, exit_code: int | None) -> dict[str, Any]:
     """The contract of `compare --json` and `ab --json`.
 
-    `cases` has an object per row, `null` the same of base against base. Numbers are in base units
-    and finite; null stands where there is none.
+    `cases` has an object per row, `null` the same of base against base; `verdict` of a row is one
+    of `Verdict`'s words. Numbers are in base units and finite; null stands where there is none.
     """
     return {
         "schema": COMPARISON_SCHEMA,
@@ -48,7 +48,8 @@ def comparison_csv(comparison: Comparison) -> str:
 
 COLUMNS = (
     "case_id", "metric", "ratio", "low", "high", "verdict", "regression", "exact", "base", "new",
-    "base_processes", "new_processes", "base_outcome", "new_outcome", "reason",
+    "base_median", "new_median", "base_processes", "new_processes", "base_outcome", "new_outcome",
+    "reason",
 )  # fmt: skip
 
 
@@ -56,6 +57,7 @@ def _row(row: Row) -> dict[str, Any]:
     values: tuple[Any, ...] = (
         row.case.id, row.metric, finite(row.ratio), finite(row.low), finite(row.high),
         row.verdict.value, row.regression, row.exact, finite(row.base), finite(row.new),
+        finite(row.base_median), finite(row.new_median),
         row.base_processes, row.new_processes, row.base_outcome.value, row.new_outcome.value,
         row.reason,
     )  # fmt: skip

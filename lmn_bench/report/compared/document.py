@@ -91,7 +91,8 @@ def _measured_section(
     shown = [row for row in rows if row not in set(apart)]
     sentences = (_same_sentence(len(apart)),) if apart else ()
     unclear = [row for row in rows if kind(row) is Kind.CANNOT_TELL and row.reason]
-    tables = [measured_table(shown, names, comparison.base)] if shown else []
+    side = comparison.side_by_side
+    tables = [measured_table(shown, names, comparison.base, side_by_side=side)] if shown else []
     if unclear:
         tables.append(reasons_table(unclear, names))
     chart = forest_chart(rows, names, comparison.margin)
@@ -110,8 +111,11 @@ def _counters_section(rows: Sequence[Row], names: CaseNames) -> Section:
         if equal
         else ""
     )
-    tables = (counters_table(changed, names),) if changed else ()
-    return Section("Exact counters", (sentence,) if sentence else (), tables)
+    tables = [counters_table(changed, names)] if changed else []
+    unclear = [row for row in changed if row.verdict is Verdict.CANNOT_TELL]
+    if unclear:
+        tables.append(reasons_table(unclear, names))
+    return Section("Exact counters", (sentence,) if sentence else (), tuple(tables))
 
 
 def _null_section(rows: Sequence[Row], names: CaseNames) -> Section:

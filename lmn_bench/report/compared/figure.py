@@ -38,17 +38,18 @@ def forest_chart(rows: Sequence[Row], names: CaseNames, margin: float) -> Chart 
         margin: changes up to this share count as the same.
     """
     drawn = [row for row in rows if finite(row.ratio) is not None and (row.ratio or 0) > 0]
-    panels, left_out = [], 0
+    panels: list[tuple[str, list[Row]]] = []
+    left_out = 0
     for key in dict.fromkeys(row.metric for row in drawn):
         own = [row for row in drawn if row.metric == key]
         # Those that are left out are the least changed.
         kept = sorted(own, key=lambda row: (not row.regression, -abs(harm(row))))[:MOST_ROWS]
         left_out += len(own) - len(kept)
         kept.sort(key=lambda row: (not row.regression, -harm(row)))
-        panels.append(Panel(_title(key), effects=tuple(_effect(row, names) for row in kept)))
+        panels.append((key, kept))
     if not panels:
         return None
-    shown = {effect.series for panel in panels for effect in panel.effects}
+    names_of = _series_names([row for _, kept in panels for row in kept])
     return Chart(
         key="changes",
         title="Changes",
@@ -57,8 +58,11 @@ def forest_chart(rows: Sequence[Row], names: CaseNames, margin: float) -> Chart 
         x_title="change of new against base",
         y_title="",
         unit="change",
-        series=tuple(Series(one.value, _PLACES[one]) for one in Kind if one.value in shown),
-        panels=tuple(panels),
+        series=tuple(Series(names_of[one], _PLACES[one]) for one in names_of),
+        panels=tuple(
+            Panel(_title(key), effects=tuple(_effect(row, names, names_of) for row in kept))
+            for key, kept in panels
+        ),
         band=margin,
     )
 
@@ -68,13 +72,24 @@ def _title(key: str) -> str:
     return f"{metric_title(key)}{way[METRICS[key].better]}"
 
 
-def _effect(row: Row, names: CaseNames) -> Effect:
+def _series_names(rows: Sequence[Row]) -> dict[Kind, str]:
+    """What the legend calls a kind: the verdicts of its rows, red ones as such."""
+    found = {one: dict.fromkeys(r.verdict.value for r in rows if kind(r) is one) for one in Kind}
+    return {
+        one: ", ".join(verdicts) + " (regression)" * (one is Kind.REGRESSION)
+        + ", not gated" * (one is Kind.WORSE)
+        for one, verdicts in found.items()
+        if verdicts
+    }  # fmt: skip
+
+
+def _effect(row: Row, names: CaseNames, series: dict[Kind, str]) -> Effect:
     ratio = finite(row.ratio)
     assert ratio is not None  # rows without one are not drawn
     low, high = finite(row.low), finite(row.high)
     return Effect(
         name=names[row.case],
-        series=kind(row).value,
+        series=series[kind(row)],
         ratio=ratio,
         low=low if low is not None and low > 0 else None,
         high=high,

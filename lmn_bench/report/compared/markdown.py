@@ -13,6 +13,7 @@ from lmn_bench.report.compared.words import (
     Kind,
     by_change,
     change_words,
+    counted_verdicts,
     exact_words,
     extent_words,
     interval_words,
@@ -141,17 +142,13 @@ def _row(row: Row, names: CaseNames) -> str:
         values = [value_words(row.base, row.metric), value_words(row.new, row.metric),
                   change_words(row), interval_words(row)]  # fmt: skip
     because = f": {_safe(row.reason, _SENTENCE)}" if row.reason else ""
-    found = kind(row)
-    word = found if found is Kind.NOT_WORSE else row.verdict
-    verdict = f"{_ROW_SIGNS[found]} {word}{because}"
+    verdict = f"{_ROW_SIGNS[kind(row)]} {row.verdict}{because}"
     name, metric = _safe(names[row.case], _NAME), _safe(metric_title(row.metric), _NAME)
     return f"| {name} | {metric} | {' | '.join(values)} | {verdict} |"
 
 
 def _rest_words(rest: Sequence[Row]) -> str:
-    counts = {one: sum(kind(row) is one for row in rest) for one in Kind}
-    told = [f"{count:,} {one}" for one, count in counts.items() if count]
-    return f"{len(rest):,} more: {', '.join(told)}"
+    return f"{len(rest):,} more: {counted_verdicts(rest)}"
 
 
 def _list(sentences: Sequence[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lmn_bench.analysis.comparison import OUTCOME, Row
+from lmn_bench.analysis.comparison import OUTCOME, Row, Verdict
 from lmn_bench.report.compared.names import CaseNames
 from lmn_bench.report.compared.words import (
     NOTHING,
@@ -17,20 +17,29 @@ from lmn_bench.report.compared.words import (
     verdict_words,
 )
 from lmn_bench.report.document import Table
+from lmn_bench.units import format_change
 
+_MEDIANS = "base, new: medians over processes; change: their ratio."
+_SIDE_BY_SIDE = (
+    "change: of processes side by side; base, new: the level of all blocks, less and more half the "
+    "change."
+)
 _LEGEND = (
-    "Medians over processes; intervals hold 95 % or more. ✗ regression, ! worse but not gated, "
-    "≠ changed, ? cannot tell, ≤ not worse by the margin, ✓ better, = same."
+    "Intervals hold 95 % or more. ✗ regression, ! worse but not gated, ≠ changed, ? cannot tell, "
+    "≤ not worse by the margin, ✓ better, = same: the interval is within the margin."
 )
 
 
-def measured_table(rows: Sequence[Row], names: CaseNames, base: str) -> Table:
+def measured_table(
+    rows: Sequence[Row], names: CaseNames, base: str, *, side_by_side: bool = False
+) -> Table:
     """Measured rows in the order given; the metric has a column where there are several.
 
     Args:
         rows: at least one.
         names: of their cases.
         base: what they are set against; a table with it comes with a legend.
+        side_by_side: whether changes come from processes side by side.
     """
     titled, several = _with_metric(rows)
     place = 1 + several
@@ -46,7 +55,7 @@ def measured_table(rows: Sequence[Row], names: CaseNames, base: str) -> Table:
         f"{titled}, against {base}" if base else titled,
         ("case", *["metric"] * several, "base", "new", "change", "95 % interval", "verdict"),
         tuple(cells),
-        _LEGEND if base else "",
+        f"{_SIDE_BY_SIDE if side_by_side else _MEDIANS} {_LEGEND}" if base else "",
         words=(*range(1, place), place + 4),
         whole=True,
     )
@@ -59,11 +68,16 @@ def counters_table(rows: Sequence[Row], names: CaseNames) -> Table:
         (names[row.case], *_metric(row, several), *exact_words(row), verdict_words(row))
         for row in rows
     )
+    allowed = dict.fromkeys(
+        f"Allowed: {metric_title(row.metric)} {format_change(1 + row.allowed)}."
+        for row in rows
+        if row.verdict is Verdict.MORE_ALLOWED
+    )
     return Table(
         titled,
         ("case", *["metric"] * several, "base", "new", "difference", "verdict"),
         cells,
-        "Counted, not measured: every difference is one.",
+        " ".join(["Counted, not measured: every difference is one.", *allowed]),
         words=(*range(1, 1 + several), 4 + several),
         whole=True,
     )

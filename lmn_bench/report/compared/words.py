@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row, Verdict
+from lmn_bench.errors import ExitCode
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.compared.names import CaseNames
 from lmn_bench.schema import Outcome
@@ -19,7 +20,10 @@ _LARGE = 1e9
 
 
 class Kind(StrEnum):
-    """What a verdict means to who reads it, from the worst to the least telling."""
+    """What a verdict means to who reads it, from the worst to the least telling.
+
+    Kinds have signs and colours; the words of a row are those of its `Verdict` alone.
+    """
 
     REGRESSION = "regression"
     WORSE = "worse"
@@ -38,6 +42,7 @@ SIGNS = {
 _PLAIN = {
     Verdict.FASTER: Kind.BETTER, Verdict.MENDED: Kind.BETTER, Verdict.SLOWER: Kind.WORSE,
     Verdict.BROKEN: Kind.WORSE, Verdict.SAME: Kind.SAME, Verdict.CANNOT_TELL: Kind.CANNOT_TELL,
+    Verdict.NOT_WORSE: Kind.NOT_WORSE, Verdict.MORE_ALLOWED: Kind.WORSE,
 }  # fmt: skip
 _BETTER = {Verdict.LESS: "lower", Verdict.MORE: "higher"}
 
@@ -46,8 +51,6 @@ def kind(row: Row) -> Kind:
     """What a row's verdict means; less and more are better or worse by the metric."""
     if row.regression:
         return Kind.REGRESSION
-    if row.verdict is Verdict.CANNOT_TELL and row.passes and not row.exact:
-        return Kind.NOT_WORSE
     if row.verdict in _PLAIN:
         return _PLAIN[row.verdict]
     better = METRICS[row.metric].better
@@ -58,8 +61,18 @@ def kind(row: Row) -> Kind:
 
 def verdict_words(row: Row) -> str:
     """A verdict with its sign: "✗ slower", "✓ faster", "≤ not worse", "? cannot tell"."""
-    found = kind(row)
-    return f"{SIGNS[found]} {found if found is Kind.NOT_WORSE else row.verdict}"
+    return f"{SIGNS[kind(row)]} {row.verdict}"
+
+
+def counted_verdicts(rows: Sequence[Row]) -> str:
+    """How many rows have which verdict, the worst first: "2 slower (regression), 28 same"."""
+    order = {one: place for place, one in enumerate(Kind)}
+    counts: dict[tuple[int, str], int] = {}
+    for row in rows:
+        word = f"{row.verdict} (regression)" if row.regression else row.verdict.value
+        key = (order[kind(row)], word)
+        counts[key] = counts.get(key, 0) + 1
+    return ", ".join(f"{count:,} {word}" for (_, word), count in sorted(counts.items()))
 
 
 def metric_title(key: str) -> str:
@@ -137,6 +150,8 @@ def row_words(row: Row, names: CaseNames) -> str:
     if row.exact:
         base, new, difference = exact_words(row)
         return f"{about}, from {base} to {new} ({difference}){_because(row)}"
+    if change_words(row) == NOTHING:
+        return f"{about}{_because(row)}"
     values = f"from {value_words(row.base, row.metric)} to {value_words(row.new, row.metric)}"
     interval = interval_words(row)
     ends = f" ({interval})" if interval != NOTHING else ""
@@ -152,12 +167,18 @@ def verdict_sentence(comparison: Comparison) -> str:
     count = len(comparison.rows)
     many = f"{count:,} comparison{'s' * (count != 1)}"
     found = sum(row.regression for row in comparison.rows)
-    unclear = sum(not row.passes and not row.regression for row in comparison.rows)
+    unclear = sum(row.verdict is Verdict.CANNOT_TELL for row in comparison.rows)
+    unsure = sum(not row.passes and not row.regression for row in comparison.rows) - unclear
     match comparison.verdict:
         case Gate.REGRESSION:
             said = f"{found:,} of {many} regressed"
         case Gate.INCONCLUSIVE:
-            said = f"{unclear:,} of {many} cannot be told" if unclear else "this cannot be told"
+            told = {
+                f"{unclear:,} of {many} cannot be told": unclear,
+                f"{unsure:,} of {many} may be worse, not surely enough": unsure,
+            }
+            said = "; ".join(text for text, holds in told.items() if holds)
+            said = said or "this cannot be told"
         case Gate.INCOMPARABLE:
             said = f"{comparison.new} cannot be set against {comparison.base}"
         case Gate.PASS:
@@ -188,3 +209,23 @@ def _processes(comparison: Comparison) -> str:
     low, high = min(counts), max(counts)
     span = f"{low}" if low == high else f"{low} to {high}"
     return f", {span} process{'es' * (high != 1)} on either side"
+
+
+_MEANING = {
+    ExitCode.OK: "nothing is shown to be worse",
+    ExitCode.CASES_FAILED: "something got worse",
+    ExitCode.USAGE: "a report could not be written",
+    ExitCode.INCONCLUSIVE: "whether anything got worse is open",
+    ExitCode.INCOMPARABLE: "nothing could be compared",
+}
+
+
+def closing_sentence(comparison: Comparison, code: ExitCode) -> str:
+    """The verdict once more, with what the exit code says: the last line of a terminal."""
+    gate, _, said = verdict_sentence(comparison).partition(": ")
+    meaning = _MEANING[code]
+    if comparison.verdict is Gate.PASS:
+        meaning = "nothing got worse by more than is allowed"
+    elif code is ExitCode.OK:
+        meaning += f"; with --fail-on inconclusive it is {ExitCode.INCONCLUSIVE.value}"
+    return f"{gate.upper()}: {said} (exit code {code.value}: {meaning})"

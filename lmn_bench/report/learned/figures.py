@@ -57,7 +57,7 @@ def state_chart(sources: Sequence[LearnedSource], key: str) -> Chart | None:
         key=key,
         title="Accuracy against state",
         reading="Up and to the left is better: more right answers with less memory of the text. "
-        "Marks are means over seeds at the best learning rate with 95% intervals, where there are "
+        "Marks are means over seeds at the best learning rate with 95 % intervals, where there are "
         "several seeds; dashed is chance.",
         kind="scores",
         x_title="state kept per sequence",

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from lmn_bench.analysis.learned import Attempt, LearnedSetting
 from lmn_bench.lessons import TEXT
+from lmn_bench.report.learned.sayings import End, Saying
 from lmn_bench.report.learned.words import (
     compared_words,
-    difference_words,
+    how_words,
     interval_words,
     listed,
+    open_words,
     own_of,
     percent,
     place_words,
-    size_gap_words,
 )
 from lmn_bench.report.words import OWN_SUBJECT
 from lmn_bench.subjects.names import is_user_subject
@@ -30,17 +31,18 @@ FAILED_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Ends:
-    """Who solves a task and who fails it; others are in between."""
+    """How many seeds of a model solved a task and how many failed it, of all that were trained."""
 
-    solved: tuple[str, ...]
-    failed: tuple[str, ...]
+    solved: int
+    failed: int
+    seeds: int
 
 
 def recall_answers(settings: Sequence[LearnedSetting]) -> Iterator[str]:
     """Accuracy beside chance and state per task; then what is solved, failed and open."""
     tasks = [one for one in settings if one.lesson.task != TEXT and one.finished]
     for one in tasks:
-        yield _task_answer(one, settings)
+        yield from _task_answers(one, settings)
     if tasks:
         yield from _conclusions(tasks, settings)
 
@@ -50,50 +52,55 @@ def is_logarithmic(subject: str) -> bool:
     return subject.partition("@")[0].startswith(OWN_SUBJECT) and not is_user_subject(subject)
 
 
-def ends_of(one: LearnedSetting) -> Ends:
-    """Who solves this task and who fails it, by the mean over seeds at the best learning rate."""
+def ends_of(one: LearnedSetting) -> dict[str, Ends]:
+    """How the seeds of every model with a score ended, at its best learning rate."""
     chance = one.chance or 0.0
-    failing = chance + FAILED_SHARE * (1 - chance)
-    scores = {s: best.mean for s in one.subjects if (best := one.best(s)) is not None}
-    return Ends(
-        tuple(s for s, score in scores.items() if score >= SOLVED_ACCURACY),
-        tuple(s for s, score in scores.items() if score < min(failing, SOLVED_ACCURACY)),
-    )
+    failing = min(chance + FAILED_SHARE * (1 - chance), SOLVED_ACCURACY)
+    return {
+        subject: Ends(
+            sum(score >= SOLVED_ACCURACY for score in best.scores),
+            sum(score < failing for score in best.scores),
+            len(best.records),
+        )
+        for subject in one.subjects
+        if (best := one.best(subject)) is not None
+    }
 
 
 def definitions() -> str:
     """What solved and failed mean, for a note."""
     return (
-        f"Solved: {SOLVED_ACCURACY:.0%} right or more. Failed: less than half of the way from "
-        "chance to 100%. Both by the mean over seeds, within this budget."
+        f"Seeds, at the best learning rate. Solved: {100 * SOLVED_ACCURACY:g} % right or more. "
+        f"Failed: less than half of the way from chance to 100 %. Within this budget."
     )
 
 
-def _task_answer(one: LearnedSetting, every: Sequence[LearnedSetting]) -> str:
-    """For example: mqar-64, chance 0.024%: lmn 12.0% with a state of 3.75 KiB; best other: …."""
+def seeds_cell(name: str, count: int, seeds: int) -> str:
+    """For a table: lmn 2 of 3."""
+    return f"{name} {count} of {seeds}"
+
+
+def _task_answers(one: LearnedSetting, every: Sequence[LearnedSetting]) -> Iterator[str]:
+    """For example: mqar-64, chance 0.024%: lmn 12.0% with a state of 3.75 KiB."""
     own = own_of(one)
-    said = [_score(one, own)]
-    others = [name for name in one.finished if name != own]
-    if others:
-        said.append(f"best of the others {_score(one, others[0])}")
-        said.append(_against(one, own, others[0]))
     chance = f", chance {percent(one.chance)}" if one.chance is not None else ""
-    return f"{place_words(one, every)}{chance}: {'; '.join(said)}."
-
-
-def _against(one: LearnedSetting, own: str, other: str) -> str:
-    """For example: lmn is worse: 87.0 ± 1.2 percentage points less, over 3 paired seeds."""
-    found = one.difference(own, other)
-    assert found is not None
-    said = [difference_words(found, one.metric), compared_words(found),
-            size_gap_words(one, own, other)]  # fmt: skip
-    how = ", ".join(filter(None, said))
+    words = {"place": f"{place_words(one, every)}{chance}", "score": _score(one, own)}
+    other = next((name for name in one.finished if name != own), None)
+    found = None if other is None else one.difference(own, other)
+    if other is None or found is None:
+        yield Saying.TASK_ALONE(**words)
+        return
+    words |= {"others_score": _score(one, other), "model": own}
+    how = how_words(one, found)
     if found.same:
-        return f"both came out the same, {compared_words(found)}"
-    if found.verdict != "cannot tell":
-        return f"{own} is {found.verdict}: {how}"
-    why = "no interval" if found.value.low is None else "the interval holds 0"
-    return f"which of the two is better cannot be told ({why}): {own} has {how}"
+        del words["model"]
+        yield Saying.TASK_SAME(**words, how=compared_words(found))
+    elif found.verdict == "better":
+        yield Saying.TASK_BETTER(**words, how=how)
+    elif found.verdict == "worse":
+        yield Saying.TASK_WORSE(**words, how=how)
+    else:
+        yield Saying.TASK_OPEN(**words, how=how, why=open_words(found))
 
 
 def _score(one: LearnedSetting, subject: str) -> str:
@@ -110,44 +117,39 @@ def state_words(attempt: Attempt) -> str:
 
 
 def _conclusions(tasks: Sequence[LearnedSetting], every: Sequence[LearnedSetting]) -> Iterator[str]:
-    """What the family of the LMN solves and fails; nothing of tasks that nobody solves."""
+    """What the family of the LMN solved and failed; nothing of tasks that nobody solved."""
     family = list(dict.fromkeys(s for one in tasks for s in one.finished if is_logarithmic(s)))
-    solved: dict[str, list[str]] = {subject: [] for subject in family}
-    failed: dict[str, list[str]] = {subject: [] for subject in family}
-    rescued: dict[str, tuple[str, ...]] = {}
-    nobody = []
-    for one in tasks:
-        place, ends = place_words(one, every), ends_of(one)
-        if not ends.solved:
-            nobody.append(place)
-            continue
-        for subject in family:
-            if subject in ends.solved:
-                solved[subject].append(place)
-            elif subject in ends.failed:
-                failed[subject].append(place)
-                rescued[place] = ends.solved
+    places = [place_words(one, every) for one in tasks]
+    found = dict(zip(places, map(ends_of, tasks), strict=True))
+    solved = {
+        place: {subject: end for subject, end in ends.items() if end.solved}
+        for place, ends in found.items()
+    }
+    nobody = [place for place in places if not solved[place]]
+    rescued: dict[str, dict[str, Ends]] = {}
     for subject in family:
-        half = [place_words(one, every) for one in tasks if subject in one.finished]
-        half = [p for p in half if p not in (*solved[subject], *failed[subject], *nobody)]
-        said = [
-            f"{word} {listed(places)}"
-            for word, places in (
-                ("solves", solved[subject]), ("fails", failed[subject]),
-                ("neither solves nor fails", half),
-            )
-            if places
-        ]  # fmt: skip
+        told = [place for place in places if place not in nobody and subject in found[place]]
+        said = [_end_words(place, found[place][subject]) for place in told]
+        rescued |= {p: solved[p] for p in told if not found[p][subject].solved}
         if said:
-            yield f"With a state that grows as log n, {subject} {'; '.join(said)}."
+            yield Saying.STATE_ENDS(model=subject, ends="; ".join(said))
     for place, by in rescued.items():
-        yield f"{place} can be learned within the budget: {listed(by)} {_solve(by)} it."
+        told = [f"{name} solved it in {_seeds(end.solved, end.seeds)}" for name, end in by.items()]
+        yield Saying.CAN_BE_LEARNED(place=place, models=listed(told))
     if nobody:
-        yield (
-            f"No model solves {listed(nobody)} within the budget: that says nothing about the "
-            "state; a longer training, or another learning rate, may."
-        )
+        yield Saying.NOBODY(tasks=listed(nobody))
 
 
-def _solve(names: Sequence[str]) -> str:
-    return "solves" if len(names) == 1 else "solve"
+def _end_words(task: str, end: Ends) -> str:
+    count = end.solved or end.failed or end.seeds
+    words = {"task": task, "count": _seeds(count, end.seeds)}
+    if end.solved and end.failed:
+        return End.BOTH(**words, failed=str(end.failed))
+    if end.solved:
+        return End.SOLVED(**words)
+    return End.FAILED(**words) if end.failed else End.NEITHER(**words)
+
+
+def _seeds(count: int, seeds: int) -> str:
+    """For example: 2 of 3 seeds; its one seed."""
+    return f"{count} of {seeds} seeds" if seeds > 1 else "its one seed"

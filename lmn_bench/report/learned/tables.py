@@ -9,7 +9,7 @@ from lmn_bench.analysis.learned import LOSS, Attempt, LearnedSetting
 from lmn_bench.lessons import TEXT
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.document import Section, Table
-from lmn_bench.report.learned.recall import definitions, ends_of
+from lmn_bench.report.learned.recall import definitions, ends_of, seeds_cell
 from lmn_bench.report.learned.words import (
     NOT_WELL,
     ONE_SEED,
@@ -126,12 +126,17 @@ def lengths_table(one: LearnedSetting) -> Table | None:
 
 
 def ends_table(settings: Sequence[LearnedSetting]) -> Table | None:
-    """A row per task: who solves it, who fails it, who has no score; others are in between."""
+    """A row per task: who solved it and who failed it in how many seeds, who has no score."""
     rows: list[tuple[str, ...]] = []
     for one in settings:
         if one.lesson.task != TEXT:
-            ends, missing = ends_of(one), scoreless(one)
-            cells = [", ".join(group) or _NOTHING for group in (ends.solved, ends.failed, missing)]
+            ends = ends_of(one).items()
+            groups = [
+                [seeds_cell(name, end.solved, end.seeds) for name, end in ends if end.solved],
+                [seeds_cell(name, end.failed, end.seeds) for name, end in ends if end.failed],
+                scoreless(one),
+            ]
+            cells = [", ".join(group) or _NOTHING for group in groups]
             rows.append((place_words(one, settings), *cells))
     if not rows:
         return None
@@ -203,7 +208,7 @@ def _quality_note(one: LearnedSetting) -> str:
         said.append(f"No interval: {ONE_SEED}.")
     else:
         said.append(
-            "±: half of a 95% interval by Student's t, a score's from the model's own seeds, a "
+            "±: half of a 95 % interval by Student's t, a score's from the model's own seeds, a "
             "difference's seed by seed where both have two or more in common. Better, worse: that "
             "interval excludes 0; of equal pairs one in twenty does so by chance."
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from lmn_bench.analysis.joined import Joined, placeless
 from lmn_bench.analysis.learned import LearnedSetting
+from lmn_bench.differences import renamed_hosts
 from lmn_bench.report.learned.words import (
     corpus_words,
     listed,
@@ -44,6 +45,9 @@ def together_answers(runs: Sequence[LearnedRun], joined: Joined) -> Iterator[str
         what = listed(list(dict.fromkeys(materials)))
         yield f"{listed(sharing)} learned {what} alike: their seeds are put together."
     yield from _versions(runs, joined)
+    renamed = renamed_hosts([run.info.environment for run in runs])
+    if renamed:
+        yield f"{renamed[0].upper()}{renamed[1:]}."
     if joined.repeated:
         yield (
             f"{joined.repeated} training{'s' * (joined.repeated != 1)} came out the same in "

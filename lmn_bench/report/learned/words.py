@@ -213,6 +213,30 @@ def seeds_words(count: int) -> str:
     return f"{count} seed{'s' * (count != 1)}"
 
 
+def how_words(one: LearnedSetting, found: Difference) -> str:
+    """All of a difference: how far, over which seeds, with sizes and seeds that are unlike."""
+    said = [
+        difference_words(found, one.metric),
+        compared_words(found),
+        size_gap_words(one, found.subject, found.other),
+        *(lost_words(one, name) for name in (found.subject, found.other)),
+    ]
+    return ", ".join(filter(None, said))
+
+
+def lost_words(one: LearnedSetting, subject: str) -> str:
+    """That not all seeds of a score ended well: "of gru 2 of 3 seeds ended well"; else empty."""
+    best = one.best(subject)
+    if best is None or best.seeds == len(best.records):
+        return ""
+    return f"of {subject} {best.seeds} of {len(best.records)} seeds ended well"
+
+
+def open_words(found: Difference) -> str:
+    """Why a difference tells nothing."""
+    return "no interval" if found.value.low is None else "the interval holds 0"
+
+
 def listed(names: Sequence[str]) -> str:
     """Names as a sentence has them: a, b and c."""
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
