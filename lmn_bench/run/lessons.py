@@ -12,6 +12,7 @@ from typing import Any
 
 from lmn_bench.errors import KilledError, StoreError, WorkerError
 from lmn_bench.lessons import Learned, Learning
+from lmn_bench.plain import printable
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
 from lmn_bench.run.schedule import Finished, Started
@@ -118,7 +119,7 @@ def _fields(ending: Mapping[str, Any]) -> dict[str, Any]:
     learned = ending.get("learned")
     return {
         "outcome": Outcome(ending["outcome"]),
-        "reason": ending.get("reason"),
+        "reason": None if ending.get("reason") is None else printable(ending["reason"]),
         "metrics": ending.get("metrics", {}),
         "warnings": tuple(ending.get("warnings", ())),
         "learned": None if learned is None else learned_of(learned),
