@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lmn_bench.errors import KilledError, StoreError, WorkerError
+from lmn_bench.escapes import plain
 from lmn_bench.lessons import Learned, Learning
-from lmn_bench.plain import printable
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
 from lmn_bench.run.schedule import Finished, Started
@@ -119,7 +119,7 @@ def _fields(ending: Mapping[str, Any]) -> dict[str, Any]:
     learned = ending.get("learned")
     return {
         "outcome": Outcome(ending["outcome"]),
-        "reason": None if ending.get("reason") is None else printable(ending["reason"]),
+        "reason": None if ending.get("reason") is None else plain(ending["reason"]),
         "metrics": ending.get("metrics", {}),
         "warnings": tuple(ending.get("warnings", ())),
         "learned": None if learned is None else learned_of(learned),
