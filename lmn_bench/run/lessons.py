@@ -126,10 +126,10 @@ def _fields(ending: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def learned_of(plain: Mapping[str, Any]) -> Learned:
+def learned_of(data: Mapping[str, Any]) -> Learned:
     """What came as JSON, its lists as tuples."""
     points = ("training", "validation", "tests")
-    return Learned(**{**plain, **{key: tuple(map(tuple, plain[key])) for key in points}})
+    return Learned(**{**data, **{key: tuple(map(tuple, data[key])) for key in points}})
 
 
 def _file_name(task: Task) -> str:
