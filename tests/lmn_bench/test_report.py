@@ -541,3 +541,18 @@ def test_the_machine_is_told_with_its_gpus():
     rows = environment_rows(environment(gpus=(GPU,), memory_limit_bytes=2**30))
     assert ("GPU", "Imaginary H1, 80.0 GiB, driver 1.0") in rows
     assert ("container limit", "1.00 GiB") in rows
+
+
+def test_models_without_parameters_are_reported():
+    records = [ok(case("my:bare", length=n), parameters=0, parameter_bytes=0) for n in (64, 128)]
+    assert "my:bare" in words_of(document_of(records))
+
+
+def test_what_a_model_wrote_to_standard_error_is_told_once_for_all_its_processes():
+    told = [
+        replace(ok(case("my:model", length=n)), stderr=("model.py:3: UserWarning: slow path",))
+        for n in (64, 128)
+    ]
+    words = words_of(document_of(told))
+    assert words.count("UserWarning: slow path") == 1
+    assert "my:model wrote to standard error" in words
