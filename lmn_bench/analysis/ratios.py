@@ -49,8 +49,7 @@ def ratio(over: CaseResult, under: CaseResult, metric: str) -> Ratio | None:
     low, high = percentile_interval(ratios)
     if min(len(top), len(bottom)) < _ENOUGH_TO_RESAMPLE:
         found = welch_interval(np.log(top).tolist(), np.log(bottom).tolist())
-        if found.low is None or found.high is None:
-            # Processes that agree to the last digit tell of no noise to judge by.
-            return Ratio(value, None, None)
-        low, high = min(low, math.exp(found.low)), max(high, math.exp(found.high))
+        # Memory often is the same to the byte in all processes; times never are.
+        if found.low is not None and found.high is not None:
+            low, high = min(low, math.exp(found.low)), max(high, math.exp(found.high))
     return Ratio(value, low, high)
