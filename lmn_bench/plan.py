@@ -189,10 +189,14 @@ def _size_problem(case: Case, lesson: Lesson, learning: Learning) -> str | None:
 
 def _skip_reason(case: Case, environment: Environment) -> str | None:
     if case.device == "cpu" and case.threads > environment.logical_cores:
-        return f"{case.threads} threads asked for, {environment.logical_cores} cores here"
+        return f"{case.threads} threads asked for, {_cores(environment.logical_cores)} here"
     if case.compile and case.memory_cap_bytes is not None:
         return "a compiler needs memory of its own: compiled cases are measured without a cap"
     return _graph_skip_reason(case) if case.cuda_graph else None
+
+
+def _cores(count: int) -> str:
+    return f"{count} core{'s' * (count != 1)}"
 
 
 def _graph_skip_reason(case: Case) -> str | None:

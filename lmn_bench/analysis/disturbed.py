@@ -133,7 +133,7 @@ def _spread(latencies: Sequence[Sequence[float]]) -> float:
     """Slowest over fastest process, of the case that a quarter of the cases exceeds."""
     spreads = []
     for values in latencies:
-        if len(values) >= ENOUGH:
+        if len(values) >= ENOUGH and min(values) > 0:
             ordered = sorted(values)
             spreads.append(ordered[-2 if len(ordered) >= _SPARED else -1] / ordered[0])
     spreads.sort(reverse=True)

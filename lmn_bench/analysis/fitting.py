@@ -90,6 +90,7 @@ def _non_negative(target: Array, size: Array, by: Array, g: Array) -> tuple[Arra
 
     target and size: (samples, laws or 1, lengths), by: of `whitening`; g: (laws, lengths).
     """
+    size = size / size.min(axis=-1, keepdims=True)  # squares of 1 / size must not overflow
     ones, grown, wanted = (whiten(v / size, by) for v in (np.ones_like(size), g, target))
     w, wg, wgg = _sum(ones, ones), _sum(ones, grown), _sum(grown, grown)
     wt, wtg = _sum(ones, wanted), _sum(grown, wanted)

@@ -149,6 +149,8 @@ def design_words(design: Design) -> str:
             return f"{count:,} rows, each taken for a process of its own"
         case "nested":
             return f"{processes}, each at one x"
+        case "crossed" if count == 1:
+            return f"{processes}, at every x"
         case "crossed":
             return f"{processes}, each at every x: their own levels are taken out"
         case "connected":

@@ -40,6 +40,8 @@ def counter_sentence(counter: Counter) -> str:
     return f"No formula gives every value at {lengths}, and no law fits {near}."
 
 
+# Nobody reads more digits than this.
+_LONG = 1e15
 # Why one law that is left is not decided, where the sentence doesn't show it otherwise.
 _REASONS = {
     "too few lengths": f"too few lengths to decide: {DECIDING_LENGTHS} are needed",
@@ -122,4 +124,6 @@ def interval_words(value: Interval, digits: int) -> str:
 
 def length_words(length: float) -> str:
     """A length or any other x: 16,384; 0.25."""
+    if length >= _LONG:
+        return f"{length:.4g}"
     return format_length(int(length)) if length == int(length) else format_number(length, 3)

@@ -49,6 +49,9 @@ Results go to stdout, talk to stderr.
 """
 
 
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(,[0-9]{3})+")
+
+
 class _LazyGroup(click.Group):
     """Imports a command's module only when that command is called or described."""
 
@@ -120,9 +123,8 @@ def _exit_code(arguments: Sequence[str]) -> int:
         console.print(error.format_message(), markup=False, soft_wrap=True)
         return ExitCode.USAGE
     except click.ClickException as error:
-        slip = re.search(r"'([0-9]+,[0-9]+)' is not a valid float", error.format_message())
-        hint = None if slip is None else f"write {slip[1].replace(',', '.')}"
-        if slip is None and isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = _comma_hint(error.format_message())
+        if hint is None and isinstance(error, click.UsageError) and error.ctx is not None:
             hint = f"see `{error.ctx.command_path} --help`"
         return _fail(error.format_message(), hint, ExitCode.USAGE)
     except KeyboardInterrupt:
@@ -130,6 +132,14 @@ def _exit_code(arguments: Sequence[str]) -> int:
     except Exception:
         console.print(traceback.format_exc(), markup=False, highlight=False, soft_wrap=True)
         return _fail("internal error (above)", "please report it", ExitCode.INTERNAL)
+
+
+def _comma_hint(message: str) -> str | None:
+    """How to write the number that click could not read because of a comma; None if it is none."""
+    slip = re.search(r"'([0-9]+(?:,[0-9]+)+)' is not a valid (float|integer)", message)
+    if slip is None or (slip[2] == "integer" and not _THOUSANDS.fullmatch(slip[1])):
+        return None
+    return f"write {slip[1].replace(',', '.' if slip[2] == 'float' else '')}"
 
 
 def _fail(message: str, hint: str | None, code: ExitCode) -> ExitCode:

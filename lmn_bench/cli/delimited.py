@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from lmn_bench.errors import UsageError
 
@@ -16,10 +17,10 @@ from lmn_bench.errors import UsageError
 _SEPARATORS = (",", ";", "\t", "|", " ")
 # How files begin that are no text, and what to do with them.
 _MAGIC = (
-    (b"\x1f\x8b", "gzip", "gzip -dc {path} | lmn-bench fit - …"),
-    (b"BZh", "bzip2", "bzip2 -dc {path} | lmn-bench fit - …"),
-    (b"\xfd7zXZ", "xz", "xz -dc {path} | lmn-bench fit - …"),
-    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc {path} | lmn-bench fit - …"),
+    (b"\x1f\x8b", "gzip", "gzip -dc {path} > unpacked.csv"),
+    (b"BZh", "bzip2", "bzip2 -dc {path} > unpacked.csv"),
+    (b"\xfd7zXZ", "xz", "xz -dc {path} > unpacked.csv"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc {path} > unpacked.csv"),
     (b"PK\x03\x04", "zip (a spreadsheet?)", "save it as CSV first"),
     (b"PAR1", "Parquet", "save it as CSV first"),
 )  # fmt: skip
@@ -101,11 +102,11 @@ def _content(path: Path) -> bytes:
 def _text(content: bytes, path: Path) -> str:
     for start, name, way in _MAGIC:
         if content.startswith(start):
-            raise UsageError(f"{path} is {name}, no text", way.format(path=path))
+            raise UsageError(f"{path} is {name}, no text", way.format(path=quote(str(path))))
     zeros = content.count(0)
     # ASCII in UTF-16 is every other byte a zero.
     if content.startswith(_UTF_16) or zeros > len(content) // 3:
-        way = f"iconv -f UTF-16 -t UTF-8 {path} | lmn-bench fit - …"
+        way = f"iconv -f UTF-16 -t UTF-8 {quote(str(path))} > utf-8.csv"
         raise UsageError(f"{path} is UTF-16, where UTF-8 is read", way)
     if zeros:
         raise UsageError(f"{path} is no text file: {_at(content, content.index(0))} is a zero byte")
@@ -115,7 +116,7 @@ def _text(content: bytes, path: Path) -> str:
         found = f"byte 0x{error.object[error.start]:02x}"
         raise UsageError(
             f"{path} is no UTF-8 text: {found}, {_at(content, error.start)}",
-            f"if it is Latin-1: iconv -f LATIN1 -t UTF-8 {path} | lmn-bench fit - …",
+            f"if it is Latin-1: iconv -f LATIN1 -t UTF-8 {quote(str(path))} > utf-8.csv",
         ) from error
 
 

@@ -24,8 +24,8 @@ def command(
     """Say which growth laws the measurements of a CSV file allow, and whether that is decided.
 
     Laws are a + b g(n) with g constant, log n, log^2 n, sqrt n, n, n log n, n log^2 n, n^2. Measure
-    each length in three processes or more: what the noise between them can't tell apart is said to
-    be so.
+    each length in three processes or more, and best every length in each: what the noise between
+    them can't tell apart is said to be so. FILE may be a pipe; - is stdin.
     """
     from lmn_bench.analysis.observed import observed_sample
     from lmn_bench.analysis.scaling import MIN_LENGTHS, scaling

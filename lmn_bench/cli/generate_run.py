@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lmn_bench.cli.console import print_json, stderr_console
+from lmn_bench.cli.streams import is_unread
 from lmn_bench.errors import UsageError
 from lmn_bench.run.learning import LearningProcess
 from lmn_bench.texts import decode_text
@@ -41,7 +42,7 @@ def read_prompt(prompt: str | None, file: IO[bytes] | None) -> str:
 
 
 def run_generation(job: Mapping[str, Any], *, quiet: bool, as_json: bool) -> None:
-    """Generate, and show it as it comes; as JSON, all at the end."""
+    """Generate, and show it as it comes, as long as it is read; as JSON, all at the end."""
     _check(job)
     told: dict[str, Any] = {}
     text: list[str] = []
@@ -53,6 +54,8 @@ def run_generation(job: Mapping[str, Any], *, quiet: bool, as_json: bool) -> Non
                     text.append(content)
                     if not as_json:
                         _show(content)
+                        if is_unread():
+                            return  # more text helps nobody
         finally:
             if text and not as_json:
                 _show("\n")

@@ -164,7 +164,7 @@ def _measure(
 ) -> int:
     """Measure what is missing of a run, record by record, then report."""
     suite, console = run.info.suite, stderr_console()
-    absent, planned = left_out(planned), on_this_machine(planned)
+    everything, absent, planned = planned, left_out(planned), on_this_machine(planned)
     for line in warning_lines(run.info.environment):
         console.print(line, style="yellow", markup=False)
     for line in left_out_sentences(absent):
@@ -214,7 +214,8 @@ def _measure(
         save_made(run.folder / REPORT_FILE, lambda: render_markdown(run_document(so_far, planned)))
         return ExitCode.INTERRUPTED
     info = finish_run(run.folder, run.info)
-    return _conclude(StoredRun(run.folder, info, tuple(records)), planned, absent, as_json=as_json)
+    run = StoredRun(run.folder, info, tuple(records))
+    return _conclude(run, everything, absent, as_json=as_json)
 
 
 def _events(

@@ -88,6 +88,7 @@ def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> Exi
     if os.environ.get("GITHUB_ACTIONS") == "true":
         # The runner reads them from either stream, and JSON may be on the other one.
         sys.stderr.writelines(f"{line}\n" for line in github_annotations(comparison))
+    code = code or (ExitCode.USAGE if lost else ExitCode.OK)
     if outputs.as_json:
         print_json(comparison_json(comparison, code))
     else:
@@ -96,7 +97,7 @@ def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> Exi
         console.print(render_document(document, console))
         # Once more: what stands last is what is seen.
         console.print(f"\n{closing_sentence(comparison, code)}", markup=False, soft_wrap=True)
-    return code or (ExitCode.USAGE if lost else ExitCode.OK)
+    return code
 
 
 def exit_code(verdict: Gate, *, fail_on_inconclusive: bool) -> ExitCode:

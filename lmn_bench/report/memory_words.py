@@ -16,7 +16,7 @@ from lmn_bench.analysis.results import Series
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.findings import Findings
 from lmn_bench.report.phrases import say
-from lmn_bench.report.standing_words import MARGIN
+from lmn_bench.report.standing_lengths import MARGIN
 from lmn_bench.schema import Case
 from lmn_bench.units import format_bytes, format_length, format_ratio, format_ratio_interval
 

@@ -66,7 +66,7 @@ PHRASES: Final[Mapping[str, str]] = {
     "state": "the state after {length} tokens is {sizes}",
     "size": "{size} with {name}",
     "size grown": "{size} with {name} ({first} at {length})",
-    "peak": "; with interpreter and libraries the process peaks at {sizes}",
+    "peak": "; the whole process peaks at {sizes}",
     "more memory": "{name} takes {times} as much as {own}",
     "less memory": "{own} takes {times} as much as {name}",
     "same memory": "{own} and {name} take the same",

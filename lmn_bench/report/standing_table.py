@@ -15,7 +15,7 @@ from lmn_bench.analysis.crossover import (
 from lmn_bench.disturbance import ENOUGH
 from lmn_bench.report.document import Table
 from lmn_bench.report.phrases import say
-from lmn_bench.report.standing_words import MARGIN, runs
+from lmn_bench.report.standing_lengths import MARGIN, runs
 from lmn_bench.report.standings import Versus
 from lmn_bench.report.words import crossing_words
 from lmn_bench.units import format_length, format_ratio_interval

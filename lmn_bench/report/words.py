@@ -23,6 +23,8 @@ MODE_WORD = {
     "read": "Reading",
     "stream": "Streaming",
 }
+# Parts of a setting that are told only beside others.
+_USUAL = ("batch 1", "plain", "cap none")
 # More names than this are counted, not listed.
 MAX_NAMES = 4
 SHORT_OUTCOME = {
@@ -98,27 +100,40 @@ def setting_title(setting: Case) -> str:
 
 
 def where(results: ResultSet, setting: Case) -> str:
-    """The setting in a few words, when the run has several of the same mode."""
-    same = [s for s in free_settings(results) if s.mode == setting.mode]
-    return f" ({where_short(setting)})" if len(same) > 1 else ""
+    """What tells the setting from the others of the same mode: " (float32, width 256)"."""
+    same = [_setting_parts(s) for s in free_settings(results) if s.mode == setting.mode]
+    own = _setting_parts(setting)
+    told = [text for place, text in enumerate(own) if len({parts[place] for parts in same}) > 1]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def where_short(setting: Case) -> str:
     """A setting but for its mode, in a few words."""
-    cap = setting.memory_cap_bytes
-    threads = f"{setting.threads} thread{'s' * (setting.threads > 1)}"
-    words = [setting.device, threads, setting.dtype, model_words(setting.model)]
-    if setting.batch > 1:
-        words.append(f"batch {setting.batch}")
-    words += setting.forms
-    return ", ".join(words + ([f"cap {format_cap(cap)}"] if cap is not None else []))
+    return ", ".join(part for part in _setting_parts(setting) if part not in _USUAL)
+
+
+def _setting_parts(setting: Case) -> tuple[str, ...]:
+    """What makes up a setting, each at its place."""
+    return (
+        setting.device,
+        f"{setting.threads} thread{'s' * (setting.threads > 1)}",
+        setting.dtype,
+        *_model_parts(setting.model),
+        f"batch {setting.batch}",
+        ", ".join(setting.forms) or "plain",
+        f"cap {format_cap(setting.memory_cap_bytes)}",
+    )
 
 
 def model_words(model: ModelSpec) -> str:
     """Sizes of a model: width 64, 4 heads, 1 layer, 1 bank."""
+    return ", ".join(_model_parts(model))
+
+
+def _model_parts(model: ModelSpec) -> tuple[str, ...]:
     plural = [(model.heads, "head"), (model.layers, "layer"), (model.banks, "bank")]
-    counts = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in plural)
-    return f"width {model.width}, {counts}, expansion {model.expansion}"
+    counts = (f"{count} {word}{'s' * (count != 1)}" for count, word in plural)
+    return (f"width {model.width}", *counts, f"expansion {model.expansion}")
 
 
 def machine_line(environment: Environment) -> str:

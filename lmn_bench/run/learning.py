@@ -73,6 +73,9 @@ class LearningProcess:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
+            # The group, which is its own: a model's helpers would outlive it.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.kill()
             self._process.wait()
             assert self._process.stdout is not None

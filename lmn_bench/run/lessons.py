@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lmn_bench.errors import KilledError, StoreError, WorkerError
+from lmn_bench.escapes import plain
 from lmn_bench.lessons import Learned, Learning
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
@@ -118,17 +119,17 @@ def _fields(ending: Mapping[str, Any]) -> dict[str, Any]:
     learned = ending.get("learned")
     return {
         "outcome": Outcome(ending["outcome"]),
-        "reason": ending.get("reason"),
+        "reason": None if ending.get("reason") is None else plain(ending["reason"]),
         "metrics": ending.get("metrics", {}),
         "warnings": tuple(ending.get("warnings", ())),
         "learned": None if learned is None else learned_of(learned),
     }
 
 
-def learned_of(plain: Mapping[str, Any]) -> Learned:
+def learned_of(data: Mapping[str, Any]) -> Learned:
     """What came as JSON, its lists as tuples."""
     points = ("training", "validation", "tests")
-    return Learned(**{**plain, **{key: tuple(map(tuple, plain[key])) for key in points}})
+    return Learned(**{**data, **{key: tuple(map(tuple, data[key])) for key in points}})
 
 
 def _file_name(task: Task) -> str:

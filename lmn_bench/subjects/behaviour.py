@@ -45,10 +45,12 @@ def why_not_repeatable(run: Run, x: Tensor, other: Tensor, same: Same) -> str | 
         other: another one of the same shape.
         same: whether two outputs are equal but for rounding.
     """
-    first, of_other, again = run(x.clone()), run(other.clone()), run(x.clone())
+    # All alive at once: the memory of one that is gone would be that of the next.
+    given = x.clone(), other.clone(), x.clone(), x.clone()
+    first, of_other, again = map(run, given[:3])
     if not same(first, again):
         return RANDOM if _is_random(lambda: run(x.clone()), same) else REMEMBERS
-    reused = x.clone()
+    reused = given[3]
     run(reused)
     # The same memory with other numbers: whoever knows it by its address gives the old output.
     reused.copy_(other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 
 from lmn_bench.escapes import plain
@@ -26,7 +27,7 @@ class Printed:
 
     def lines(self) -> list[str]:
         """Its lines, each different one once, cut to a bounded size."""
-        different = list(dict.fromkeys(filter(str.strip, plain(self._text()).splitlines())))
+        different = list(dict.fromkeys(_without_source(plain(self._text()).splitlines())))
         kept = [one_line(line, MOST_CHARACTERS) for line in different[:MOST_LINES]]
         left_out = len(different) - len(kept)
         return [*kept, f"… and {left_out:,} more lines"] if left_out else kept
@@ -55,3 +56,12 @@ class Printed:
         except OSError:
             return 0
         return told.st_size if stat.S_ISREG(told.st_mode) else 0
+
+
+def _without_source(lines: list[str]) -> Iterator[str]:
+    """Lines that say something; not the line of code that Python shows below a warning."""
+    before = ""
+    for line in lines:
+        if line.strip() and not (line.startswith("  ") and "Warning: " in before):
+            yield line
+        before = line

@@ -46,7 +46,7 @@ MODES_HINT = (
 # one that cannot run so, because it computes gradients itself, for one.
 CALLINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     INFERENCE: torch.inference_mode, "no_grad": torch.no_grad,
-    "with gradients": nullcontext,
+    "gradients": nullcontext,
 }  # fmt: skip
 # Prefill lengths that models take multiples of, the longest first.
 _MULTIPLES = (1024, 512, 256, 128, 64, 32, 16, 8, 4, 2)
@@ -146,6 +146,8 @@ class UserModel:
             self.notes.append(
                 "no parameters(): weights that it may hold count as none (a torch.nn.Module has it)"
             )
+        elif isinstance(model, nn.Module) and _is_packed(model):
+            self.notes.append("packed weights (of a quantised model) count as no parameters")
         if "prefill" in own:
             self._prefill_takes_capacity = _takes(model.prefill, "capacity")
 
@@ -288,6 +290,13 @@ class UserModel:
             slots = self.model.slots(length)
             return slots if isinstance(slots, int) else None
         return None
+
+
+def _is_packed(model: nn.Module) -> bool:
+    """Whether weights are kept in something that is no tensor."""
+    with suppress(Exception):
+        return any(not isinstance(kept, Tensor) for kept in model.state_dict().values())
+    return False
 
 
 def has_forward(model: Any) -> bool:

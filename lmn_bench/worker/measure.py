@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -11,13 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmn_bench.disturbance import LOOP, PARALLEL_LOOP
 from lmn_bench.errors import LmnBenchError
 from lmn_bench.malloc import make_lean
 from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.plain import said_at
-from lmn_bench.samples import low_latency_s
 from lmn_bench.schema import LEAN_MALLOC, Case, Measuring, Outcome
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.names import is_user_subject
@@ -42,6 +39,7 @@ from lmn_bench.worker.needs import measure_needs
 from lmn_bench.worker.plant import planted_share, slowed
 from lmn_bench.worker.reference import ReferenceLoops
 from lmn_bench.worker.settings import Settings
+from lmn_bench.worker.summary import summarize, waiting_fields
 from lmn_bench.worker.timing import Timing, sample
 from lmn_bench.worker.trial import try_out
 from lmn_bench.worker.warming import LONG_CALL_S, require_threads, warm_up_copy, watched
@@ -214,8 +212,8 @@ def _measure(
                 timing = _timing_pass(
                     work, job.measuring, case, device, first_call_s, best_loops_s, fields
                 )
-            fields["watched"] = {**watch.seen(), **_waiting(timing)}
-            _summarize(case, work, timing, fields)
+            fields["watched"] = {**watch.seen(), **waiting_fields(timing)}
+            summarize(case, work, timing, fields)
             call_s = metrics["latency_s"] * work.steps / (1 + share)
             if share:
                 fields["warnings"].append(f"a slow-down of {100 * share:.4g}% was planted")
@@ -327,47 +325,3 @@ def _timing_pass(
         timing = sample(work.take, measuring, already_warm_s=first_call_s, reference=reference)
         _note_gpu(seen(), fields)
     return timing
-
-
-def _waiting(timing: Timing) -> dict[str, float | None]:
-    """The fields of `schema.Watched` that tell of the timed rounds."""
-    every, counted = timing.waiting, timing.counted_waiting
-    return {
-        "timed_s": _rounded(every.timed_s), "timed_cpu_s": _rounded(every.cpu_s),
-        "waited_s": _known(every.waited_s),
-        "counted_s": _rounded(counted.timed_s), "counted_waited_s": _known(counted.waited_s),
-    }  # fmt: skip
-
-
-def _known(seconds: float | None) -> float | None:
-    return None if seconds is None else _rounded(seconds)
-
-
-def _summarize(case: Case, work: Workload, timing: Timing, fields: dict[str, Any]) -> None:
-    metrics = fields["metrics"]
-    windows = [one_round[work.first_step :] for one_round in timing.rounds]
-    latency_s = statistics.median(statistics.fmean(window) for window in windows)
-    metrics["latency_s"] = latency_s
-    samples = [sample for one_round in timing.rounds for sample in one_round]
-    metrics["latency_low_s"] = low_latency_s(samples, case.mode, work.steps - work.first_step)
-    tokens = 1 if case.mode == "decode" else case.length
-    metrics["tokens_per_s"] = case.batch * tokens / latency_s
-    if case.mode == "decode":
-        steps = sorted(step for window in windows for step in window)
-        metrics["latency_median_s"] = statistics.median(steps)
-        metrics["latency_p99_s"] = steps[min(len(steps) - 1, round(0.99 * (len(steps) - 1)))]
-        # By position, then the median over passes: a pause of the machine is no worst step.
-        metrics["latency_worst_s"] = max(
-            statistics.median(column) for column in zip(*timing.rounds, strict=True)
-        )
-    fields["samples_s"] = [_rounded(s) for s in samples]
-    fields["warmup_samples_s"] = [_rounded(s) for s in timing.warmup]
-    fields["disturbed_samples_s"] = [_rounded(s) for r in timing.disturbed for s in r]
-    metrics.update(zip((LOOP, PARALLEL_LOOP), timing.reference_s, strict=False))
-    if timing.drifting:
-        fields["warnings"].append("not steady: the samples still drifted when time was up")
-
-
-def _rounded(seconds: float) -> float:
-    """Four significant digits: finer than any clock's noise, a third of the bytes in the file."""
-    return float(f"{seconds:.4g}")

@@ -116,7 +116,7 @@ def _attempts(subject: UserModel, case: Case) -> Iterator[Attempt]:
 
 def _calling_warning(attempt: Attempt, refused: list[RefusedError]) -> Iterator[str]:
     if attempt.calling != INFERENCE:
-        yield f"run {attempt.calling}: inference mode does not do, {refused[0].message}"
+        yield f"run under {attempt.calling}, as inference mode fails: {refused[0].message}"
 
 
 def _without_trace(

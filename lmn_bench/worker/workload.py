@@ -199,8 +199,10 @@ def _decode(
     inputs = make_input(case, window + 1, dtype, device)
     changes = getattr(subject, "changes_input", False)
 
+    as_they_are = inputs.unbind(1)
+
     def fresh() -> tuple[Tensor, ...]:
-        return (inputs.clone() if changes else inputs).unbind(1)
+        return inputs.clone().unbind(1) if changes else as_they_are
 
     _, at_length = subject.decode(fresh()[0], subject.copy_state(start))
     state_bytes = subject.state_bytes(at_length)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lmn_bench.analysis.crossing import crossing
 from lmn_bench.analysis.crossover import crossover
-from lmn_bench.analysis.results import result_set
+from lmn_bench.analysis.ratios import ratio
+from lmn_bench.analysis.results import CaseResult, result_set
 from lmn_bench.analysis.stats import CONFIDENCE, median_estimate
 from lmn_bench.schema import Outcome, SeriesLimit
 
@@ -371,3 +372,20 @@ def test_nobody_is_said_to_overtake_without_having_been_behind_and_ahead():
     unclear = compare([*series("lmn", lambda n: 1e-3, noise=0.2),
                        *series("gru", lambda n: 1e-3 * (n / 900) ** 0.2, noise=0.2)])  # fmt: skip
     assert unclear.crossing is None
+
+
+@pytest.mark.parametrize("processes", [3, 4, 5])
+def test_equal_models_are_seldom_told_apart_by_few_processes(processes):
+    rng = np.random.default_rng(processes)
+    told_apart = 0
+    for _ in range(300):
+        one, other = (
+            CaseResult(case(subject=name), Outcome.OK, None, {"latency_s": tuple(values)})
+            for name, values in zip(
+                "ab", np.exp(0.03 * rng.standard_normal((2, processes))), strict=True
+            )
+        )
+        found = ratio(one, other, "latency_s")
+        told_apart += not found.low <= 1 <= found.high
+    # 5 % of 300, and three standard deviations of that.
+    assert told_apart <= 26

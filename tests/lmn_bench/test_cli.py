@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,8 @@ from lmn_bench.devices import load_devices
 from lmn_bench.environment import read_gpus
 from lmn_bench.learning.names import CORPORA, TASKS
 from lmn_bench.metrics import METRICS
-from lmn_bench.schema import ALL_MODES, DTYPES
-from lmn_bench.store import create_run, list_runs, read_run
+from lmn_bench.schema import ALL_MODES, DTYPES, Outcome, Record
+from lmn_bench.store import create_run, dump_record, list_runs, read_run
 from lmn_bench.subjects.names import BUILTIN, LEARNERS
 
 HERE = Path(__file__).parent
@@ -137,6 +138,7 @@ def test_the_version_is_told(cli):
         (["run", "--memory-cap", "12 parsec"], ["--memory-cap", "cannot read '12 parsec'"]),
         (["run", "--memory-cap", "64"], ["--memory-cap", "without a unit", '"64MiB"']),
         (["generate", "x", "--temperature", "0,8"], ["'0,8' is not a valid", "hint: write 0.8"]),
+        (["run", "--steps", "1,000"], ["'1,000' is not a valid integer", "hint: write 1000"]),
         (["run", "--memory-cap", "1B"], ["--memory-cap", "nothing can run under"]),
         (["run", "--cap-mechanism", "ram"], ["--cap-mechanism", "unknown cap mechanism 'ram'"]),
         (["run", "--processes", "0"], ["--processes", "0 is not in the range"]),
@@ -215,6 +217,24 @@ def test_a_run_leaves_cuda_cases_out_and_says_so_in_one_line(cli, tmp_path, no_g
     assert "Skipped: 1 × 9999 threads asked for" in out
     (folder,) = (tmp_path / "results").iterdir()
     assert {record.device for record in read_run(folder).records} == {"cpu"}
+
+
+def test_a_run_with_skipped_cuda_cases_of_before_is_resumed_and_complete(cli, tmp_path, no_gpu):
+    (tmp_path / "both.toml").write_text(
+        'name = "both"\n[measuring]\nprocesses = 1\n[[sweep]]\nsubjects = "lmn"\n'
+        'modes = "prefill"\nwidth = 16\nheads = 2\nlengths = 8\ndevice = ["cpu", "cuda"]\n'
+    )
+    assert cli("run", "--suite", "both.toml", "--counters-only")[0] == 0
+    (folder,) = (tmp_path / "results").iterdir()
+    (measured,) = read_run(folder).records
+    other = replace(measured.case, device="cuda")
+    old = Record.of(other, 0, Outcome.SKIPPED, reason="no NVIDIA GPU on this machine")
+    with (folder / "records.jsonl").open("a") as file:
+        file.write(dump_record(old))
+    code, out, err = cli("run", "--resume", folder)
+    assert code == 0, err
+    assert "Skipped: 1 × no NVIDIA GPU on this machine." in out
+    assert "2 of 2 planned processes recorded" in (folder / "report.md").read_text()
 
 
 def test_the_plan_for_programs_has_no_cases_left_out(cli, no_gpu):

@@ -58,6 +58,35 @@ def test_the_json_is_the_contract(fit):
         assert group["warnings"] == []
 
 
+WILD = [(k, 10.0 ** ((k * 7919) % 280 - 140)) for k in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([(n, 5) for n in (1, 2, 4, 8, 16)], "stays flat within the noise"),
+        ([(n * 10**12, n) for n in (1, 2, 4, 8, 16)], "grows 16×"),
+        ([(f"{n}e148", f"{n}e149") for n in (1, 2, 4, 8)], "From 1e+148 to 8e+148"),
+        ([(f"{1.1**n:.4f}", 1.1**n) for n in range(12)], "From 1 to 2.85: n"),
+        (WILD, "From 1 to 8"),
+    ],
+    ids=["all equal", "large x", "huge", "not whole", "wild"],
+)
+def test_numbers_of_any_size_are_judged_and_never_end_in_a_traceback(fit, rows, words):
+    content = "n,time\n" + "".join(f"{x},{y}\n" for x, y in rows for _ in range(4))
+    code, out, err = fit(content)
+    assert (code, "Traceback" in err) == (0, False)
+    assert words in " ".join(out.split())
+
+
+def test_very_many_lengths_are_judged(fit):
+    content = "n,time\n" + "".join(f"{n},{n + k}\n" for n in range(1, 400) for k in range(3))
+    code, out, _ = fit(content, "--json")
+    (group,) = json.loads(out)["groups"]
+    assert code == 0
+    assert "n" in group["plausible"]
+
+
 def test_a_person_gets_a_table_and_a_sentence_per_group(fit):
     code, out, err = fit(csv_of(GROUPS), "--group", "model", "--process", "run")
     assert (code, err) == (0, "")

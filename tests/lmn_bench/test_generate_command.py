@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from lmn_bench.learning.settings import QUICK
 from lmn_bench.worker.learning.generate import GenerateJob, generate
 from lmn_bench.worker.learning.train import TrainJob, train
 
+ROOT = Path(__file__).parents[2]
 TEXT = "the cat sat on the mat, and the dog sat on the log; " * 60
 
 
@@ -188,3 +191,16 @@ def test_control_characters_do_not_reach_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stdout", shown)
     generate_run._show("a\x1b[2Jb\tc\n")
     assert shown.getvalue() == "a␛[2Jb\tc\n"
+
+
+def test_it_stops_writing_where_nobody_reads(checkpoint):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "lmn_bench", "generate", checkpoint, "--prompt", "the ", "--tokens",
+         "100000000"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=writing, stderr=subprocess.PIPE,
+        text=True, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -168,6 +168,14 @@ def test_the_quality_table_ranks_models_with_their_difference_to_ours():
     assert "the best of 2 learning rates, chosen by the same validation data" in found.note
 
 
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_a_difference_over_common_seeds_beside_scores_over_all_is_explained(seeds):
+    of = lesson_case("transformer")
+    records = [*group({"lmn": 2.3}), *(trained(of, k, 2.1 + k / 50) for k in range(seeds))]
+    note = table(document(records), "Validation loss, nats per token").note
+    assert ("is not that of the two scores" in note) == (seeds == 2)
+
+
 def test_seeds_of_a_task_that_end_far_apart_are_not_summed_up_in_silence():
     found = document(group({"lmn": 0.5}, 0.4, task="mqar-64"))
     notes = [t.note for section in found.sections for t in section.tables]
@@ -225,6 +233,8 @@ def test_a_run_in_which_everything_diverged_is_reported_with_its_reasons():
     bad = [diverged(lesson_case(s), seed) for s in ("lmn", "gru") for seed in range(2)]
     found = document(bad)
     assert "No training ended well (diverged)" in found.answers[0]
+    (pointed,) = re.findall("see “(.+)” in the report", found.answers[0])
+    assert pointed in [section.title for section in found.sections]
     text = render_markdown(found)
     assert "the loss is nan at step 17" in text
     assert "Diverged is a result" in text

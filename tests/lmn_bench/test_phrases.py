@@ -197,7 +197,7 @@ EXAMPLES = {
     "state": Example("the state after 64 tokens is 9 B with lmn", KEPT, LESS),
     "size": Example("is 1000 B with lmn, 2.93 KiB with transformer", LESS, MORE, "1000 B with lmn"),
     "size grown": Example("128 KiB with lmn (64.0 KiB at 64)", ONE, LESS, "(64.0 KiB at"),
-    "peak": Example("the process peaks at 4.88 KiB with lmn, 5.86 KiB with transformer", PEAK,
+    "peak": Example("the whole process peaks at 4.88 KiB with lmn, 5.86 KiB with transformer", PEAK,
                     LESS),
     "more memory": Example("transformer takes 3.00× as much as lmn", LESS, VAGUE,
                            "× as much as lmn"),
@@ -281,8 +281,8 @@ def test_it_is_not_said_where_it_is_not(key):
 # ------------------------------------------------------------------------------- nothing beside
 
 ROOM = Path(lmn_bench.report.__file__).parent
-MODULES = ("standing_words", "standing_table", "memory_words", "limit_words", "size_words",
-           "standings")  # fmt: skip
+MODULES = ("standing_lengths", "standing_others", "standing_reasons", "standing_words",
+           "standing_table", "standings", "memory_words", "limit_words", "size_words")  # fmt: skip
 _PROSE = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,}")
 
 

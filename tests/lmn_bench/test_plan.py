@@ -139,6 +139,13 @@ def test_more_threads_than_cores_are_skipped_with_the_reason():
     assert skipped == {4: None, 8: "8 threads asked for, 4 cores here"}
 
 
+def test_one_core_is_told_as_one():
+    (item,) = plan(
+        suite(sweep(subjects=("lmn",), lengths=(8,), threads=(2,))), environment(logical_cores=1)
+    )
+    assert item.skip == "2 threads asked for, 1 core here"
+
+
 @pytest.mark.parametrize(
     ("subject", "mode"), [(s, m) for s in BUILTIN for m in MODES if (s, m) not in LACKING]
 )

@@ -239,6 +239,22 @@ def test_a_run_that_only_counts_says_that_nothing_was_timed_and_tells_its_counts
         assert unwanted not in words
 
 
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        (({"threads": 1}, {"threads": 2}), ("1 thread", "2 threads")),
+        (({"batch": 1}, {"batch": 8}), ("batch 1", "batch 8")),
+        (({}, {"compile": True}), ("plain", "compiled")),
+        (({}, {"model": ModelSpec(64, 2)}), ("width 32", "width 64")),
+    ],
+)
+def test_settings_of_one_mode_are_told_apart_by_what_differs(changes, places):
+    records = [record for change in changes for name in ("lmn", "gru")
+               for record in series(name, flat, (64,), **change)]  # fmt: skip
+    said = " ".join(document_of(records).answers)
+    assert all(f"Prefill ({place}): lmn is level with gru" in said for place in places)
+
+
 def test_settings_are_kept_apart():
     titles = [section.title for section in document_of(RUNS["two settings"]).sections]
     assert any("1 thread," in title for title in titles)
@@ -525,3 +541,18 @@ def test_the_machine_is_told_with_its_gpus():
     rows = environment_rows(environment(gpus=(GPU,), memory_limit_bytes=2**30))
     assert ("GPU", "Imaginary H1, 80.0 GiB, driver 1.0") in rows
     assert ("container limit", "1.00 GiB") in rows
+
+
+def test_models_without_parameters_are_reported():
+    records = [ok(case("my:bare", length=n), parameters=0, parameter_bytes=0) for n in (64, 128)]
+    assert "my:bare" in words_of(document_of(records))
+
+
+def test_what_a_model_wrote_to_standard_error_is_told_once_for_all_its_processes():
+    told = [
+        replace(ok(case("my:model", length=n)), stderr=("model.py:3: UserWarning: slow path",))
+        for n in (64, 128)
+    ]
+    words = words_of(document_of(told))
+    assert words.count("UserWarning: slow path") == 1
+    assert "my:model wrote to standard error" in words

@@ -1,8 +1,8 @@
 """The exit code of every command with its output closed, full, or in an encoding that lacks signs.
 
     python tests/scripts/exit_codes.py            writes results/evidence/exit-codes.md (minutes)
-    python tests/scripts/exit_codes.py --quick    prints all as JSON; of commands that start a
-                                                  process to measure in, one fault only
+    python tests/scripts/exit_codes.py --quick    prints endings as JSON, of the faults that a test
+                                                  has time for
 
 Every command runs in a process of its own, forked once what it imports is there: its descriptors,
 streams and exit code are those of the installed program, and starting it takes no time. What it

@@ -224,7 +224,7 @@ def closing_sentence(comparison: Comparison, code: ExitCode) -> str:
     """The verdict once more, with what the exit code says: the last line of a terminal."""
     gate, _, said = verdict_sentence(comparison).partition(": ")
     meaning = _MEANING[code]
-    if comparison.verdict is Gate.PASS:
+    if comparison.verdict is Gate.PASS and code is ExitCode.OK:
         meaning = "nothing got worse by more than is allowed"
     elif code is ExitCode.OK:
         meaning += f"; with --fail-on inconclusive it is {ExitCode.INCONCLUSIVE.value}"

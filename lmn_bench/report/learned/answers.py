@@ -9,6 +9,7 @@ from lmn_bench.lessons import TEXT
 from lmn_bench.report.learned.recall import recall_answers
 from lmn_bench.report.learned.sayings import Saying
 from lmn_bench.report.learned.words import (
+    NOT_WELL,
     ONE_SEED,
     budget_words,
     compared_words,
@@ -54,7 +55,8 @@ def _nothing_finished(settings: Sequence[LearnedSetting]) -> Iterator[str]:
         return
     ends = dict.fromkeys(r.outcome.value for one in settings for a in one.attempts
                          for r in a.records)  # fmt: skip
-    yield Saying.NOTHING_ENDED_WELL(ends=", ".join(ends).replace("_", " "))
+    said = ", ".join(ends).replace("_", " ")
+    yield Saying.NOTHING_ENDED_WELL(ends=said, section=NOT_WELL)
 
 
 def _unrepeated(settings: Sequence[LearnedSetting]) -> str:

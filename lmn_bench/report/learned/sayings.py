@@ -14,8 +14,7 @@ class Saying(StrEnum):
     # Of a run.
     NOTHING_YET = "Nothing was learned yet: no training of this run has ended."
     NOTHING_ENDED_WELL = (
-        'No training ended well ({ends}): there is no score; "Trainings that did not end well" '
-        "has the reasons."
+        "No training ended well ({ends}): there is no score (see “{section}” in the report)."
     )
     NO_INTERVAL = "No score has an interval ({why})."
     DIVERGED = "Diverged: {rates}."

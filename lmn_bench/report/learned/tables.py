@@ -229,7 +229,10 @@ def _quality_note(one: LearnedSetting) -> str:
         if any(len({attempt.seeds for attempt in one.of(s)}) > 1 for s in one.finished):
             said.append("Of rates, only those with the most seeds are chosen from.")
     if len(set(_counts(one))) > 1:
-        said.append("Models have unequal numbers of seeds.")
+        said.append(
+            "Models have unequal numbers of seeds: a difference over those in common is not that "
+            "of the two scores."
+        )
     return " ".join(said)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from lmn_bench.errors import LmnBenchError, TrainingError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.worker.ending import close_in_forks
 from lmn_bench.worker.lifetime import die_with_parent
 
 
@@ -40,6 +41,8 @@ def main() -> None:
     die_with_parent()
     # Whatever a library prints must not end up between our answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
+    # Processes of a model's own, loaders for one, must not hold our parent's pipe open.
+    close_in_forks(answers.fileno())
     os.dup2(2, 1)
 
     def tell(message: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ import torch
 from lmn_bench.errors import DeviceError, DivergedError, SubjectError, TrainingError
 from lmn_bench.lessons import Budget, Learned, Learning, Lesson
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.plain import said_at, said_by, user_place
 from lmn_bench.schema import Case, Outcome
 from lmn_bench.subjects.learner_sizes import learner_state_bytes
 from lmn_bench.subjects.learners import LMNLearner, build_learner
@@ -26,6 +27,7 @@ from lmn_bench.worker.learning.material import Material, material_of
 from lmn_bench.worker.learning.scoring import Score, score_of
 from lmn_bench.worker.learning.telling import Tell, Ticker
 from lmn_bench.worker.memory import held_bytes, marked_bytes, start_mark
+from lmn_bench.worker.settings import Settings
 
 # Points of a stored curve: more than a chart can show.
 _MOST_POINTS = 200
@@ -76,23 +78,28 @@ def learn_lesson(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
         tell({"ended": {"outcome": Outcome.DIVERGED, "reason": error.message}})
     except SubjectError as error:
         tell({"ended": {"outcome": Outcome.ERROR, "reason": error.message}})
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not says_out_of_memory(str(error)):
-            raise
-        reason = allocation_that_failed(str(error))
-        tell({"ended": {"outcome": Outcome.OUT_OF_MEMORY, "reason": reason}})
+    except (Exception, SystemExit) as error:
+        if isinstance(error, MemoryError) or says_out_of_memory(said_by(error)):
+            reason = allocation_that_failed(said_by(error))
+            tell({"ended": {"outcome": Outcome.OUT_OF_MEMORY, "reason": reason}})
+            return
+        if user_place(error) is None:
+            raise  # ours, or a case that cannot be learned here
+        tell({"ended": {"outcome": Outcome.ERROR, "reason": said_at(error)}})
 
 
 def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
     case = job.case
     lesson = _lesson_of(case)
     torch.set_num_threads(case.threads)
+    settings = Settings.now()
     device = _device(case.device)
     material = material_of(case, job.learning, job.seed)
     _warm_up(job, material, device)
     held = held_bytes(device)
     start_mark(device)
     model, optimizer = _new(job, material, device)
+    changed = settings.restore()
     interim = Interim(Path(job.interim), f"{case.id} seed {job.seed}")
     course, warning = interim.restore(model, optimizer, device)
     steps = lesson.budget.steps(case.batch, case.length)
@@ -134,7 +141,7 @@ def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
             chance=material.chance, vocabulary=material.vocabulary,
             resumptions=course.resumptions,
         )),
-        "warnings": [warning] if warning else [],
+        "warnings": [*([warning] if warning else []), *(f"its code {one}" for one in changed)],
     }})  # fmt: skip
 
 
@@ -157,7 +164,14 @@ def _warm_up(job: LessonJob, material: Material, device: torch.device) -> None:
     """A step of another copy: what libraries take once is neither a model's time nor memory."""
     model, optimizer = _new(job, material, device)
     few = torch.zeros(1, min(_WARM_UP_TOKENS, job.case.length), dtype=torch.int64, device=device)
-    model.loss(few, few).backward()
+    try:
+        model.loss(few, few).backward()
+    except Exception:
+        if not is_user_subject(job.case.subject) or few.shape[1] == job.case.length:
+            raise
+        # It does not take any number of tokens: then as many as it is to learn from.
+        few = torch.zeros(1, job.case.length, dtype=torch.int64, device=device)
+        model.loss(few, few).backward()
     optimizer.step()
 
 

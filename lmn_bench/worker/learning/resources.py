@@ -25,7 +25,8 @@ def take_threads(wanted: int) -> None:
     cores = len(os.sched_getaffinity(0))
     if wanted > cores:
         raise UsageError(
-            f"{wanted:,} threads asked for, {cores} cores here", f"give --threads {cores} at most"
+            f"{wanted:,} threads asked for, {cores} core{'s' * (cores != 1)} here",
+            f"give --threads {cores} at most",
         )
     torch.set_num_threads(wanted or cores)
 
