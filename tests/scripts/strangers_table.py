@@ -1,7 +1,8 @@
 """Run the strangers' models of tests/strangers, and say of each whether it was told what is right.
 
     python tests/scripts/strangers_table.py            writes results/evidence/strangers.md
-    python tests/scripts/strangers_table.py NAME ...   prints the rows of cases that hold a NAME
+    python tests/scripts/strangers_table.py NAME ...   runs cases whose name holds a NAME, in that
+                                                       order, and puts their rows into the table
 
 Every case is a run of its own, by the command and from the models' folder, as a user would do it.
 What is right is in tests/strangers/cases.py, and the models themselves write down what was done to
@@ -26,6 +27,7 @@ sys.path[:0] = [str(FOLDER)]
 
 from cases import CASES, Case, Seen, complaints, told  # noqa: E402
 
+RIGHT = "| ✓ |"
 COMMAND = (
     "run", "--memory-cap", "none", "--device", "cpu", "--processes", "1", "--threads", "1",
     "--seed", "1", "-q", "--set", "timeout_s=20",
@@ -111,30 +113,33 @@ def row(case: Case, seen: Seen, wrong: Sequence[str]) -> str:
 
 def main() -> int:
     asked = sys.argv[1:]
-    rows, right = [], 0
-    for case in CASES:
-        if asked and not any(word in case.name for word in asked):
-            continue
+    chosen = [case for word in asked or [""] for case in CASES if word in case.name]
+    rows = {} if not asked else rows_of(OUTPUT)
+    for case in {case.name: case for case in chosen}.values():
         with tempfile.TemporaryDirectory() as folder:
             seen = seen_of(case, Path(folder))
         wrong = complaints(case, seen)
-        right += not wrong
-        rows.append(row(case, seen, wrong))
+        rows[case.name] = row(case, seen, wrong)
+        OUTPUT.write_text(page(rows), encoding="utf-8")
         print(f"{'✗' if wrong else '✓'} {case.name} {seen.wall_s:.0f} s", file=sys.stderr)
-        for text in wrong:
-            print(f"    {text}", file=sys.stderr)
-        if asked or wrong:
-            print(f"    {said(seen)}", file=sys.stderr, flush=True)
-    if not asked:
-        OUTPUT.write_text(page(rows, right), encoding="utf-8")
-    return 0 if right == len(rows) else 1
+        for text in (*wrong, said(seen)):
+            print(f"    {text}", file=sys.stderr, flush=True)
+    return 0 if all(text.endswith(RIGHT) for text in rows.values()) else 1
 
 
-def page(rows: Sequence[str], right: int) -> str:
+def rows_of(path: Path) -> dict[str, str]:
+    """Rows of a table that is there already, by the model's name."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {line.split("`")[1]: line for line in lines if line.startswith("| `")}
+
+
+def page(rows: dict[str, str]) -> str:
+    listed = [rows[case.name] for case in CASES if case.name in rows]
+    right = sum(text.endswith(RIGHT) for text in listed)
     return "\n".join((
         "# Strangers' models",
         "",
-        f"{right} of {len(rows)} models of [tests/strangers](../../tests/strangers), written by "
+        f"{right} of {len(listed)} models of [tests/strangers](../../tests/strangers), written by "
         "someone who knew nothing of the tool's code,",
         "were measured or refused as is right. `python tests/scripts/strangers_table.py` runs each",
         "",
@@ -147,7 +152,7 @@ def page(rows: Sequence[str], right: int) -> str:
         "",
         "| model | what it is | run | what is right | what lmn-bench said | verdict |",
         "| :-- | :-- | :-- | :-- | :-- | :-- |",
-        *rows,
+        *listed,
         "",
     ))  # fmt: skip
 

@@ -123,7 +123,7 @@ def greedy(spec, dtype, device):
 class ByWidth(nn.Module):
     """A class of the usual kind in place of a factory: __init__(d_model=32, n_layers=2).
 
-    Right: error that says what a factory is called with.
+    Right: ok, built with its defaults.
     """
 
     def __init__(self, d_model: int = 32, n_layers: int = 2) -> None:
@@ -135,7 +135,7 @@ class ByWidth(nn.Module):
 
 
 instance = ByWidth()
-"""A model in place of a factory. Right: error that says that make(spec, dtype, device) is meant."""
+"""A model in place of a factory. Right: ok, with its parameters."""
 
 
 async def awaited(spec, dtype, device):
@@ -171,7 +171,7 @@ def tokens(spec, dtype, device):
 
 
 def deaf_to_dtype(spec, dtype, device):
-    """Ignores dtype: float32 though bfloat16 was asked for. Right: error that names the types."""
+    """Ignores dtype: float32 though bfloat16 was asked for. Right: ok, converted."""
     return nn.Linear(spec.width, spec.width)
 
 
