@@ -310,7 +310,7 @@ def complaints(case: Case, seen: Seen) -> list[str]:
     """All that isn't right."""
     said = [] if seen.records else [f"no record; exit {seen.code}: {last_words(seen.stderr)}"]
     if not seen.records and refused(case, seen):
-        said = []
+        said = [] if case.name in seen.stderr else ["the message lacks the model's name"]
     for record in seen.records:
         wanted = case.outcomes
         if isinstance(wanted, dict):
