@@ -92,7 +92,7 @@ _ALL = (
     Metric("parameter_bytes", "parameters (bytes)", "B", "lower", True,
            "weights of the model", "sum over parameters"),
     Metric("parameters", "parameters", "", "neither", True,
-           "trainable numbers of the model", "sum over parameters"),
+           "numbers that the model is made of, those that are frozen too", "sum over parameters"),
     Metric("state_bytes", "state", "B", "lower", True,
            "what must be kept to decode on after n tokens", "sum over the tensors of the state"),
     Metric("allocator_peak_bytes", "allocator peak", "B", "lower", True,

@@ -29,12 +29,17 @@ def one_line(text: str, most: int = MOST_CHARACTERS) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
+def message_of(error: BaseException) -> str:
+    """Its message, or that it cannot be read: asking a stranger's error may raise another one."""
+    try:
+        return str(error)
+    except Exception as unreadable:
+        return f"(its message cannot be read: {type(unreadable).__name__})"
+
+
 def said_by(error: BaseException) -> str:
     """Type and message of an error, whatever they are made of, in one line."""
-    try:
-        message = str(error)
-    except Exception as unreadable:
-        message = f"(its message cannot be read: {type(unreadable).__name__})"
+    message = message_of(error)
     kind = type(error).__name__
     return one_line(f"{kind}: {message}" if message else kind)
 

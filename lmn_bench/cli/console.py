@@ -28,12 +28,12 @@ class _Console(Console):
 
 def stdout_console() -> Console:
     """Where results go."""
-    return _Console(highlight=False)
+    return _Console(highlight=False, emoji=False)
 
 
 def stderr_console() -> Console:
     """Where progress, warnings and errors go."""
-    return _Console(stderr=True, highlight=False)
+    return _Console(stderr=True, highlight=False, emoji=False)
 
 
 def print_json(data: Any) -> None:

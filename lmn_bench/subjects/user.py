@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from lmn_bench.errors import SubjectError
 from lmn_bench.outcomes import says_out_of_memory
-from lmn_bench.plain import said_at
+from lmn_bench.plain import message_of, said_at
 from lmn_bench.schema import ModelSpec
 from lmn_bench.subjects.conversion import convert
 from lmn_bench.subjects.factory import make
@@ -236,7 +236,7 @@ class UserModel:
             try:
                 state = self.prefill(x[:, :length], capacity=capacity)[1]
             except Exception as error:
-                if isinstance(error, MemoryError) or says_out_of_memory(str(error)):
+                if isinstance(error, MemoryError) or says_out_of_memory(message_of(error)):
                     raise
                 refused = refused or error
                 continue
@@ -269,7 +269,7 @@ class UserModel:
         try:
             return copy.deepcopy(state, model_parts(self.model))
         except (TypeError, RuntimeError) as error:
-            if says_out_of_memory(str(error)):
+            if says_out_of_memory(message_of(error)):
                 raise
             raise SubjectError(
                 f"{self.name}: its state cannot be copied: {said_at(error)}",

@@ -13,6 +13,7 @@ import torch
 from lmn_bench.cgroups import own_group
 from lmn_bench.errors import CapError
 from lmn_bench.outcomes import says_out_of_memory
+from lmn_bench.plain import message_of
 from lmn_bench.schema import DEFAULT_CAP_MECHANISM
 from lmn_bench.worker.cgroup import CaseGroup
 from lmn_bench.worker.memory import status_bytes, trim
@@ -137,4 +138,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception means that an allocation failed."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return says_out_of_memory(str(error))
+    return says_out_of_memory(message_of(error))

@@ -114,8 +114,18 @@ def compare(ways: str, expected: Tensor, found: Tensor) -> float:
     if error > allowed:
         raise IncorrectSubjectError(
             f"{ways} outputs differ by {error:.2g} of the largest output (allowed: {allowed:g})"
+            f"{_first_token(expected, found, allowed)}"
         )
     return error
+
+
+def _first_token(expected: Tensor, found: Tensor, allowed: float) -> str:
+    """From which token on they differ, of outputs (batch, tokens, width)."""
+    if expected.dim() != 3:
+        return ""
+    scale = expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
+    apart = (expected - found).abs().amax(dim=(0, 2)) > allowed * scale
+    return f", first at token {int(apart.nonzero()[0]) + 1} of {len(apart)}"
 
 
 def difference(expected: Tensor, found: Tensor) -> float:

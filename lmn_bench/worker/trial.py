@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lmn_bench.errors import SubjectError
-from lmn_bench.plain import said_at
+from lmn_bench.plain import message_of, said_at
 from lmn_bench.schema import Case
 from lmn_bench.subjects.apart import DiedApartError, apart, can_be_apart
 from lmn_bench.subjects.behaviour import axis_problems, changes_its_input, why_not_repeatable
@@ -308,6 +308,6 @@ def _pair(result: Any) -> Any:
 
 
 def _hint(error: Exception) -> str:
-    if isinstance(error, TypeError) and "required positional argument" in str(error):
+    if isinstance(error, TypeError) and "required positional argument" in message_of(error):
         return "wrap it in a module whose forward takes x alone and hands it on as often as needed"
     return INPUT_HINT

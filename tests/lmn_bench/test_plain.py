@@ -57,3 +57,20 @@ def test_an_error_inside_torch_is_placed_where_the_user_called_it():
 
 def test_an_error_of_ours_alone_has_no_place_of_the_users():
     assert user_place(ValueError("never raised")) is None
+
+
+def test_asking_whether_memory_ran_out_survives_an_error_without_a_readable_message():
+    from lmn_bench.worker.caps import is_out_of_memory
+
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    assert not is_out_of_memory(UnspeakableError())
+
+
+def test_a_name_between_colons_is_no_emoji(capsys):
+    from lmn_bench.cli.console import stderr_console
+
+    stderr_console().print("models:fire: its state is locked", markup=False)
+    assert capsys.readouterr().err == "models:fire: its state is locked\n"
