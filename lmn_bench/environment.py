@@ -130,7 +130,7 @@ def _git_state() -> tuple[str | None, bool | None]:
             done = subprocess.run(
                 # Killed on the way, a refresh of the index would leave its lock behind.
                 ["git", "--no-optional-locks", "-C", str(root), *arguments],
-                capture_output=True, text=True, timeout=10, check=False,
+                capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired):
             return None

@@ -164,4 +164,4 @@ def _asked(question: Callable[..., Any], *arguments: object) -> Any:
 
 
 def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -144,6 +144,8 @@ class Profile:
         lean_bytes: what it takes at most with malloc lean (`lmn_bench.malloc`), touched or not:
             without the holes of an ordinary heap. Sums of tensors are held against this.
         parameters: of the model.
+        depth: the last level of modules that are parts of their own; None where parts are told by
+            what they do. A module's own part, where there are deeper ones, is "NAME (itself)".
         resident_timeline: (seconds, bytes) of the whole process, sampled in a call of its own.
         lines: memory line by line, by function, if it was asked for.
     """
@@ -168,6 +170,7 @@ class Profile:
     environment: Environment
     created_at: str
     command: tuple[str, ...] = ()
+    depth: int | None = None
 
 
 def profile_of(
@@ -176,6 +179,8 @@ def profile_of(
     environment: Environment,
     created_at: str,
     command: Sequence[str] = (),
+    *,
+    depth: int | None = None,
 ) -> Profile:
     """A profile from what `lmn_bench.worker.profiling.job.run_profile` returned."""
     parts = _parts(seen)
@@ -205,6 +210,7 @@ def profile_of(
         environment=environment,
         created_at=created_at,
         command=tuple(command),
+        depth=depth,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ kept apart, never guessed at.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -29,6 +30,9 @@ from lmn_bench.typed import typed
 RECORDS_FILE = "records.jsonl"
 REJECTED_FILE = "records.rejected.jsonl"
 
+_PARTIAL = ".partial"
+# Bytes of a file's name on every file system that Linux has in common use.
+_LONGEST_NAME = 255
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 # What lmn-bench wrote of the end of a series before `Record.limit`.
 _OLD_LIMIT = re.compile(r"(out_of_memory|timeout|killed) at length ([\d,]+)")
@@ -225,12 +229,20 @@ def write_atomically(path: Path, text: str) -> None:
         with path.open("w", encoding="utf-8", errors=ESCAPED) as device:
             device.write(text)
         return
-    temporary = path.with_name(path.name + ".partial")
+    temporary = _beside(path)
     with temporary.open("w", encoding="utf-8", errors=ESCAPED) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _beside(path: Path) -> Path:
+    """Where a file is before it is whole: beside it, by its name or what there is room for."""
+    name = os.fsencode(path.name)
+    if len(name) + len(_PARTIAL) > _LONGEST_NAME:
+        name = hashlib.blake2b(name, digest_size=16).hexdigest().encode()
+    return path.with_name(os.fsdecode(name) + _PARTIAL)
 
 
 def save(path: Path, text: str) -> None:

@@ -28,6 +28,8 @@ _SIZES = ModelSpec()
 @click.option("--layers", type=click.IntRange(1), default=_SIZES.layers, show_default=True)
 @click.option("--banks", type=click.IntRange(1), default=_SIZES.banks, show_default=True)
 @click.option("--expansion", type=click.IntRange(0), default=_SIZES.expansion, show_default=True)
+@click.option("--depth", type=click.IntRange(1), metavar="N", show_default="1",
+              help="Your own model's parts: its modules down to level N.")  # fmt: skip
 @click.option("--lines", is_flag=True, help="Memory line by line too, by memory-profiler.")
 @click.option("--timeout", type=click.FloatRange(1), default=1800.0, show_default=True,
               metavar="SECONDS", help="Give up after this long.")  # fmt: skip
@@ -38,20 +40,21 @@ _SIZES = ModelSpec()
 @json_option
 def command(
     model: str, mode: str, length: str, device: str, batch: int, dtype: str, threads: int,
-    width: int, heads: int, layers: int, banks: int, expansion: int, lines: bool, timeout: float,
-    output: Path | None, quiet: bool, results: Path, as_json: bool,
+    width: int, heads: int, layers: int, banks: int, expansion: int, depth: int | None,
+    lines: bool, timeout: float, output: Path | None, quiet: bool, results: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Show where the time and the memory of one call go, by part of the model and by operator.
 
     MODEL is a builtin model (`lmn-bench list models`) or your own "package.module:factory", whose
-    parts are its top-level modules. Everything is kept in a folder of its own: the numbers, a page,
-    and a trace for https://ui.perfetto.dev.
+    parts are its top-level modules, or those down to level N (--depth N). Everything is kept in a
+    folder of its own: the numbers, a page, and a trace for https://ui.perfetto.dev.
 
     \b
     Examples:
       lmn-bench profile lmn --mode decode --length 4096
       lmn-bench profile transformer --mode prefill --length 8K --width 256 --threads 2
       lmn-bench profile my_models:make --mode train --length 1K --lines -o profile.html
+      lmn-bench profile my_models:make --mode prefill --length 1K --depth 3
     """  # noqa: D301  click wants the backspace itself
     from lmn_bench.cli.profile_run import Request, run_profile
     from lmn_bench.schema import Case
@@ -61,4 +64,4 @@ def command(
         subject=model, mode=mode, length=parse_length(length), device=device, batch=batch,
         dtype=dtype, threads=threads, model=ModelSpec(width, heads, layers, banks, expansion),
     )  # fmt: skip
-    run_profile(Request(case, lines, timeout), results, output, quiet=quiet, as_json=as_json)
+    run_profile(Request(case, depth, lines, timeout), results, output, quiet=quiet, as_json=as_json)

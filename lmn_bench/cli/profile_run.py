@@ -37,9 +37,13 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Request:
-    """What `profile` was asked for; see its options."""
+    """What `profile` was asked for; see its options.
+
+    `depth` is None where none was given.
+    """
 
     case: Case
+    depth: int | None
     lines: bool
     timeout_s: float
 
@@ -51,7 +55,8 @@ def run_profile(
     case, console = request.case, stderr_console()
     _check_output(output)
     environment = read_environment()
-    _check(case, environment)
+    _check(request, environment)
+    depth = (request.depth or 1) if is_user_subject(case.subject) else None
     moment = datetime.now(UTC)
     with ForkServer() as server:
         if case.device == "cuda" and not server.has_cuda():
@@ -67,22 +72,29 @@ def run_profile(
             if not quiet:
                 # The folder is told when something is in it: a model may still be refused.
                 console.print(f"profiling {case_title(case)}", markup=False, soft_wrap=True)
-            job = {"case": asdict(case), "seed": SEED, "lines": request.lines,
+            job = {"case": asdict(case), "seed": SEED, "depth": depth, "lines": request.lines,
                    "trace": str((folder / TRACE_FILE).resolve())}  # fmt: skip
             seen = server.profile(job, request.timeout_s)
     created = moment.isoformat(timespec="seconds")
     command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
-    profile = profile_of(case, seen, environment, created, command)
+    profile = profile_of(case, seen, environment, created, command, depth=depth)
     files = _save(profile, folder)
     _tell(profile, files, output, as_json=as_json)
     if not quiet:
         _tell_files(files)
 
 
-def _check(case: Case, environment: Environment) -> None:
+def _check(request: Request, environment: Environment) -> None:
     """What can be told without starting anything."""
+    case = request.case
     if not is_user_subject(case.subject):
         _check_builtin(case)
+        if request.depth is not None:
+            raise UsageError(
+                f"--depth {request.depth}: parts of {case.subject} are what it does (attend, "
+                "project …), wherever in it that is, and have no levels",
+                'leave out --depth; it is for models of your own, "package.module:factory"',
+            )
     if case.device == "cuda" and not environment.gpus:
         raise DeviceError("no NVIDIA GPU on this machine", "take --device cpu")
     if case.threads > environment.logical_cores:

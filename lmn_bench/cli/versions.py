@@ -122,8 +122,9 @@ def _packages_of(python: str) -> Path:
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     try:
         found = subprocess.run(
-            [python, "-P", "-c", _FIND_PACKAGES],
-            capture_output=True, text=True, timeout=60, check=False, env=environ,
+            # Its path comes as the bytes that it is, whatever the locale makes of them.
+            [python, "-X", "utf8", "-P", "-c", _FIND_PACKAGES],
+            capture_output=True, timeout=60, check=False, env=environ,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         why = getattr(error, "strerror", None) or str(error)
@@ -131,12 +132,13 @@ def _packages_of(python: str) -> Path:
             f"--base-python {python} cannot be run: {why}", "give the path of an interpreter"
         ) from error
     if found.returncode:
-        last = found.stderr.strip().splitlines()[-1:] or ["no message"]
+        said = found.stderr.decode("utf-8", "replace")
+        last = said.strip().splitlines()[-1:] or ["no message"]
         raise UsageError(
             f"--base-python {python} has no lmn-bench: {last[0]}",
             f"install it there, in a checkout: `{shlex.quote(python)} -m pip install .`",
         )
-    packages = Path(found.stdout.strip())
+    packages = Path(os.fsdecode(found.stdout.strip()))
     if not (packages / "lmn_bench").is_dir():
         raise UsageError(f"--base-python {python} is no Python with lmn-bench")
     return packages

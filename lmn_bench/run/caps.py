@@ -95,8 +95,8 @@ def _scope() -> tuple[str, ...]:
 def _run(command: Sequence[str]) -> tuple[int, str, str]:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False,
-            stdin=subprocess.DEVNULL,
+            command, capture_output=True, encoding="utf-8", errors="replace",
+            timeout=_PROBE_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return 1, "", str(error)

@@ -60,6 +60,35 @@ def good(spec, *, dtype, device):
     return Mean(spec.width)
 
 
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.map = nn.Linear(width, width)
+
+    def forward(self, x):
+        return x + self.map(x)
+
+
+class Nested(nn.Module):
+    """Makes its modules in its first call."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.width, self.blocks = width, None
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        if self.blocks is None:
+            self.blocks = nn.ModuleList([Block(self.width) for _ in range(2)])
+        for block in self.blocks:
+            x = block(x)
+        return x * self.scale
+
+
+def nested(spec, *, dtype, device):
+    return Nested(spec.width)
+
+
 def no_decode(spec, *, dtype, device):
     return OnlyParallel(spec.width)
 

@@ -10,7 +10,7 @@ from cgroup_helpers import fill, v2_session
 
 from lmn_bench.cgroups import HOME, MemoryGroup
 from lmn_bench.errors import CapError
-from lmn_bench.run.caps import cap_mechanisms, launcher, mechanism_for
+from lmn_bench.run.caps import _run, cap_mechanisms, launcher, mechanism_for
 from lmn_bench.schema import Measuring
 
 CAPPED = case(memory_cap_bytes=2**26)
@@ -147,3 +147,10 @@ def test_rlimit_is_there_always_and_cuda_with_a_gpu():
         found = {m.name: m.available for m in cap_mechanisms(with_cuda)}
         assert found["rlimit"]
         assert found["cuda fraction"] is with_cuda
+
+
+def test_what_a_program_says_in_another_encoding_is_read_all_the_same():
+    code, out, last = _run(
+        ["/bin/sh", "-c", r"printf 'memory \377'; printf 'no \377\n' >&2; exit 3"]
+    )
+    assert (code, out, last) == (3, "memory \ufffd", "no \ufffd")

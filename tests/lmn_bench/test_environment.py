@@ -6,7 +6,7 @@ import pytest
 from bench_helpers import GPU, environment
 
 from lmn_bench.cgroups import own_group
-from lmn_bench.environment import is_supported, noise_warnings, read_environment
+from lmn_bench.environment import _git_state, is_supported, noise_warnings, read_environment
 
 QUIET = environment()
 
@@ -74,3 +74,11 @@ def test_the_hosts_name_makes_no_other_machine():
 
 def test_load_does_not_make_another_machine():
     assert replace(QUIET, load_average=3.0, available_memory_bytes=1).machine == QUIET.machine
+
+
+def test_what_git_says_in_another_encoding_is_read_all_the_same(tmp_path, monkeypatch):
+    program = tmp_path / "git"
+    program.write_text("#!/bin/sh\nprintf 'caf\\351'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert _git_state() == ("caf\ufffd", True)

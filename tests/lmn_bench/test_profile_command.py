@@ -72,7 +72,21 @@ def test_a_users_model_is_told_by_its_modules_and_lines(folder, capsys, tmp_path
     assert "Memory line by line" in output.read_text()
 
 
+def test_a_users_model_is_told_as_deep_as_was_asked_for(folder, capsys):
+    arguments = [f"{ROGUES}:nested", "--mode", "prefill", "--length", "16", "--width", "8"]
+    assert profile(*arguments, "--depth", "2", "--json", "-q") == ExitCode.OK
+    data = json.loads(capsys.readouterr().out)
+    assert data["depth"] == 2
+    names = {part["name"] for part in data["parts"]}
+    assert {"blocks.0 (itself)", "blocks.0.map", "blocks.1.map", "the model itself"} <= names
+    assert json.loads((the_folder(folder) / "profile.json").read_text())["depth"] == 2
+
+
 @pytest.mark.parametrize(("arguments", "words"), [
+    (["lmn", "--mode", "decode", "--length", "8", "--depth", "2"],
+     ["--depth 2", "parts of lmn are what it does", "leave out --depth"]),
+    (["lmn", "--mode", "decode", "--length", "8", "--depth", "1"], ["leave out --depth"]),
+    (["m:make", "--mode", "decode", "--length", "8", "--depth", "0"], ["'--depth'", "0"]),
     (["transfomer", "--mode", "decode", "--length", "64"], ["unknown model", "'transformer'"]),
     (["transformer", "--mode", "read", "--length", "64"], ["has no read"]),
     (["lmn", "--mode", "decode", "--length", "0"], ["'0' is out of range"]),
@@ -83,7 +97,7 @@ def test_a_users_model_is_told_by_its_modules_and_lines(folder, capsys, tmp_path
     (["lmn", "--mode", "decode", "--length", "8", "--threads", "5000"], ["cores here"]),
     (["lmn", "--mode", "decode", "--length", "8", "-o", "no/such.html"], ["no folder"]),
     (["transformer", "--mode", "decode", "--length", "8", "--heads", "3"], ["3 does not divide"]),
-    (["lmn", "--mode", "decode", "--length", "8", "-o", "x.pdf"], ["as .pdf", ".html, .md, .json"]),
+    (["lmn", "--mode", "decode", "--length", "8", "-o", "x.pdf"], ["as .pdf", ".html, .htm, .md"]),
 ])  # fmt: skip
 def test_mistakes_are_told_before_anything_starts(folder, capsys, monkeypatch, arguments, words):
     monkeypatch.setattr("lmn_bench.cli.profile_run.ForkServer", None, raising=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 
 import pytest
 from bench_helpers import case, environment
@@ -27,6 +28,14 @@ def rendered(found, width):
     with console.capture() as captured:
         console.print(render_profile(found, console))
     return captured.get()
+
+
+def test_what_the_parts_of_a_users_model_are_is_told_and_of_a_builtin_one_nothing():
+    own = replace(profile(subject="mine:make"), depth=2)
+    for text in (rendered(own, 200), profile_markdown(own)):
+        assert "arts are modules down to level 2 (--depth)" in text
+        assert '"(itself)" is what a module does outside of those below it' in text
+    assert "--depth" not in rendered(profile(), 200) + profile_markdown(profile())
 
 
 @pytest.mark.parametrize("width", [80, 140])

@@ -31,6 +31,7 @@ from lmn_bench.store import (
     read_run,
     repair,
     save,
+    write_atomically,
 )
 
 times = st.floats(0, 1e6, allow_nan=False)
@@ -373,6 +374,18 @@ def test_a_run_file_that_cannot_be_finished_is_told(folder):
     (folder / (RUN_FILE + ".partial")).mkdir()
     with pytest.raises(StoreError, match=RUN_FILE):
         finish_run(folder, run_info())
+
+
+@pytest.mark.parametrize("name", ["x" * 247, "x" * 248, "x" * 255, "é" * 127])
+def test_a_file_may_have_the_longest_name_there_is(tmp_path, name):
+    write_atomically(tmp_path / name, "all of it")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "all of it")]
+
+
+def test_two_files_of_long_names_are_not_written_over_each_other(tmp_path):
+    for last in "ab":
+        write_atomically(tmp_path / ("x" * 254 + last), last)
+    assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["a", "b"]
 
 
 # ------------------------------------------------------------------------------- finding runs

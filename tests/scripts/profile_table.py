@@ -79,7 +79,7 @@ def measure(environment: Environment) -> Iterator[Cell]:
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     with ForkServer() as server, TemporaryDirectory() as folder:
         for case in cases():
-            job = {"case": asdict(case), "seed": 0, "lines": False,
+            job = {"case": asdict(case), "seed": 0, "depth": None, "lines": False,
                    "trace": str(Path(folder, "trace.json.gz"))}  # fmt: skip
             profiles = [
                 profile_of(case, server.profile(job, TIMEOUT_S), environment, moment)

@@ -14,6 +14,7 @@ from lmn_bench.report.profiled.words import (
     apart_words,
     bytes_words,
     calls_words,
+    depth_words,
     flops_words,
     operator_title,
     part_title,
@@ -139,6 +140,8 @@ def _increment(count: int | None) -> str:
 
 def _method(profile: Profile) -> Iterator[str]:
     own = profile.instruments
+    if profile.depth is not None:
+        yield f"{depth_words(profile.depth).capitalize()}."
     yield (
         f"Latency: rounds without any instrument; {format_seconds(profile.latency_s)} is the mean "
         "of the faster half of them, and so it is with parts. Rounds with a clock that is switched "

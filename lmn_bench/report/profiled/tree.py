@@ -17,6 +17,7 @@ from lmn_bench.report.profiled.words import (
     answers,
     bytes_words,
     calls_words,
+    depth_words,
     flops_words,
     operator_title,
     operators_of,
@@ -56,6 +57,8 @@ def render_profile(profile: Profile, console: Console) -> Group:
         Padding(_table(profile, console.width), (0, 0, 0, 1)),
         Paragraph(_NOTE.format(per=f"one {profile.per}"), "dim", " "),
     ]
+    if profile.depth is not None:
+        parts.append(Paragraph(f"{depth_words(profile.depth)}.", "dim", " "))
     return Group(*parts)
 
 

@@ -23,6 +23,14 @@ OTHER_TITLE = "other: Python and dispatch"
 _MOST_NAMED = 4
 
 
+def depth_words(depth: int) -> str:
+    """What the parts of a user's model are."""
+    return (
+        f"parts are modules down to level {depth} (--depth), with all that is inside of them; "
+        '"(itself)" is what a module does outside of those below it'
+    )
+
+
 def part_title(name: str) -> str:
     """A part's name as a heading."""
     return OTHER_TITLE if name == "other" else name

@@ -96,7 +96,9 @@ class PartClock:
             return value
 
         def begin_backward(roots: Any) -> None:
-            assert trail is not None, "the clock was made for inference"
+            self._around_backward.append(current)
+            if trail is None:
+                return  # a model that learns while it infers: the time is that of its caller
             pause()
             site = current
             for number, node in numbered_nodes(roots):
@@ -105,7 +107,6 @@ class PartClock:
                     node.register_prehook(hook_of(switch_in_backward, wanted))
                     site = wanted
             trail.clear()
-            self._before_backward = current
             resume()
 
         def switch_in_backward(site: int) -> None:
@@ -135,7 +136,8 @@ class PartClock:
             pause()
             return Reading(tuple(spent), tuple(switches), tuple(hooks))
 
-        self._before_backward = 0
+        # One inside of another: a checkpoint runs backward again in what it computes anew.
+        self._around_backward: list[int] = []
         self.enter, self.mark, self.leave = enter, enter, leave
         self.begin_backward = begin_backward
         self.start, self.stop = start, stop
@@ -143,7 +145,7 @@ class PartClock:
 
     def end_backward(self) -> None:
         """Back to where autograd was called from."""
-        self.enter(self._before_backward)
+        self.enter(self._around_backward.pop())
 
 
 def hook_of(switch: Callable[[int], object], site: int) -> Callable[[Any], None]:

@@ -26,7 +26,8 @@ class CudaPartClock:
         self._sites, self._device = sites, device
         self._trail = Trail()
         self._log: list[tuple[torch.cuda.Event, int]] = []
-        self._current = self._before_backward = 0
+        self._current = 0
+        self._around_backward: list[int] = []
 
     def enter(self, site: int) -> int:
         """Another site begins; the one before it."""
@@ -46,7 +47,8 @@ class CudaPartClock:
 
     def begin_backward(self, roots: Any) -> None:
         """Let autograd tell where parts begin; see `PartClock`."""
-        site = self._before_backward = self._current
+        site = self._current
+        self._around_backward.append(site)
         for number, node in numbered_nodes(roots):
             wanted = self._trail.site_of(number)
             if wanted != site:
@@ -56,7 +58,7 @@ class CudaPartClock:
 
     def end_backward(self) -> None:
         """Back to where autograd was called from."""
-        self.enter(self._before_backward)
+        self.enter(self._around_backward.pop())
 
     def start(self) -> None:
         """A round begins, with nothing left to do on the device."""

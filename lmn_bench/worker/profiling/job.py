@@ -50,6 +50,7 @@ class ProfileJob:
     Attributes:
         case: what to run.
         seed: of the weights.
+        depth: the last level of a user's modules that are parts of their own; None for others.
         memory: whether to look at memory, or at time.
         lines: look at memory line by line too.
         trace: where to save the Chrome trace.
@@ -57,6 +58,7 @@ class ProfileJob:
 
     case: Case
     seed: int
+    depth: int | None
     memory: bool
     lines: bool
     trace: Path
@@ -65,8 +67,8 @@ class ProfileJob:
     def from_dict(cls, data: dict[str, Any]) -> ProfileJob:
         """The job in `data`."""
         return cls(
-            Case.from_dict(data["case"]), data["seed"], data["memory"], data["lines"],
-            Path(data["trace"]),
+            Case.from_dict(data["case"]), data["seed"], data["depth"], data["memory"],
+            data["lines"], Path(data["trace"]),
         )  # fmt: skip
 
 
@@ -128,11 +130,15 @@ def _run(job: ProfileJob) -> dict[str, Any]:
             check_subject(subject, case.model.width, dtype, device, from_nothing="stream" in modes)
         load_everything(case, subject, dtype, device)
     with memory_budget(None, device), grad_mode(case.mode, subject):
+        call = _call(case, subject, dtype, device)
+        # Before the instruments are made: some models make their modules in their first call.
+        call.run(call.prepare())
+        depth = job.depth or 1
+        instruments = Instruments(case.subject, subject, depth)
+        instruments.watch(lambda: call.run(call.prepare()))
         setting = Setting(
-            case, device, subject, _call(case, subject, dtype, device),
-            Instruments(case.subject, subject), _gradient_clearer(subject),
-        )  # fmt: skip
-        setting.call.run(setting.call.prepare())
+            case, device, subject, call, instruments, depth, _gradient_clearer(subject)
+        )
         if job.memory:
             return memory_passes(setting, lines=job.lines)
     return time_passes(setting, job.trace)

@@ -7,9 +7,8 @@ import linecache
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import nn
-
 from lmn_bench.worker.memory import trim
+from lmn_bench.worker.profiling.modules import nodes_of
 
 _MIB = 2**20
 
@@ -67,15 +66,15 @@ def _row(file: str, number: int, seen: tuple[float, float, int] | None) -> dict[
     }
 
 
-def functions_of(model: object) -> list[Callable[..., Any]]:
-    """Functions of a user's model and its top-level modules that are written in Python, by them.
+def functions_of(model: object, depth: int = 1) -> list[Callable[..., Any]]:
+    """Functions of a user's model that are written in Python, and of its modules down to `depth`.
 
     What comes with torch is left out.
     """
     kinds: dict[type, None] = {type(model): None}
-    if isinstance(model, nn.Module):
-        kinds.update({type(child): None for child in model.children()})
-    return [
+    kinds.update({type(node.module): None for node in nodes_of(model, depth) if not node.deep})
+    own: list[Callable[..., Any]] = [model] if inspect.isfunction(model) else []
+    return own + [
         function
         for kind in kinds
         if not kind.__module__.startswith("torch.")

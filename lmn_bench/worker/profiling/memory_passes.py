@@ -44,6 +44,6 @@ def _lines(setting: Setting) -> list[dict[str, Any]]:
     places = setting.instruments.places
     functions: list[Callable[..., Any]] = [place.function for place in places]
     if ":" in setting.case.subject:
-        functions = functions_of(getattr(setting.subject, "model", setting.subject))
+        functions = functions_of(getattr(setting.subject, "model", setting.subject), setting.depth)
     prepared = setting.call.prepare()
     return memory_by_line(lambda: setting.call.run(prepared), functions)

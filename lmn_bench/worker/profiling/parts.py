@@ -30,6 +30,8 @@ ASSEMBLE: Final = "assemble"
 LOSS: Final = "loss"
 GRADIENTS: Final = "gradients"
 OTHER: Final = "other"
+# Of a user's model, what none of its modules does.
+MODEL: Final = "the model itself"
 
 
 class Site(NamedTuple):
@@ -145,7 +147,13 @@ _RECURRENT: Final = (
 
 _USER: Final = (
     Rule("lmn_bench.subjects.user:UserModel.train_step",
-         calls={"self.model.zero_grad": GRADIENTS, "sequence_loss": LOSS}),
+         calls={"self.model": MODEL, "self.model.train_step": MODEL, "sequence_loss": LOSS}),
+    Rule("lmn_bench.subjects.user:UserModel.prefill",
+         calls={"self.model": MODEL, "self.model.prefill": MODEL}),
+    Rule("lmn_bench.subjects.user:UserModel.read", calls={"self.model.read": MODEL}),
+    Rule("lmn_bench.subjects.user:UserModel.decode", calls={"self.model.decode": MODEL}),
+    Rule("lmn_bench.subjects.user:UserModel.initial_state",
+         calls={"self.model.initial_state": MODEL}),
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ class Setting:
         case, device, subject: what is profiled, and where.
         call: one call of it.
         instruments: that tell its parts.
+        depth: see `ProfileJob`.
         clear: to be called before every call: drops what the last one left.
         warnings: of all passes.
     """
@@ -38,6 +39,7 @@ class Setting:
     subject: Subject
     call: Call
     instruments: Instruments
+    depth: int
     clear: Callable[[], None]
     warnings: list[str] = field(default_factory=list)
 
