@@ -259,7 +259,6 @@ def _cap_fields(reply: Reply, metrics: Mapping[str, float]) -> dict[str, Any]:
 
 def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str]:
     """Outcome and reason of a child that gave no result."""
-    last = reply.output.strip().splitlines()[-1:] or ["no last words"]
     if reply.timed_out:
         return Outcome.TIMEOUT, took_longer(measuring.timeout_s)
     if reply.cap is not None and reply.cap.get("killed"):
@@ -274,11 +273,11 @@ def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str
         return Outcome.KILLED, reason
     if -reply.exit_code in _CRASHES:
         name = signal.Signals(-reply.exit_code).name
-        return Outcome.ERROR, f"crashed with {name}: {last[0]}"
+        return Outcome.ERROR, f"crashed with {name}: {reply.last_words}"
     if reply.exit_code < 0:
-        reason = f"killed by signal {-reply.exit_code}: {last[0]}"
+        reason = f"killed by signal {-reply.exit_code}: {reply.last_words}"
         return Outcome.KILLED, reason
-    return Outcome.ERROR, f"exit code {reply.exit_code}: {last[0]}"
+    return Outcome.ERROR, f"exit code {reply.exit_code}: {reply.last_words}"
 
 
 def _left_words(count: int) -> str:

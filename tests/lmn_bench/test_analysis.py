@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -266,7 +265,8 @@ def test_whoever_finishes_is_ahead_of_whoever_ran_out_in_every_process(outcomes,
 def test_what_ran_out_at_a_shorter_length_did_not_finish_a_longer_one():
     found = compare([*series("lmn", lambda n: 1e-3, lengths=(512, 1024)),
                      *ended("gru", [TIMEOUT] * 3, 512),
-                     *ended("gru", [SKIPPED] * 3, limit=SeriesLimit(512, {TIMEOUT: 3}))])  # fmt: skip
+                     *ended("gru", [SKIPPED] * 3, limit=SeriesLimit(512, {TIMEOUT: 3})),
+                     ])  # fmt: skip
     assert [c.standing for c in found.comparisons] == ["ahead", "ahead"]
     assert [c.b.at for c in found.comparisons] == [None, 512]
 
@@ -274,7 +274,8 @@ def test_what_ran_out_at_a_shorter_length_did_not_finish_a_longer_one():
 def test_what_was_skipped_for_another_reason_is_no_slow_one_behind_a_length_that_ran_out():
     found = compare([*series("lmn", lambda n: 1e-3, lengths=(512, 1024)),
                      *ended("gru", [TIMEOUT] * 3, 512),
-                     *ended("gru", [SKIPPED] * 3, reason="needs 3 GiB, 2 GiB are free")])  # fmt: skip
+                     *ended("gru", [SKIPPED] * 3, reason="needs 3 GiB, 2 GiB are free"),
+                     ])  # fmt: skip
     assert [c.length for c in found.comparisons] == [512]
     (gap,) = found.missing
     assert gap.b.words == "was skipped (needs 3 GiB, 2 GiB are free)"

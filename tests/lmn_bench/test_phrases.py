@@ -73,7 +73,8 @@ BROKEN = (*of("lmn", 1, 1), *ended("transformer", 64, ERROR, ERROR, ERROR))
 NOT_RUN = (*of("lmn", 1, 1), *ended("transformer", 64, SKIPPED, SKIPPED))
 STOPPED = (*of("lmn", 1, 1), *of("transformer", 2), *ended("transformer", 128, *[TIMEOUT] * 3))
 SKIPS = (*of("lmn", 1, 1, 1), *STOPPED[10:],
-         *ended("transformer", 256, SKIPPED, SKIPPED, limit=SeriesLimit(128, {TIMEOUT: 3})))  # fmt: skip
+         *ended("transformer", 256, SKIPPED, SKIPPED,
+                limit=SeriesLimit(128, {TIMEOUT: 3})))  # fmt: skip
 ONCE = (*of("lmn", 1, 1), *of("transformer", 2), *ended("transformer", 128, TIMEOUT, SKIPPED))
 UNFINISHED = (*of("transformer", 1, 1), *of("lmn", 1), *ended("lmn", 128, *[OOM] * 3))
 PARTLY = (*of("lmn", 1, 1), *of("transformer", 2),
