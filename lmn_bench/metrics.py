@@ -7,6 +7,9 @@ from typing import Literal
 
 from lmn_bench.errors import UnknownNameError
 
+# Of metrics that a slow machine moves.
+TIME_UNITS = ("s", "token/s")
+
 
 @dataclass(frozen=True)
 class Metric:

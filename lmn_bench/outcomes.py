@@ -1,4 +1,4 @@
-"""How a failed allocation announces itself, whichever layer reports it."""
+"""What tells of a limit that was hit: a failed allocation, whichever layer reports it; the time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ _OUT_OF_MEMORY_SIGNS = (
     "could not create a memory object",  # oneDNN
     "thread creation failed",  # libgomp: no memory for a stack
 )
-
-
+_TOOK_LONGER = re.compile(r"took longer than (.+)")
 _TRIED = re.compile(r"tried to allocate ([\d.]+ ?[A-Za-z]+)", re.IGNORECASE)
 
 
@@ -35,3 +34,14 @@ def says_out_of_memory(text: str) -> bool:
     """Whether an error or the last words of a process tell of a failed allocation."""
     lowered = text.lower()
     return any(sign in lowered for sign in _OUT_OF_MEMORY_SIGNS)
+
+
+def took_longer(limit_s: float) -> str:
+    """The reason of a process that was stopped after so long."""
+    return f"took longer than {limit_s:g} s"
+
+
+def time_limit_in(reason: str) -> str | None:
+    """The limit that `took_longer` has put into a reason; None where it has not."""
+    found = _TOOK_LONGER.search(reason)
+    return None if found is None else found.group(1)

@@ -17,7 +17,7 @@ _MARKS = (
 _LOOKED_AT = 4096
 _ZEROS = 0.7
 # What Python calls the file that a pipe gives.
-_PIPED = "<stdin>"
+PIPED = "<stdin>"
 
 
 def read_text(path: Path, shown: str | None = None) -> str:
@@ -69,6 +69,6 @@ def _other(name: str, what: str, encoding: str) -> UsageError:
 
 
 def _command(name: str, encoding: str) -> str:
-    if name == _PIPED:
+    if name == PIPED:
         return f"send it through `iconv -f {encoding} -t UTF-8` first"
     return f"type `iconv -f {encoding} -t UTF-8 {quoted(name)} > utf8.txt`"

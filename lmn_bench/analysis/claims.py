@@ -32,7 +32,7 @@ from typing import Literal
 from lmn_bench.analysis.counters import Counter, counter_of
 from lmn_bench.analysis.laws import law_exponent, rank
 from lmn_bench.analysis.power import POWER_NEEDED
-from lmn_bench.analysis.results import TIME_UNITS, ResultSet, Series
+from lmn_bench.analysis.results import ResultSet, Series
 from lmn_bench.analysis.scaling import (
     DECIDING_LENGTHS,
     EXPONENT_SLACK,
@@ -44,7 +44,7 @@ from lmn_bench.analysis.scaling import (
 )
 from lmn_bench.analysis.sentences import counter_sentence, scaling_sentence
 from lmn_bench.disturbance import ENOUGH
-from lmn_bench.metrics import metric
+from lmn_bench.metrics import TIME_UNITS, metric
 from lmn_bench.schema import LAWS, Case, Claim
 
 Verdict = Literal["supported", "compatible", "rejected", "cannot tell"]

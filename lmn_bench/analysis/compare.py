@@ -17,13 +17,11 @@ from lmn_bench.analysis.paired import Rules
 from lmn_bench.analysis.side import StoredSide, any_ok, unlike, values_of
 from lmn_bench.analysis.unpaired import RUN_SPREAD, runs_differ
 from lmn_bench.differences import measuring_differences, renamed_hosts
-from lmn_bench.disturbance import ENOUGH, SlowLoops, is_disturbed, slow_loops
-from lmn_bench.metrics import METRICS
+from lmn_bench.disturbance import ENOUGH, LOOP, SlowLoops, is_disturbed, slow_loops
+from lmn_bench.metrics import METRICS, TIME_UNITS
 from lmn_bench.schema import Case, Record
 from lmn_bench.units import format_share
 
-_TIME_UNITS = ("s", "token/s")
-_LOOP = "reference_loop_s"
 _APART = (
     "the sides were measured one after the other: what the machine did in between is part of the "
     f"difference (with fewer than three runs a side, {format_share(RUN_SPREAD)} between runs is "
@@ -79,7 +77,7 @@ def _measured(
     slow_machine: str, rules: Rules,
 ) -> Measured | None:  # fmt: skip
     """One metric of one case; None where the base hasn't got it."""
-    timed = METRICS[metric].unit in _TIME_UNITS
+    timed = METRICS[metric].unit in TIME_UNITS
     sides, names = [], []
     for side in (base, new):
         kept = [
@@ -96,7 +94,7 @@ def _measured(
         reason = "decode was averaged over windows of different lengths"
     elif timed and slow_machine:
         reason = slow_machine
-    elif timed and len({bool(values_of(side.records[case], _LOOP)) for side in (base, new)}) > 1:
+    elif timed and len({bool(values_of(side.records[case], LOOP)) for side in (base, new)}) > 1:
         reason = "one side lacks the reference loop that tells of a slow machine"
     elif min(len(before), len(after)) < ENOUGH:
         quiet = " on a quiet machine" if timed else ""
@@ -133,7 +131,7 @@ def _machine_moved(base: StoredSide, new: StoredSide, cases: Sequence[Case], rul
     """Whether the machine itself was faster on one side, by the margin or more; else empty."""
     ratios = []
     for case in cases:
-        loops = [values_of(side.records[case], _LOOP) for side in (base, new)]
+        loops = [values_of(side.records[case], LOOP) for side in (base, new)]
         if all(loops):
             ratios.append(float(np.log(np.median(loops[1]) / np.median(loops[0]))))
     moved = float(np.median(ratios)) if ratios else 0.0

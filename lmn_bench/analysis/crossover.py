@@ -22,9 +22,10 @@ import numpy as np
 from lmn_bench.analysis.crossing import Crossing, crossing
 from lmn_bench.analysis.endings import Ending, ending
 from lmn_bench.analysis.ratios import Ratio, ratio
-from lmn_bench.analysis.results import TIME_UNITS, CaseResult, Series
+from lmn_bench.analysis.results import CaseResult, Series
 from lmn_bench.analysis.stats import resampled_medians
 from lmn_bench.disturbance import ENOUGH
+from lmn_bench.metrics import TIME_UNITS
 from lmn_bench.metrics import metric as metric_named
 from lmn_bench.schema import Outcome
 

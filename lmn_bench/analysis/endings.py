@@ -7,19 +7,18 @@ slow one: nothing is known of its time.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from lmn_bench.analysis.results import CaseResult, Series
+from lmn_bench.outcomes import time_limit_in
+from lmn_bench.plain import one_line
 from lmn_bench.schema import BACKSTOP_OUTCOMES, Case, Outcome
 from lmn_bench.units import format_cap
 
 Kind = Literal["finished", "partly", "ran out", "unproved", "failed", "skipped", "absent"]
 Limit = Literal["time", "memory", "time or memory"]
 
-# What the schedule says of a process that was stopped.
-_LIMIT = re.compile(r"took longer than (.+)")
 _PARTLY = {
     Outcome.TIMEOUT: "timed out",
     Outcome.OUT_OF_MEMORY: "ran out of memory",
@@ -67,7 +66,7 @@ def ending(series: Series, length: int) -> Ending:
     if set(tried) <= BACKSTOP_OUTCOMES and not _is_outside(result, tried):
         return _ran_out(result, tried)
     word = result.outcome.value.replace("_", " ")
-    why = f": {_short(result.reason)}" if result.reason else ""
+    why = f": {one_line(result.reason, _REASON_LIMIT)}" if result.reason else ""
     if result.outcome is Outcome.KILLED:
         return Ending("failed", f"was killed{why}")
     return Ending("failed", f"failed ({word}{why})")
@@ -107,8 +106,8 @@ def _ran_out(result: CaseResult, tried: dict[Outcome, int]) -> Ending:
 
 def _limit_words(result: CaseResult, limit: Limit) -> str:
     if limit == "time":
-        told = _LIMIT.search(result.reason or "")
-        return f"did not finish within {told.group(1)}" if told else "did not finish in time"
+        told = time_limit_in(result.reason or "")
+        return f"did not finish within {told}" if told else "did not finish in time"
     return f"ran out of {limit}{_cap_words(result.case)}"
 
 
@@ -117,17 +116,11 @@ def _cap_words(case: Case) -> str:
 
 
 def _skipped(series: Series, result: CaseResult) -> Ending:
-    """By the nearest shorter length that was tried: if it ran out there, it would here."""
-    for length in sorted((n for n in series if n < result.case.length), reverse=True):
-        if _tried(series[length]):
-            shorter = ending(series, length)
-            if shorter.kind in ("ran out", "unproved"):
-                return replace(shorter, at=length)
-            break
-    why = f" ({_short(result.reason)})" if result.reason else ""
+    """By the shorter length that it was skipped for, if it was: if that ran out, this would."""
+    limit = result.limit
+    if limit is not None and limit.length < result.case.length:
+        shorter = ending(series, limit.length)
+        if shorter.kind in ("ran out", "unproved"):
+            return replace(shorter, at=limit.length)
+    why = f" ({one_line(result.reason, _REASON_LIMIT)})" if result.reason else ""
     return Ending("skipped", f"was skipped{why}")
-
-
-def _short(reason: str | None) -> str:
-    text = " ".join((reason or "").split())
-    return text if len(text) <= _REASON_LIMIT else f"{text[: _REASON_LIMIT - 1]}…"

@@ -10,7 +10,7 @@ import numpy as np
 
 from lmn_bench.analysis.measured import costs
 from lmn_bench.analysis.paired import Judgement, Rules
-from lmn_bench.analysis.unpaired import by_run, welch
+from lmn_bench.analysis.unpaired import by_run, observations, welch
 from lmn_bench.disturbance import ENOUGH
 from lmn_bench.metrics import METRICS
 from lmn_bench.units import format_change_range, format_value
@@ -41,13 +41,8 @@ class Left:
 
 def middles(base: Logs, new: Logs) -> tuple[float, float]:
     """The median of either side: over processes, or over runs' means where runs are compared."""
-    sides = [
-        [statistics.fmean(run) for run in side]
-        if by_run(base, new)
-        else [value for run in side for value in run]
-        for side in (base, new)
-    ]
-    return statistics.median(sides[0]), statistics.median(sides[1])
+    before, after = observations(base, new)
+    return statistics.median(before), statistics.median(after)
 
 
 def judged_apart(

@@ -16,13 +16,12 @@ from lmn_bench.analysis.multiplicity import benjamini_hochberg, holm
 from lmn_bench.analysis.paired import ALARM, Judgement, Rules
 from lmn_bench.analysis.seeds import welch_interval
 from lmn_bench.disturbance import ENOUGH
-from lmn_bench.metrics import METRICS
+from lmn_bench.metrics import METRICS, TIME_UNITS
 from lmn_bench.schema import Case
 from lmn_bench.units import format_bytes
 
 # Of the rows that a listing calls changed, this share may be false discoveries.
 FALSE_DISCOVERIES = 0.05
-_TIME_UNITS = ("s", "token/s")
 # The kernel counts resident memory in batches of pages per core, and a heap grows in steps: smaller
 # differences of measured memory say nothing about the code.
 MEMORY_RESOLUTION_BYTES = 256 * 2**10
@@ -127,14 +126,14 @@ def _surely_below_resolution(base: Sequence[float], new: Sequence[float]) -> boo
 
 def worse(metric: str) -> Verdict:
     """What a change for the worse is called."""
-    if METRICS[metric].unit in _TIME_UNITS:
+    if METRICS[metric].unit in TIME_UNITS:
         return Verdict.SLOWER
     return Verdict.LESS if METRICS[metric].better == "higher" else Verdict.MORE
 
 
 def better(metric: str) -> Verdict:
     """What a change for the better is called."""
-    if METRICS[metric].unit in _TIME_UNITS:
+    if METRICS[metric].unit in TIME_UNITS:
         return Verdict.FASTER
     return Verdict.MORE if METRICS[metric].better == "higher" else Verdict.LESS
 

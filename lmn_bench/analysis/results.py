@@ -13,14 +13,13 @@ from functools import cached_property
 from lmn_bench.analysis.disturbed import Disturbance, disturbances
 from lmn_bench.analysis.stats import Estimate, median_estimate
 from lmn_bench.disturbance import ENOUGH, SlowLoops, is_disturbed, slow_loops
-from lmn_bench.metrics import METRICS
+from lmn_bench.metrics import METRICS, TIME_UNITS
 from lmn_bench.schema import Case, Outcome, Record, SeriesLimit
 
 # What is said of a case that ended well under its memory cap.
 FITS = "fits"
 # What is said of values that are NaN or infinite.
 UNUSABLE = "is no finite number"
-TIME_UNITS = ("s", "token/s")
 _CAP_FLOOR = "cap_floor_bytes"
 
 
@@ -173,14 +172,14 @@ def _case_result(case: Case, records: Sequence[Record], slow: SlowLoops | None) 
         limit = next((r.limit for r in ordered if r.limit is not None), None)
         return CaseResult(case, worst.outcome, worst.reason, cap=cap, ends=ends, limit=limit)
     failed = next((record for record in ordered if record.outcome is not Outcome.OK), None)
-    timed = good if slow is None else [r for r in good if not is_disturbed(r, slow)]
     values: dict[str, list[float]] = {}
     unusable: dict[str, int] = {}
     for record in good:
+        timed = slow is None or not is_disturbed(record, slow)
         for key, value in record.metrics.items():
             if key in METRICS and not math.isfinite(value):
                 unusable[key] = unusable.get(key, 0) + 1
-            elif key in METRICS and (METRICS[key].unit not in TIME_UNITS or record in timed):
+            elif key in METRICS and (METRICS[key].unit not in TIME_UNITS or timed):
                 values.setdefault(key, []).append(float(value))
     reasons = []
     if failed is not None:

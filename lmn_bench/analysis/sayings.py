@@ -5,11 +5,11 @@ A test holds this list complete: each has data where it is said, and data where 
 
 from __future__ import annotations
 
-from enum import StrEnum
+from lmn_bench.analysis.templates import Template
 
 
-class Saying(StrEnum):
-    """A sentence with places for words; call it with them."""
+class Saying(Template):
+    """A sentence."""
 
     # What makes it red: at least one of three.
     REGRESSED = "{cases} regressed: {what}"
@@ -38,18 +38,10 @@ class Saying(StrEnum):
     )
     NOT_COMPARED = "{some} cannot be compared"
 
-    def __call__(self, **words: str) -> str:
-        """The sentence."""
-        return self.value.format(**words)
 
-
-class Red(StrEnum):
+class Red(Template):
     """What regressed, as a part of that sentence."""
 
     ENDED_BADLY = "{some} no longer end well"
     GREW = "{some} grew"
     WORSE = "{some} worse by more than {margin} (any false alarm: {alarm} at most)"
-
-    def __call__(self, **words: str) -> str:
-        """The part."""
-        return self.value.format(**words)

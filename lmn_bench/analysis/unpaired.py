@@ -33,6 +33,15 @@ def by_run(base: Sequence[Sequence[float]], new: Sequence[Sequence[float]]) -> b
     return min(len(base), len(new)) >= ENOUGH
 
 
+def observations(
+    base: Sequence[Sequence[float]], new: Sequence[Sequence[float]]
+) -> tuple[list[float], list[float]]:
+    """What is compared of either side: the means of runs, or the values of all processes."""
+    if by_run(base, new):
+        return [statistics.fmean(run) for run in base], [statistics.fmean(run) for run in new]
+    return [value for run in base for value in run], [value for run in new for value in run]
+
+
 def welch(
     base: Sequence[Sequence[float]],
     new: Sequence[Sequence[float]],
@@ -44,18 +53,12 @@ def welch(
     The two sides may have different numbers of processes and different spreads (Welch 1947); the
     degrees of freedom are Satterthwaite's.
     """
-    runs_count = by_run(base, new)
-    sides = [
-        [statistics.fmean(run) for run in side]
-        if runs_count
-        else [value for run in side for value in run]
-        for side in (base, new)
-    ]
+    sides = observations(base, new)
     sizes = [len(side) for side in sides]
     if min(sizes) < least:
         return None
     shares = [float(np.var(side, ddof=1)) / len(side) for side in sides]
-    extra = 0.0 if runs_count else RUN_SPREAD**2 * (1 / len(base) + 1 / len(new))
+    extra = 0.0 if by_run(base, new) else RUN_SPREAD**2 * (1 / len(base) + 1 / len(new))
     total = sum(shares) + extra
     middle = float(np.mean(sides[1]) - np.mean(sides[0]))
     shift = rules.log_margin

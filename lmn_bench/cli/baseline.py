@@ -105,6 +105,7 @@ def list_all(results: Path, as_json: bool) -> None:
 def show(name: str, results: Path, as_json: bool) -> None:
     """Show a baseline's suite, machine, cases and how they ended."""
     from lmn_bench.baselines import find_baseline
+    from lmn_bench.cli.outputs import warn_of_bad_lines
     from lmn_bench.report.document import Table
     from lmn_bench.report.facts import environment_rows, warning_lines
     from lmn_bench.report.text import render_table
@@ -130,9 +131,9 @@ def show(name: str, results: Path, as_json: bool) -> None:
     console = stdout_console()
     for part in render_table(Table("", (name, ""), rows, wraps=True)):
         console.print(part)
-    bad = [f"warning: line {line.number} left out: {line.reason}" for line in run.bad_lines]
-    for text in (*warning_lines(run.info.environment), *bad):
+    for text in warning_lines(run.info.environment):
         stderr_console().print(text, markup=False, soft_wrap=True)
+    warn_of_bad_lines(run)
 
 
 @command.command("rm", short_help="Delete a baseline.")

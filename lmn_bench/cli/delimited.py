@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 from lmn_bench.errors import UsageError
+from lmn_bench.texts import PIPED, decode_text
+from lmn_bench.typed import quoted
 
 # Tried in this order: the one whose header holds the columns that were asked for is taken.
 _SEPARATORS = (",", ";", "\t", "|", " ")
@@ -24,7 +25,6 @@ _MAGIC = (
     (b"PK\x03\x04", "zip (a spreadsheet?)", "save it as CSV first"),
     (b"PAR1", "Parquet", "save it as CSV first"),
 )  # fmt: skip
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # What some spreadsheets write above the header.
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -102,28 +102,12 @@ def _content(path: Path) -> bytes:
 def _text(content: bytes, path: Path) -> str:
     for start, name, way in _MAGIC:
         if content.startswith(start):
-            raise UsageError(f"{path} is {name}, no text", way.format(path=quote(str(path))))
-    zeros = content.count(0)
-    # ASCII in UTF-16 is every other byte a zero.
-    if content.startswith(_UTF_16) or zeros > len(content) // 3:
-        way = f"iconv -f UTF-16 -t UTF-8 {quote(str(path))} > utf-8.csv"
-        raise UsageError(f"{path} is UTF-16, where UTF-8 is read", way)
-    if zeros:
-        raise UsageError(f"{path} is no text file: {_at(content, content.index(0))} is a zero byte")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        found = f"byte 0x{error.object[error.start]:02x}"
-        raise UsageError(
-            f"{path} is no UTF-8 text: {found}, {_at(content, error.start)}",
-            f"if it is Latin-1: iconv -f LATIN1 -t UTF-8 {quote(str(path))} > utf-8.csv",
-        ) from error
-
-
-def _at(content: bytes, start: int) -> str:
-    row = content.count(b"\n", 0, start) + 1
-    place = start - content.rfind(b"\n", 0, start)
-    return f"row {row}, byte {place}"
+            raise UsageError(f"{path} is {name}, no text", way.format(path=quoted(path)))
+    text = decode_text(content, PIPED if str(path) == STDIN else str(path))
+    if "\0" in text:
+        row = text.count("\n", 0, text.index("\0")) + 1
+        raise UsageError(f"{path} is no text file: a zero byte in row {row}")
+    return text
 
 
 def _table(text: str, wanted: Sequence[str], path: Path) -> Delimited:

@@ -1,4 +1,4 @@
-"""Files that commands write: what their names may end in, and what becomes of one that fails."""
+"""Files that commands write or read: what names may end in, and what becomes of what fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lmn_bench.cli.console import stderr_console
 from lmn_bench.errors import LmnBenchError, UsageError
-from lmn_bench.store import save
+from lmn_bench.store import RECORDS_FILE, StoredRun, save
 
 # What the names of each form end in. A name that ends in nothing (or in no form at all, as
 # /dev/fd/3) promises nothing, and may hold any form.
@@ -20,6 +20,8 @@ ENDINGS = {
     "junit": (".xml",),
     "checkpoint": (".safetensors",),
 }
+# Lines that cannot be read are named up to here, then counted.
+_MOST_BAD_LINES = 3
 
 
 def form_of(option: str, path: Path, forms: tuple[str, ...], default: str) -> str:
@@ -55,6 +57,21 @@ def require_form(option: str, path: Path | None, form: str) -> None:
     """
     if path is not None:
         form_of(option, path, (form,), form)
+
+
+def warn_of_bad_lines(run: StoredRun, made: str = "left out") -> None:
+    """Name the lines of a run that cannot be read, on stderr; many are counted.
+
+    Args:
+        run: as it was read.
+        made: what became of them.
+    """
+    where = f"warning: {run.folder.name}/{RECORDS_FILE}"
+    lines = [f"{where} line {bad.number} {made}: {bad.reason}" for bad in run.bad_lines]
+    more = len(lines) - _MOST_BAD_LINES
+    lines[_MOST_BAD_LINES:] = [f"{where}: {more} more lines {made}"] if more > 0 else []
+    for line in lines:
+        stderr_console().print(line, markup=False, soft_wrap=True)
 
 
 def save_made(path: Path, make: Callable[[], str]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lmn_bench.analysis.results import result_set
 from lmn_bench.cli.console import stderr_console
-from lmn_bench.cli.outputs import save_made
+from lmn_bench.cli.outputs import save_made, warn_of_bad_lines
 from lmn_bench.errors import StoreError, UsageError
 from lmn_bench.plan import PlannedCase, plan
 from lmn_bench.report.build import RunResults
@@ -55,12 +55,7 @@ def read_runs(
         if reference is not None:
             suite = _with_reference(suite, stored, reference)
         stored = replace(stored, info=replace(stored.info, suite=suite))
-        for bad in stored.bad_lines:
-            stderr_console().print(
-                f"warning: {stored.folder.name}/records.jsonl line {bad.number} left out: "
-                f"{bad.reason}",
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
+        warn_of_bad_lines(stored)
         info = stored.info
         found.append(summed_up(stored, plan(info.suite, info.environment, info.no_cuda)))
     return found

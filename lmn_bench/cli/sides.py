@@ -10,12 +10,9 @@ from lmn_bench.analysis.comparison import Comparison
 from lmn_bench.analysis.options import Options
 from lmn_bench.analysis.side import StoredSide
 from lmn_bench.baselines import find_runs
-from lmn_bench.cli.console import stderr_console
+from lmn_bench.cli.outputs import warn_of_bad_lines
 from lmn_bench.gates import ARMS, read_gate
 from lmn_bench.store import StoredRun, read_run
-
-# Lines that cannot be read are named up to here, then counted.
-_MOST_WARNINGS = 3
 
 
 @dataclass(frozen=True)
@@ -33,18 +30,7 @@ def read_side(text: str, results: Path) -> ReadSide:
     folders = find_runs(text, results)
     runs = [read_run(folder) for folder in folders]
     for run in runs:
-        more = len(run.bad_lines) - _MOST_WARNINGS
-        if more > 0:
-            stderr_console().print(
-                f"warning: {run.folder.name}/records.jsonl: {more} more lines left out",
-                markup=False,
-            )
-        for bad in run.bad_lines[:_MOST_WARNINGS]:
-            stderr_console().print(
-                f"warning: {run.folder.name}/records.jsonl line {bad.number} left out: "
-                f"{bad.reason}",
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
+        warn_of_bad_lines(run)
     name = ", ".join(folder.name for folder in folders)
     return ReadSide(name, tuple((run.info, run.records) for run in runs), tuple(folders))
 

@@ -15,7 +15,7 @@ from lmn_bench.cli.ceilings import ceilings_of
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.lesson_progress import LessonProgress
 from lmn_bench.cli.material import check_material, with_material
-from lmn_bench.cli.outputs import save_made
+from lmn_bench.cli.outputs import save_made, warn_of_bad_lines
 from lmn_bench.cli.progress import Progress
 from lmn_bench.cli.reports import save_page, summed_up
 from lmn_bench.cli.results_place import tell_place
@@ -147,10 +147,7 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
 
 def _repaired(run: StoredRun) -> StoredRun:
     """The run with its bad lines told and set aside."""
-    for bad in run.bad_lines:
-        stderr_console().print(
-            f"warning: records.jsonl line {bad.number} set aside: {bad.reason}", markup=False
-        )
+    warn_of_bad_lines(run, "set aside")
     return repair(run)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from lmn_bench.analysis.endings import ending
 from lmn_bench.analysis.growth import TOP_LENGTHS
-from lmn_bench.analysis.results import TIME_UNITS, CaseResult, ResultSet
+from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.analysis.sentences import growth_words, interval_words
-from lmn_bench.metrics import METRICS
+from lmn_bench.metrics import METRICS, TIME_UNITS
 from lmn_bench.report.document import Section, Table
 from lmn_bench.report.findings import Findings
 from lmn_bench.report.phrases import say

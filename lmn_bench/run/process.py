@@ -147,8 +147,7 @@ class ForkServer:
         job = {"device": device, "threads": threads, "dtypes": list(dtypes)}
         reply = self._run({"ceilings": job}, _CEILINGS_TIMEOUT_S)
         if reply.result is None:
-            last = reply.output.strip().splitlines()[-1:] or ["no output"]
-            raise WorkerError(f"the ceilings of {device} could not be measured: {last[0]}")
+            raise WorkerError(f"the ceilings of {device} could not be measured: {reply.last_words}")
         return tuple(Ceiling(**ceiling) for ceiling in reply.result["ceilings"])
 
     def close(self) -> None:

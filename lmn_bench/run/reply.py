@@ -35,6 +35,11 @@ class Reply:
     cap: dict[str, Any] | None = None
     left: int = 0
 
+    @property
+    def last_words(self) -> str:
+        """The last line that it printed."""
+        return (self.output.strip().splitlines() or ["no last words"])[-1]
+
 
 def profile_of(reply: Reply, timeout_s: float) -> dict[str, Any]:
     """The profile in a reply.
@@ -62,6 +67,5 @@ def profile_of(reply: Reply, timeout_s: float) -> dict[str, Any]:
 
 def end_words(reply: Reply) -> str:
     """How a child without a result has ended: "ended with exit code 7: what it said last"."""
-    last = reply.output.strip().splitlines()[-1:] or ["no last words"]
     end = f"signal {-reply.exit_code}" if reply.exit_code < 0 else f"exit code {reply.exit_code}"
-    return f"ended with {end}: {one_line(last[0])}"
+    return f"ended with {end}: {one_line(reply.last_words)}"

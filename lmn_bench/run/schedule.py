@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from lmn_bench.disturbance import SlowLoops, quiet_lacking, slow_loops
 from lmn_bench.errors import SubjectError
 from lmn_bench.escapes import plain
-from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
+from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory, took_longer
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.reply import Reply
 from lmn_bench.schema import Case, Measuring, Outcome, Record, Watched
@@ -259,10 +259,8 @@ def _cap_fields(reply: Reply, metrics: Mapping[str, float]) -> dict[str, Any]:
 
 def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str]:
     """Outcome and reason of a child that gave no result."""
-    last = reply.output.strip().splitlines()[-1:] or ["no last words"]
     if reply.timed_out:
-        reason = f"took longer than {measuring.timeout_s:g} s"
-        return Outcome.TIMEOUT, reason
+        return Outcome.TIMEOUT, took_longer(measuring.timeout_s)
     if reply.cap is not None and reply.cap.get("killed"):
         mechanism, budget = reply.cap["mechanism"], format_cap(case.memory_cap_bytes)
         reason = f"killed by the kernel at {_LIMIT_OF[mechanism]} = {budget} ({mechanism})"
@@ -275,11 +273,11 @@ def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str
         return Outcome.KILLED, reason
     if -reply.exit_code in _CRASHES:
         name = signal.Signals(-reply.exit_code).name
-        return Outcome.ERROR, f"crashed with {name}: {last[0]}"
+        return Outcome.ERROR, f"crashed with {name}: {reply.last_words}"
     if reply.exit_code < 0:
-        reason = f"killed by signal {-reply.exit_code}: {last[0]}"
+        reason = f"killed by signal {-reply.exit_code}: {reply.last_words}"
         return Outcome.KILLED, reason
-    return Outcome.ERROR, f"exit code {reply.exit_code}: {last[0]}"
+    return Outcome.ERROR, f"exit code {reply.exit_code}: {reply.last_words}"
 
 
 def _left_words(count: int) -> str:

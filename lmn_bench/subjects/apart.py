@@ -20,28 +20,24 @@ _Result = TypeVar("_Result")
 _PR_SET_PDEATHSIG = 1
 
 
-class DiedApartError(Exception):
-    """The copy ended without an answer; made here, the call would end the same way."""
-
-
-def can_be_apart(device: torch.device) -> bool:
-    """Whether a copy of this process can do what it can.
-
-    CUDA does not survive a fork, and neither do threads, which a model may wait for.
-    """
-    return device.type == "cpu" and threading.active_count() == 1
-
-
-def apart(call: Callable[[], _Result], known: tuple[type[Exception], ...]) -> _Result:
+def without_trace(
+    call: Callable[[], _Result],
+    known: tuple[type[Exception], ...],
+    device: torch.device,
+    here: Callable[[], _Result] | None = None,
+) -> _Result:
     """The result of `call` in a copy of this process, which is as it was afterwards.
+
+    A copy that dies has told nothing: the call is made here, and dies as it would by itself.
 
     Args:
         call: gives something that can be pickled.
         known: errors that are raised here too; they are made of their `args`.
-
-    Raises:
-        DiedApartError: the copy died, or another error was raised in it.
+        device: that it computes on.
+        here: is called in its place where there can be no copy; by default the same.
     """
+    if not _can_be_apart(device):
+        return (here or call)()
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -52,12 +48,20 @@ def apart(call: Callable[[], _Result], known: tuple[type[Exception], ...]) -> _R
         told = pipe.read()
     os.waitpid(pid, 0)
     if not told:
-        raise DiedApartError
+        return call()
     succeeded, value = pickle.loads(told)  # written by ourselves
     if not succeeded:
         raise value
     result: _Result = value
     return result
+
+
+def _can_be_apart(device: torch.device) -> bool:
+    """Whether a copy of this process can do what it can.
+
+    CUDA does not survive a fork, and neither do threads, which a model may wait for.
+    """
+    return device.type == "cpu" and threading.active_count() == 1
 
 
 def _run(call: Callable[[], _Result], known: tuple[type[Exception], ...], writing: int) -> NoReturn:

@@ -49,7 +49,7 @@ def why_not_repeatable(run: Run, x: Tensor, other: Tensor, same: Same) -> str | 
     given = x.clone(), other.clone(), x.clone(), x.clone()
     first, of_other, again = map(run, given[:3])
     if not same(first, again):
-        return RANDOM if _is_random(lambda: run(x.clone()), same) else REMEMBERS
+        return RANDOM if agrees_when_seeded(lambda: run(x.clone()), same) else REMEMBERS
     reused = given[3]
     run(reused)
     # The same memory with other numbers: whoever knows it by its address gives the old output.
@@ -57,8 +57,8 @@ def why_not_repeatable(run: Run, x: Tensor, other: Tensor, same: Same) -> str | 
     return None if same(of_other, run(reused)) else REMEMBERS
 
 
-def _is_random(call: Callable[[], Tensor], same: Same) -> bool:
-    """Whether two outputs that differ are equal where the random numbers are."""
+def agrees_when_seeded(call: Callable[[], Tensor], same: Same) -> bool:
+    """Whether two outputs are equal where the random numbers are."""
     seeded = []
     for _ in range(2):
         torch.manual_seed(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lmn_bench.errors import SubjectError
 from lmn_bench.plain import said_at
 from lmn_bench.schema import ModelSpec
-from lmn_bench.subjects.apart import DiedApartError, apart, can_be_apart
+from lmn_bench.subjects.apart import without_trace
 from lmn_bench.subjects.behaviour import axis_problems
 from lmn_bench.subjects.factory import make
 from lmn_bench.subjects.inside import output_of
@@ -76,23 +76,13 @@ def _try_lengths(
         numbers = torch.arange(2 * tokens * width, dtype=torch.float32).sin()
         x = numbers.view(2, tokens, width).to(device=device, dtype=dtype)
         try:
-            _without_trace(lambda x=x: _try(name, body, x), device)  # type: ignore[misc]
+            without_trace(partial(_try, name, body, x), (SubjectError,), device)
         except _RefusedError as error:
             refused = refused or error
             continue
         return
     assert refused is not None
     raise refused
-
-
-def _without_trace(call: Callable[[], None], device: torch.device) -> None:
-    if can_be_apart(device):
-        try:
-            return apart(call, (SubjectError,))
-        except DiedApartError:
-            # It dies here too, and as it would by itself.
-            pass
-    return call()
 
 
 def _try(name: str, body: nn.Module, x: Tensor) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 _PR_SET_CHILD_SUBREAPER = 36
 # A killed process is gone at once, unless the kernel is busy taking down what it held.
 _ENDING_S = 5.0
+_PAUSE_S = 0.005
 _CHUNK = 1 << 16
 
 
@@ -81,7 +82,7 @@ def end_leftovers() -> int:
 
     me, deadline = psutil.Process(), time.monotonic() + _ENDING_S
     found: set[int] = set()
-    while time.monotonic() < deadline:
+    while _has_children() and time.monotonic() < deadline:
         with suppress(psutil.Error):
             for one in me.children(recursive=True):
                 # One that ended by itself, and that nobody asked about, disturbed nobody.
@@ -89,11 +90,11 @@ def end_leftovers() -> int:
                     found.add(one.pid)
                 with suppress(ProcessLookupError):
                     os.kill(one.pid, signal.SIGKILL)
+        # Never blocked: one that was forked since they were listed still runs.
         with suppress(ChildProcessError):
-            while os.waitpid(-1, 0)[0]:
+            while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
-        if not _has_children():
-            break
+        time.sleep(_PAUSE_S)
     return len(found)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lmn_bench.errors import SubjectError
-from lmn_bench.subjects.behaviour import COPIES_SHARED, HIDDEN, RANDOM, Same
+from lmn_bench.subjects.behaviour import COPIES_SHARED, HIDDEN, RANDOM, Same, agrees_when_seeded
 from lmn_bench.subjects.protocol import State
 from lmn_bench.subjects.user import MODES_HINT, UserModel
 from lmn_bench.worker.checks import IncorrectSubjectError
@@ -114,11 +114,6 @@ def step(subject: UserModel, token: Tensor, state: State) -> tuple[Tensor, State
 
 
 def _why(subject: UserModel, call: Callable[[], Tensor], same: Same) -> str:
-    seeded = []
-    for _ in range(2):
-        torch.manual_seed(0)
-        seeded.append(call())
-    unseeded = call()
-    if same(*seeded) and not same(seeded[0], unseeded):
+    if agrees_when_seeded(call, same) and not same(call(), call()):
         return RANDOM
     return COPIES_SHARED if callable(getattr(subject.model, "copy_state", None)) else HIDDEN

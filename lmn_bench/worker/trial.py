@@ -17,7 +17,7 @@ from torch import Tensor
 from lmn_bench.errors import SubjectError
 from lmn_bench.plain import message_of, said_at
 from lmn_bench.schema import Case
-from lmn_bench.subjects.apart import DiedApartError, apart, can_be_apart
+from lmn_bench.subjects.apart import without_trace
 from lmn_bench.subjects.behaviour import axis_problems, changes_its_input, why_not_repeatable
 from lmn_bench.subjects.protocol import INFERENCE
 from lmn_bench.subjects.user import CALLINGS, MODES_HINT, UserModel
@@ -127,13 +127,7 @@ def _without_trace(
     def call(of: UserModel) -> Trial:
         return _Trying(of, case, attempt, dtype, device).run()
 
-    if can_be_apart(device):
-        try:
-            return apart(lambda: call(subject), known)
-        except DiedApartError:
-            # It dies here too, and as it would by itself.
-            return call(subject)
-    return call(twin_of(subject))
+    return without_trace(lambda: call(subject), known, device, here=lambda: call(twin_of(subject)))
 
 
 def twin_of(subject: UserModel) -> UserModel:

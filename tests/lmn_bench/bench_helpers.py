@@ -16,6 +16,7 @@ from lmn_bench.schema import (
     Outcome,
     Record,
     RunInfo,
+    SeriesLimit,
     Suite,
     Sweep,
 )
@@ -72,9 +73,15 @@ def ok(of: Case, replicate: int = 0, latency_s: float = 1e-3, **metrics: float) 
     )
 
 
-def failed(of: Case, outcome: Outcome, reason: str = "because", replicate: int = 0) -> Record:
+def failed(
+    of: Case,
+    outcome: Outcome,
+    reason: str = "because",
+    replicate: int = 0,
+    limit: SeriesLimit | None = None,
+) -> Record:
     """A replicate that did not go well."""
-    return Record.of(of, replicate, outcome, reason=reason)
+    return Record.of(of, replicate, outcome, reason=reason, limit=limit)
 
 
 def series(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,7 +117,7 @@ def test_a_case_that_failed_says_what_went_wrong_first_and_not_that_the_rest_was
 
 def test_a_case_that_was_skipped_tells_where_its_series_had_ended():
     limit = SeriesLimit(32, {Outcome.TIMEOUT: 2})
-    records = [replace(failed(case(), Outcome.SKIPPED, replicate=r), limit=limit) for r in (0, 1)]
+    records = [failed(case(), Outcome.SKIPPED, replicate=r, limit=limit) for r in (0, 1)]
     (result,) = result_set(records).cases
     assert result.limit == limit
 
@@ -227,11 +226,11 @@ def test_where_higher_is_better_the_higher_one_is_ahead():
     assert found.comparisons[0].ratio == pytest.approx(3)
 
 
-def ended(subject, outcomes, length=1024, reason="took longer than 60 s", **rest):
+def ended(subject, outcomes, length=1024, reason="took longer than 60 s", limit=None, **rest):
     """A case whose processes ended so; those that were ok took 1 ms."""
     one = case(subject, length=length, **rest)
     return [
-        ok(one, r, 1e-3) if outcome is Outcome.OK else failed(one, outcome, reason, r)
+        ok(one, r, 1e-3) if outcome is Outcome.OK else failed(one, outcome, reason, r, limit)
         for r, outcome in enumerate(outcomes)
     ]
 
@@ -266,9 +265,20 @@ def test_whoever_finishes_is_ahead_of_whoever_ran_out_in_every_process(outcomes,
 def test_what_ran_out_at_a_shorter_length_did_not_finish_a_longer_one():
     found = compare([*series("lmn", lambda n: 1e-3, lengths=(512, 1024)),
                      *ended("gru", [TIMEOUT] * 3, 512),
-                     *ended("gru", [SKIPPED] * 3, reason="see above")])  # fmt: skip
+                     *ended("gru", [SKIPPED] * 3, limit=SeriesLimit(512, {TIMEOUT: 3})),
+                     ])  # fmt: skip
     assert [c.standing for c in found.comparisons] == ["ahead", "ahead"]
     assert [c.b.at for c in found.comparisons] == [None, 512]
+
+
+def test_what_was_skipped_for_another_reason_is_no_slow_one_behind_a_length_that_ran_out():
+    found = compare([*series("lmn", lambda n: 1e-3, lengths=(512, 1024)),
+                     *ended("gru", [TIMEOUT] * 3, 512),
+                     *ended("gru", [SKIPPED] * 3, reason="needs 3 GiB, 2 GiB are free"),
+                     ])  # fmt: skip
+    assert [c.length for c in found.comparisons] == [512]
+    (gap,) = found.missing
+    assert gap.b.words == "was skipped (needs 3 GiB, 2 GiB are free)"
 
 
 @pytest.mark.parametrize("outcomes", [[TIMEOUT], [TIMEOUT, SKIPPED, SKIPPED], [OOM, SKIPPED]])

@@ -18,7 +18,7 @@ from lmn_bench.analysis.results import result_set
 from lmn_bench.report.build import build_report
 from lmn_bench.report.markdown import render_markdown
 from lmn_bench.report.phrases import PHRASES
-from lmn_bench.schema import Outcome, Record
+from lmn_bench.schema import Outcome, Record, SeriesLimit
 
 TIMEOUT, OOM, OK = Outcome.TIMEOUT, Outcome.OUT_OF_MEMORY, Outcome.OK
 ERROR, SKIPPED = Outcome.ERROR, Outcome.SKIPPED
@@ -37,11 +37,11 @@ def of(subject, *milliseconds, processes=5, noise=0.01, **rest):
     return found
 
 
-def ended(subject, length, *outcomes, **rest):
+def ended(subject, length, *outcomes, limit=None, **rest):
     """A case whose processes ended so; those that were ok took 2 ms."""
     one = case(subject, length=length, **rest)
     return [
-        ok(one, r, 2e-3) if end is OK else failed(one, end, "took longer than 60 s", r)
+        ok(one, r, 2e-3) if end is OK else failed(one, end, "took longer than 60 s", r, limit)
         for r, end in enumerate(outcomes)
     ]
 
@@ -72,7 +72,9 @@ LATE_GAP = (*of("lmn", 2, 1, 1, 1), *of("transformer", 1, 2, 3), *ended("transfo
 BROKEN = (*of("lmn", 1, 1), *ended("transformer", 64, ERROR, ERROR, ERROR))
 NOT_RUN = (*of("lmn", 1, 1), *ended("transformer", 64, SKIPPED, SKIPPED))
 STOPPED = (*of("lmn", 1, 1), *of("transformer", 2), *ended("transformer", 128, *[TIMEOUT] * 3))
-SKIPS = (*of("lmn", 1, 1, 1), *STOPPED[10:], *ended("transformer", 256, SKIPPED, SKIPPED))
+SKIPS = (*of("lmn", 1, 1, 1), *STOPPED[10:],
+         *ended("transformer", 256, SKIPPED, SKIPPED,
+                limit=SeriesLimit(128, {TIMEOUT: 3})))  # fmt: skip
 ONCE = (*of("lmn", 1, 1), *of("transformer", 2), *ended("transformer", 128, TIMEOUT, SKIPPED))
 UNFINISHED = (*of("transformer", 1, 1), *of("lmn", 1), *ended("lmn", 128, *[OOM] * 3))
 PARTLY = (*of("lmn", 1, 1), *of("transformer", 2),

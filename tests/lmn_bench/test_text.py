@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from bench_helpers import run_info
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -19,6 +20,7 @@ from lmn_bench.report.layout import shared_out, words_of, wrapped
 from lmn_bench.report.page import document_of
 from lmn_bench.report.text import render_document
 from lmn_bench.schema import LAWS
+from lmn_bench.store import create_run
 
 RESULTS = Path(__file__).parents[2] / "results"
 RUNS = sorted(path.parent.name for path in RESULTS.glob("reference-*/run.json"))
@@ -31,6 +33,12 @@ BROKEN = re.compile(r"(?:\bn|\blog(?:\^2)?|\bsqrt) *\n *(?:log(?:\^2)? n|n\b(?! 
 def document(request):
     """The document of a run that is kept."""
     return document_of(read_runs([request.param], RESULTS))
+
+
+@pytest.fixture(scope="module")
+def screens(document):
+    """What terminals of all widths show of it."""
+    return {width: shown(document, width) for width in WIDTHS}
 
 
 def shown(of, width):
@@ -48,9 +56,8 @@ def table_of(*rows, **how):
     return Document("t", "s", (), (Section("x", tables=(Table("", *rows[:1], rows[1:], **how),)),))
 
 
-def test_every_cell_is_shown_whole_at_every_width(document):
-    for width in WIDTHS:
-        lines = shown(document, width)
+def test_every_cell_is_shown_whole_at_every_width(document, screens):
+    for width, lines in screens.items():
         for section in document.sections:
             for table in section.tables:
                 for cell in {cell for row in table.rows for cell in row}:
@@ -58,9 +65,9 @@ def test_every_cell_is_shown_whole_at_every_width(document):
                         assert piece in lines, (width, cell)
 
 
-def test_every_sentence_is_shown_whole_at_every_width(document):
-    for width in WIDTHS:
-        everything = squeezed(shown(document, width).replace("•", ""))
+def test_every_sentence_is_shown_whole_at_every_width(document, screens):
+    for width, lines in screens.items():
+        everything = squeezed(lines.replace("•", ""))
         for sentence in document.answers:
             assert squeezed(sentence) in everything, (width, sentence)
 
@@ -114,10 +121,13 @@ def test_columns_share_the_room_there_is_and_none_gets_less_than_it_needs(column
 
 @pytest.mark.parametrize("width", [20, 40, 80])
 @pytest.mark.parametrize("what", ["suites", "models", "modes", "metrics", "devices", "runs"])
-def test_lists_show_every_name_whole(monkeypatch, capsys, what, width):
+def test_lists_show_every_name_whole(tmp_path, monkeypatch, capsys, what, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    assert run_command_line(["list", what, "--results", str(RESULTS), "--json"]) == 0
+    for name in ("smoke-1", "reference-scaling-of-a-long-name-20261123-095113"):
+        create_run(tmp_path, run_info(run_id=name))
+    assert run_command_line(["list", what, "--results", str(tmp_path), "--json"]) == 0
     names = [row["name"] for row in json.loads(capsys.readouterr().out)]
-    assert run_command_line(["list", what, "--results", str(RESULTS)]) == 0
+    assert run_command_line(["list", what, "--results", str(tmp_path)]) == 0
     told = capsys.readouterr().out
+    assert len(names) > 1
     assert all(name in told for name in names)

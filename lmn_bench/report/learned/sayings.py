@@ -5,11 +5,11 @@ A test holds this list complete: each has data where it is said, and data where 
 
 from __future__ import annotations
 
-from enum import StrEnum
+from lmn_bench.analysis.templates import Template
 
 
-class Saying(StrEnum):
-    """A sentence with places for words; call it with them."""
+class Saying(Template):
+    """A sentence."""
 
     # Of a run.
     NOTHING_YET = "Nothing was learned yet: no training of this run has ended."
@@ -64,19 +64,11 @@ class Saying(StrEnum):
         "state; a longer training, or another learning rate, may."
     )
 
-    def __call__(self, **words: str) -> str:
-        """The sentence."""
-        return self.value.format(**words)
 
-
-class End(StrEnum):
+class End(Template):
     """How the seeds of a model ended in a task, as a part of a sentence."""
 
     SOLVED = "solved {task} in {count}"
     FAILED = "failed {task} in {count}"
     BOTH = "solved {task} in {count}, failing it in {failed}"
     NEITHER = "neither solved nor failed {task} in {count}"
-
-    def __call__(self, **words: str) -> str:
-        """The part."""
-        return self.value.format(**words)
