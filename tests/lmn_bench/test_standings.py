@@ -96,6 +96,14 @@ def test_a_users_model_is_told_with_factor_and_crossover_as_a_builtin_one_is():
     assert "behind it up to 256 (by up to 4.69× at 64); it overtakes at about 300" in said
 
 
+def test_too_few_processes_are_told_with_what_ended_the_others():
+    others = series("transformer", lambda n: 9e-3, (64, 128), processes=3)
+    others[-1] = failed(case("transformer", length=128), Outcome.TIMEOUT, "took longer than 60 s")
+    (said, *_) = report([*series("lmn", same, (64, 128), processes=3), *others]).answers
+    assert "3 processes of lmn and 2 processes of transformer: no interval" in said
+    assert "at 128 transformer finished in 2 of 3 processes: 1 timed out" in said
+
+
 # ------------------------------------------------------------------------------- one voice
 
 CROSSED = [*series("lmn", same), *series("transformer", lambda n: 1e-3 * n / 300),
