@@ -228,6 +228,18 @@ def test_a_report_may_compare_with_another(stored):
     assert document.answers[0] == "Prefill: lmn is ahead of gru at 64 (2.00×)."
 
 
+def test_of_several_runs_one_needs_the_reference_and_the_others_keep_their_own(stored, tmp_path):
+    (sweep,) = suite().sweeps
+    of = replace(suite(), sweeps=(replace(sweep, subjects=("rnn", "gru")),))
+    other = create_run(tmp_path / "other", run_info(of))
+    text = (stored / "records.jsonl").read_text().replace('"lmn', '"rnn')
+    (other / "records.jsonl").write_text(text)
+    runs = read_runs([str(stored), str(other)], tmp_path, None, "lmn")
+    said = [build_report(r.info, r.results, r.records, r.planned).answers[0] for r in runs]
+    assert said[0] == "Prefill: lmn is ahead of gru at 64 (2.00×)."
+    assert said[1].startswith("Prefill: rnn is")
+
+
 def test_a_reference_that_a_run_lacks_is_told_with_those_that_it_has(stored):
     with pytest.raises(UsageError) as caught:
         read_runs([str(stored)], stored.parent, None, "rnn")
