@@ -96,13 +96,15 @@ def _measured(
         reason = slow_machine
     elif timed and len({bool(values_of(side.records[case], LOOP)) for side in (base, new)}) > 1:
         reason = "one side lacks the reference loop that tells of a slow machine"
+    elif not values_of(new.records[case], metric):
+        reason = f"{new.name} has no {metric}"
     elif min(len(before), len(after)) < ENOUGH:
         quiet = " on a quiet machine" if timed else ""
         reason = (
             f"{len(before)} and {len(after)} processes{quiet}: {ENOUGH} on either side are needed"
         )
     elif any(value <= 0 or not math.isfinite(value) for value in (*before, *after)):
-        reason = "a value is not above 0"
+        reason = "a value is not above 0, or no finite number"
     elif any(runs_differ([log_cost(metric, run) for run in runs]) for runs in sides):
         reason = "runs of the same side differ from one another"
     if reason:

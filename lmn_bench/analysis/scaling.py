@@ -137,7 +137,8 @@ def _undecided(
 
     Equality is a claim too: constant is decided only if the interval of last / first lies within
     `FLAT_RISE`, up and down; a law that grows only if that interval lies above 1; and either only
-    if the top exponent, give or take `EXPONENT_SLACK`, may be one of its own.
+    if the top exponent, give or take `EXPONENT_SLACK`, may be one of its own, and no break which
+    the data don't exclude lets another law in.
     """
     if not regime.replicated:
         return "too few processes"
@@ -147,7 +148,7 @@ def _undecided(
         return "too few lengths"
     if len(plausible) > 1:
         return "several laws"
-    if regime.beyond and set(regime.beyond).isdisjoint(plausible):
+    if not set(regime.beyond) <= set(plausible):
         return "possible break"
     if able is None or not able.enough:
         return "weak design"

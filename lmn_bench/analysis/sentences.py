@@ -73,6 +73,9 @@ def scaling_sentence(found: Scaling, *, advice: bool = True) -> str:
         left += f", from end to end {format_ratio_interval(*astuple(ratio))}"
     if _tells_more(found):
         left += f", or with a break {_beyond_words(found)}"
+    elif found.undecided == "possible break":
+        start = length_words(found.beyond_from or 0.0)
+        left += f", or with a break from {start} on nearly any law"
     reason = _REASONS.get(found.undecided or "", "")
     way = advice_words(found) if advice and not found.decided else ""
     return "; ".join(part for part in (left, exponent, reason, way) if part) + "."

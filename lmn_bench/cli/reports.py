@@ -39,16 +39,17 @@ def read_runs(
         reference: the subject that the others are compared with, in place of the runs' own choice.
 
     Raises:
-        UsageError: a run is given twice, has no such subject, or learned and a reference is named.
+        UsageError: a run is given twice, none has such a subject, or a reference is named and one
+            learned.
     """
     found: list[RunResults] = []
-    folders: set[Path] = set()
+    folders: dict[Path, None] = {}
     others = None if claims is None else load_suite(find_suite(claims)).claims
     for name in names:
         stored = read_run(find_run(name, results))
         if stored.folder.resolve() in folders:
             raise UsageError(f"{stored.folder} is given twice", "name every run once")
-        folders.add(stored.folder.resolve())
+        folders[stored.folder.resolve()] = None
         suite = stored.info.suite
         if others is not None:
             suite = replace(suite, claims=others)
@@ -58,6 +59,8 @@ def read_runs(
         warn_of_bad_lines(stored)
         info = stored.info
         found.append(summed_up(stored, plan(info.suite, info.environment, info.no_cuda)))
+    if reference is not None:
+        _check_known(reference, found, ", ".join(folder.name for folder in folders))
     return found
 
 
@@ -67,12 +70,16 @@ def _with_reference(suite: Suite, stored: StoredRun, reference: str) -> Suite:
         raise UsageError(
             f"--reference is for what is timed, and {stored.folder.name} learned", "leave it out"
         )
-    known = list(dict.fromkeys(name for sweep in suite.sweeps for name in sweep.subjects))
-    if reference not in known:
-        raise UsageError(
-            f"{stored.folder.name} has no model {reference!r}", f"it has {', '.join(known)}"
-        )
     return replace(suite, reference=reference)
+
+
+def _check_known(reference: str, runs: Sequence[RunResults], names: str) -> None:
+    """One of several runs is enough: where it isn't, the others are compared with their own."""
+    suites = [run.info.suite for run in runs]
+    known = dict.fromkeys(n for suite in suites for sweep in suite.sweeps for n in sweep.subjects)
+    if reference not in known:
+        has, have = ("has", "it has") if len(runs) == 1 else ("have", "they have")
+        raise UsageError(f"{names} {has} no model {reference!r}", f"{have} {', '.join(known)}")
 
 
 def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:

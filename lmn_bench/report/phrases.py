@@ -70,10 +70,10 @@ PHRASES: Final[Mapping[str, str]] = {
     "more memory": "{name} takes {times} as much as {own}",
     "less memory": "{own} takes {times} as much as {name}",
     "same memory": "{own} and {name} take the same",
-    "level memory": "{own} and {name} take as much within {margin} ({times})",
-    "unsure memory": "whether {own} or {name} takes more cannot be told ({times})",
-    "unsure memory few": "whether {own} or {name} takes more cannot be told ({times} by the "
-    "medians, without an interval)",
+    "level memory": "{own} and {name} take as much within {margin} ({name} {times} as much)",
+    "unsure memory": "whether {own} or {name} takes more cannot be told ({name} {times} as much)",
+    "unsure memory few": "whether {own} or {name} takes more cannot be told ({name} {times} "
+    "as much by the medians, without an interval)",
     "incomparable memory": "{own} and {name} are not compared: nothing above 0 was measured",
     "least": "; {name} needs least{size}",
     "least alike": "; {names} need least, the same",

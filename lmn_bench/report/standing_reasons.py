@@ -35,7 +35,7 @@ def whys(one: Versus, unclear: Sequence[Comparison]) -> Iterator[str]:
         elif why == "wide interval":
             where = where_of(comparison, unclear)
             yield say("holds 1", times=times_of(comparison), where=where, margin=MARGIN)
-    yield from partly(one, [c for c in unclear if c.why == "partly finished"])
+    yield from partly(one, [c for c in unclear if c.why in ("partly finished", "few processes")])
     for name, ends in _ends(one, [c for c in unclear if c.why == "unproved"]):
         ran_out = ((end, length) for end, length in ends if end.kind != "finished")
         for ended in ended_at(ran_out):

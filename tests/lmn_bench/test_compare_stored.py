@@ -63,6 +63,13 @@ def test_noise_that_hides_the_margin_is_inconclusive():
     assert "cannot be told" in found.reasons[0]
 
 
+def test_a_metric_that_one_side_lacks_is_the_reason_that_is_given():
+    # Without samples there is nothing to make it up from either.
+    records = [replace(record, samples_s=(), metrics={"latency_s": 1e-3, "reference_loop_s": 1e-4})
+               for record in measured(cases())]  # fmt: skip
+    assert rows_of(compared(records))[64].reason == "new has no latency_low_s"
+
+
 def test_one_process_says_nothing_about_times():
     found = compared(measured(cases(), factor=2.0, processes=1), measured(cases(), processes=1))
     assert found.verdict is Gate.INCONCLUSIVE

@@ -119,6 +119,10 @@ def test_names_are_distinct_whatever_the_cases_differ_in(some):
      (compared(), "pass: there was nothing to compare"),
      (compared([row(ratio=None)], verdict=Gate.INCONCLUSIVE),
       "inconclusive: 1 of 1 comparison cannot be told"),
+     (compared([row()], verdict=Gate.INCONCLUSIVE),
+      "inconclusive: none of 1 comparison regressed, but not all could be compared"),
+     (compared([row()], verdict=Gate.INCONCLUSIVE, null=[row(passes=False)]),
+      "inconclusive: none of 1 comparison regressed, but identical code differed"),
      (compared(verdict=Gate.INCOMPARABLE), "incomparable: faster-merge cannot be set against main"),
      ],
 )  # fmt: skip

@@ -143,3 +143,11 @@ def test_designs_that_nobody_sought_are_not_called_useless():
 def test_a_clear_law_is_still_decided(law):
     found = scaling(as_sample(OCTAVES, table(truth(law, OCTAVES), 0.02)))
     assert (found.plausible, found.undecided) == ((law,), None)
+
+
+def test_laws_above_a_possible_break_leave_it_undecided():
+    # One of the seeds whose noise looks a little like a bend.
+    found = scaling(as_sample(OCTAVES, table(1e-3 + 1e-6 * np.array(OCTAVES), 0.03, 3, seed=17)))
+    assert found.plausible == ("n",)
+    assert set(found.beyond) == {"n", "n log n"}
+    assert found.undecided == "possible break"

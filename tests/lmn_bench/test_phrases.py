@@ -206,11 +206,12 @@ EXAMPLES = {
     "less memory": Example("lmn takes 3.00× as much as transformer", MORE, FEW,
                            "× as much as transformer"),
     "same memory": Example("lmn and transformer take the same", KEPT, ALIKE),
-    "level memory": Example("lmn and transformer take as much within 10 % (1.01×", ALIKE, VAGUE),
-    "unsure memory": Example("whether lmn or transformer takes more cannot be told (1.00× [",
-                             VAGUE, LESS, "takes more cannot be told"),
-    "unsure memory few": Example("cannot be told (3.00× by the medians, without an interval)",
-                                 FEW, LESS),
+    "level memory": Example("lmn and transformer take as much within 10 % (transformer 1.01×",
+                            ALIKE, VAGUE),
+    "unsure memory": Example("whether lmn or transformer takes more cannot be told (transformer "
+                             "1.00× [", VAGUE, LESS, "takes more cannot be told"),
+    "unsure memory few": Example("cannot be told (transformer 3.00× as much by the medians, "
+                                 "without an interval)", FEW, LESS),
     "incomparable memory": Example("not compared: nothing above 0 was measured", ZERO, LESS),
     "least": Example("; lmn needs least", THREE, THREE_TIED, "needs least"),
     "least alike": Example("; lmn, transformer need least, the same", THREE_KEPT, THREE_TIED,

@@ -96,6 +96,14 @@ def test_a_users_model_is_told_with_factor_and_crossover_as_a_builtin_one_is():
     assert "behind it up to 256 (by up to 4.69× at 64); it overtakes at about 300" in said
 
 
+def test_too_few_processes_are_told_with_what_ended_the_others():
+    others = series("transformer", lambda n: 9e-3, (64, 128), processes=3)
+    others[-1] = failed(case("transformer", length=128), Outcome.TIMEOUT, "took longer than 60 s")
+    (said, *_) = report([*series("lmn", same, (64, 128), processes=3), *others]).answers
+    assert "3 processes of lmn and 2 processes of transformer: no interval" in said
+    assert "at 128 transformer finished in 2 of 3 processes: 1 timed out" in said
+
+
 # ------------------------------------------------------------------------------- one voice
 
 CROSSED = [*series("lmn", same), *series("transformer", lambda n: 1e-3 * n / 300),
@@ -218,6 +226,18 @@ def test_a_report_may_compare_with_another(stored):
     (run,) = read_runs([str(stored)], stored.parent, None, "lmn")
     document = build_report(run.info, run.results, run.records, run.planned)
     assert document.answers[0] == "Prefill: lmn is ahead of gru at 64 (2.00×)."
+
+
+def test_of_several_runs_one_needs_the_reference_and_the_others_keep_their_own(stored, tmp_path):
+    (sweep,) = suite().sweeps
+    of = replace(suite(), sweeps=(replace(sweep, subjects=("rnn", "gru")),))
+    other = create_run(tmp_path / "other", run_info(of))
+    text = (stored / "records.jsonl").read_text().replace('"lmn', '"rnn')
+    (other / "records.jsonl").write_text(text)
+    runs = read_runs([str(stored), str(other)], tmp_path, None, "lmn")
+    said = [build_report(r.info, r.results, r.records, r.planned).answers[0] for r in runs]
+    assert said[0] == "Prefill: lmn is ahead of gru at 64 (2.00×)."
+    assert said[1].startswith("Prefill: rnn is")
 
 
 def test_a_reference_that_a_run_lacks_is_told_with_those_that_it_has(stored):

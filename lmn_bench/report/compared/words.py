@@ -178,7 +178,9 @@ def verdict_sentence(comparison: Comparison) -> str:
                 f"{unsure:,} of {many} may be worse, not surely enough": unsure,
             }
             said = "; ".join(text for text, holds in told.items() if holds)
-            said = said or "this cannot be told"
+            noisy = any(not row.passes for row in comparison.null)
+            why = "identical code differed" if noisy else "not all could be compared"
+            said = said or f"none of {many} regressed, but {why}"
         case Gate.INCOMPARABLE:
             said = f"{comparison.new} cannot be set against {comparison.base}"
         case Gate.PASS:
