@@ -146,6 +146,7 @@ class Profile:
         parameters: of the model.
         resident_timeline: (seconds, bytes) of the whole process, sampled in a call of its own.
         lines: memory line by line, by function, if it was asked for.
+        stderr: what a user's model wrote to standard error, each different line once.
     """
 
     case: Case
@@ -168,6 +169,7 @@ class Profile:
     environment: Environment
     created_at: str
     command: tuple[str, ...] = ()
+    stderr: tuple[str, ...] = ()
 
 
 def profile_of(
@@ -201,10 +203,11 @@ def profile_of(
         memory_timeline=_timeline(seen),
         resident_timeline=tuple((moment, held) for moment, held in seen["resident_timeline"]),
         lines=None if seen["lines"] is None else tuple(seen["lines"]),
-        warnings=(*seen["warnings"], *_apart(time, memory)),
+        warnings=(*seen.get("told", ()), *seen["warnings"], *_apart(time, memory)),
         environment=environment,
         created_at=created_at,
         command=tuple(command),
+        stderr=tuple(seen.get("stderr", ())),
     )  # fmt: skip
 
 

@@ -65,3 +65,15 @@ def end_words(reply: Reply) -> str:
     last = reply.output.strip().splitlines()[-1:] or ["no last words"]
     end = f"signal {-reply.exit_code}" if reply.exit_code < 0 else f"exit code {reply.exit_code}"
     return f"ended with {end}: {one_line(last[0])}"
+
+
+def last_words(reply: Reply) -> str:
+    """What a child said last, in brackets; nothing where it said nothing."""
+    lines = [line for line in reply.output.splitlines() if line.strip()]
+    return f" (it printed: {one_line(lines[-1])})" if lines else ""
+
+
+def left_words(count: int) -> str:
+    """What a record tells of processes that a model had started and left behind."""
+    each = "process that it had started was" if count == 1 else "processes that it had started were"
+    return f"helpers ran beside the timing: {count:,} {each} still running at its end, and ended"

@@ -12,6 +12,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 import torch
@@ -50,7 +51,8 @@ def apart(call: Callable[[], _Result], known: tuple[type[Exception], ...]) -> _R
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         told = pipe.read()
-    os.waitpid(pid, 0)
+    with suppress(ChildProcessError):  # the model has children reaped as they end
+        os.waitpid(pid, 0)
     if not told:
         raise DiedApartError
     succeeded, value = pickle.loads(told)  # written by ourselves
@@ -63,6 +65,10 @@ def apart(call: Callable[[], _Result], known: tuple[type[Exception], ...]) -> _R
 def _run(call: Callable[[], _Result], known: tuple[type[Exception], ...], writing: int) -> NoReturn:
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # What it prints is printed again where the model is called in earnest.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
         # OpenMP's threads stayed behind: whoever asked for more than one would wait for them.
         torch.set_num_threads(1)
         try:

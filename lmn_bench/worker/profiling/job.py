@@ -21,6 +21,7 @@ from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.plain import said_at
 from lmn_bench.schema import Case
 from lmn_bench.subjects.build import build
+from lmn_bench.subjects.printed import Printed
 from lmn_bench.subjects.protocol import Subject, supported_modes
 from lmn_bench.subjects.user import UserModel
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
@@ -107,11 +108,11 @@ def _run(job: ProfileJob) -> dict[str, Any]:
     torch.set_num_threads(case.threads)
     if device.type == "cuda":
         start_cuda(device, {})
-    settings = Settings.now()
+    settings, printed = Settings.now(), Printed()
     subject = build(
         case.subject, case.model, dtype=dtype, device=device, seed=job.seed, length=case.length
     )
-    settings.restore()
+    told = [f"its code {what}" for what in settings.restore()]
     modes = supported_modes(subject)
     if case.mode not in modes:
         raise UsageError(
@@ -119,7 +120,7 @@ def _run(job: ProfileJob) -> dict[str, Any]:
         )
     torch.manual_seed(0)
     if isinstance(subject, UserModel):
-        try_out(subject, case, dtype, device)
+        told += [*subject.notes, *try_out(subject, case, dtype, device).warnings]
         # Its first call is of its own length, and is none of those that are looked at.
         start_threads(device)
         torch.manual_seed(0)
@@ -133,9 +134,13 @@ def _run(job: ProfileJob) -> dict[str, Any]:
             Instruments(case.subject, subject), _gradient_clearer(subject),
         )  # fmt: skip
         setting.call.run(setting.call.prepare())
+        own = {}
+        if isinstance(subject, UserModel):
+            # Here: what instruments make torch print is nothing that the model said.
+            own = {"told": told, "stderr": printed.lines()}
         if job.memory:
-            return memory_passes(setting, lines=job.lines)
-    return time_passes(setting, job.trace)
+            return {**memory_passes(setting, lines=job.lines), **own}
+    return {**time_passes(setting, job.trace), **own}
 
 
 def _call(case: Case, subject: Subject, dtype: torch.dtype, device: torch.device) -> Call:
