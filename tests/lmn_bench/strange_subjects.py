@@ -462,4 +462,5 @@ def of_checkpoint(**how):
 def moves_away(spec):
     os.chdir("/")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    warnings.warn("far from home", stacklevel=1)
     return Plain(spec.width)

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from lmn_bench.cli import run_command_line
 from lmn_bench.errors import ExitCode, ProfileError
-from lmn_bench.run.reply import Reply, profile_of
+from lmn_bench.run.reply import Reply, last_words, profile_of
 
 ROGUES = "rogue_subjects"
 
@@ -70,6 +70,29 @@ def test_a_users_model_is_told_by_its_modules_and_lines(folder, capsys, tmp_path
     assert "ui.perfetto.dev" in err
     assert "total = x.cumsum(1)" in (the_folder(folder) / "lines.txt").read_text()
     assert "Memory line by line" in output.read_text()
+
+
+def test_what_a_users_model_said_and_changed_is_told(folder, capsys, tmp_path):
+    output = tmp_path / "out.md"
+    code = profile(
+        "strange_subjects:moves_away", "--mode", "prefill", "--length", "64", "--width", "16",
+        "--json", "-q", "-o", str(output),
+    )  # fmt: skip
+    out, err = capsys.readouterr()
+    assert code == ExitCode.OK, err
+    data = json.loads(out)
+    assert "its code changed the working folder to /: set back" in data["warnings"]
+    assert [line.split(": ", 1)[-1] for line in data["stderr"]] == ["UserWarning: far from home"]
+    for told in (err, output.read_text()):
+        assert told.count("far from home") == 1
+    assert "warning: its code changed the working folder to /: set back" in err
+
+
+@pytest.mark.parametrize(("output", "words"), [
+    ("", ""), ("\n", ""), ("one\nlast\n\n", " (it printed: last)"),
+])  # fmt: skip
+def test_last_words_are_the_last_line_that_says_something(output, words):
+    assert last_words(Reply(None, -9, True, output)) == words
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

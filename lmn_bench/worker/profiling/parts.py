@@ -145,7 +145,7 @@ _RECURRENT: Final = (
 
 _USER: Final = (
     Rule("lmn_bench.subjects.user:UserModel.train_step",
-         calls={"self.model.zero_grad": GRADIENTS, "sequence_loss": LOSS}),
+         calls={"self._drop_gradients": GRADIENTS, "sequence_loss": LOSS}),
 )  # fmt: skip
 
 
