@@ -129,8 +129,12 @@ def _try(name: str, body: nn.Module, x: Tensor) -> list[str]:
                 f"{name} cannot learn: no gradient flows from its outputs to its inputs",
                 "leave out torch.no_grad(), detach() and .data",
             )
+
+    def run(given: Tensor) -> Tensor:
+        output: Tensor = _run(name, body, given)
+        return output
+
     with torch.no_grad():
-        run = lambda given: _run(name, body, given)  # noqa: E731
         why = why_not_repeatable(run, x.detach(), -x.detach(), _close)
         if why is not None:
             raise SubjectError(f"{name} {why}", BODY_HINT)
