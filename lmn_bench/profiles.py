@@ -148,6 +148,7 @@ class Profile:
             what they do. A module's own part, where there are deeper ones, is "NAME (itself)".
         resident_timeline: (seconds, bytes) of the whole process, sampled in a call of its own.
         lines: memory line by line, by function, if it was asked for.
+        stderr: what a user's model wrote to standard error, each different line once.
     """
 
     case: Case
@@ -171,6 +172,7 @@ class Profile:
     created_at: str
     command: tuple[str, ...] = ()
     depth: int | None = None
+    stderr: tuple[str, ...] = ()
 
 
 def profile_of(
@@ -206,11 +208,12 @@ def profile_of(
         memory_timeline=_timeline(seen),
         resident_timeline=tuple((moment, held) for moment, held in seen["resident_timeline"]),
         lines=None if seen["lines"] is None else tuple(seen["lines"]),
-        warnings=(*seen["warnings"], *_apart(time, memory)),
+        warnings=(*seen.get("told", ()), *seen["warnings"], *_apart(time, memory)),
         environment=environment,
         created_at=created_at,
         command=tuple(command),
         depth=depth,
+        stderr=tuple(seen.get("stderr", ())),
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from lmn_bench.environment import read_environment
 from lmn_bench.errors import DeviceError, StoreError, UnknownNameError, UsageError
 from lmn_bench.profiles import Profile, profile_json, profile_of
 from lmn_bench.report.facts import warning_lines
+from lmn_bench.report.profiled.document import told_sentences
 from lmn_bench.report.profiled.page import profile_markdown, profile_page, profile_text
 from lmn_bench.report.profiled.tree import render_profile
 from lmn_bench.report.profiled.words import case_title
@@ -165,7 +166,7 @@ def _tell(
     profile: Profile, files: Mapping[str, str], output: Path | None, *, as_json: bool
 ) -> None:
     console = stdout_console()
-    for warning in profile.warnings:
+    for warning in (*profile.warnings, *told_sentences(profile)):
         stderr_console().print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     if as_json:
         print_json(profile_json(profile, files))

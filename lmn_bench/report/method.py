@@ -87,14 +87,19 @@ def printed_sentences(records: Sequence[Record]) -> list[str]:
     printed: dict[str, dict[str, None]] = {}
     for record in records:
         printed.setdefault(record.subject, {}).update(dict.fromkeys(record.stderr))
-    sentences = []
-    for subject, lines in printed.items():
-        if lines:
-            more = len(lines) - MOST_PRINTED
-            rest = f" (and {more:,} other lines: see records.jsonl)" if more > 0 else ""
-            shown = " / ".join(line.strip() for line in list(lines)[:MOST_PRINTED])
-            sentences.append(f"{subject} wrote to standard error: {shown}{rest}")
-    return sentences
+    return [
+        printed_sentence(subject, list(lines), "records.jsonl")
+        for subject, lines in printed.items()
+        if lines
+    ]
+
+
+def printed_sentence(subject: str, lines: Sequence[str], file: str) -> str:
+    """What one model wrote to standard error; `file` has all of it."""
+    more = len(lines) - MOST_PRINTED
+    rest = f" (and {more:,} other lines: see {file})" if more > 0 else ""
+    shown = " / ".join(line.strip() for line in lines[:MOST_PRINTED])
+    return f"{subject} wrote to standard error: {shown}{rest}"
 
 
 def machine_section(info: RunInfo, label: str = "") -> Section:

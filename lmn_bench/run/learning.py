@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import FrameType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from lmn_bench.errors import (
     ExitCode,
@@ -22,9 +22,14 @@ from lmn_bench.errors import (
 )
 from lmn_bench.escapes import printable_data
 from lmn_bench.outcomes import says_out_of_memory
+from lmn_bench.plain import one_line
 from lmn_bench.run.installation import Installation
 
 _TAIL_BYTES = 4000
+# All that it tells, whatever its job.
+_EVENTS = frozenset(
+    {"started", "step", "validation", "saved", "stopped", "ended", "text", "failed"}
+)
 _FAILURES: dict[int, type[LmnBenchError]] = {
     ExitCode.CASES_FAILED: TrainingError,
     ExitCode.USAGE: UsageError,
@@ -40,28 +45,35 @@ class LearningProcess:
     Args:
         job: {"train": …}, {"learn": …} or {"generate": …}.
         installation: which code runs.
+
+    Attributes:
+        foreign_lines: lines among its answers that were none, so far; they were left out.
     """
 
     def __init__(self, job: Mapping[str, Any], installation: Installation | None = None) -> None:
         self._job = job
         self._installation = installation or Installation()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115  likewise
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
+        self.foreign_lines = 0
 
     def __enter__(self) -> Self:
         wanted = self._installation
         try:
             self._process = subprocess.Popen(
                 # -P: a lmn.py or statistics.py in the user's folder must not stand in for ours.
-                [wanted.python, "-P", "-m", "lmn_bench.worker.learning"],
+                [wanted.python, "-P", "-m", "lmn_bench.worker.learning",
+                 str(self._printed.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 env=wanted.environ(os.environ),
                 cwd=wanted.folder,
                 start_new_session=True,
-            )
+                pass_fds=(self._printed.fileno(),),
+            )  # fmt: skip
         except OSError as error:
             raise WorkerError(
                 f"the learning process does not start: {error.filename}: {error.strerror}"
@@ -81,6 +93,7 @@ class LearningProcess:
             assert self._process.stdout is not None
             self._process.stdout.close()
         self._errors.close()
+        self._printed.close()
 
     def stop(self) -> None:
         """Ask for an end after the step that runs; what is told until then still comes."""
@@ -100,7 +113,11 @@ class LearningProcess:
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            ((name, content),) = json.loads(line).items()
+            told = _event(line)
+            if told is None:
+                self.foreign_lines += 1
+                continue
+            name, content = told
             if name != "text":  # what a model writes stays as it wrote it
                 content = printable_data(content)
             if name == "failed":
@@ -113,15 +130,41 @@ class LearningProcess:
     def _death(self, code: int) -> BaseException:
         if self._stopped and code == -signal.SIGINT:
             return KeyboardInterrupt()
-        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _TAIL_BYTES))
-        words = self._errors.read().decode(errors="replace").strip()
+        words = _tail(self._errors) or _tail(self._printed)
         if code == -signal.SIGKILL or says_out_of_memory(words):
             return KilledError(
                 "the learning process was killed, most likely for lack of memory",
                 "take a smaller model, batch or length; a checkpoint that was saved is still good",
             )
-        last = words.splitlines()[-1:] or [f"exit code {code}"]
-        return WorkerError(f"the learning process died: {last[0]}", "please report it")
+        return WorkerError(f"the learning process died: {self._last_words(code)}",
+                           "please report it")  # fmt: skip
+
+    def ended_without(self) -> str:
+        """How a process ended that told nothing at its end, and did not fail."""
+        assert self._process is not None
+        return f"the learning process ended too early: {self._last_words(self._process.wait())}"
+
+    def _last_words(self, code: int) -> str:
+        words = _tail(self._errors) or _tail(self._printed)
+        return one_line((words.splitlines() or [f"exit code {code}"])[-1])
+
+
+def _event(line: bytes) -> tuple[str, Any] | None:
+    """Name and content of what it told; None of a line that is none of ours, or was cut short.
+
+    A process that is killed while it writes leaves half a line; a model that writes into every
+    descriptor that it finds open leaves whatever it likes.
+    """
+    try:
+        ((name, content),) = json.loads(line).items()
+    except (ValueError, AttributeError):
+        return None
+    return (name, content) if name in _EVENTS else None
+
+
+def _tail(printed: IO[bytes]) -> str:
+    printed.seek(max(0, printed.seek(0, os.SEEK_END) - _TAIL_BYTES))
+    return printed.read().decode(errors="replace").strip()
 
 
 class InterruptsAs:

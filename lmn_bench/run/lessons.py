@@ -15,6 +15,7 @@ from lmn_bench.escapes import plain
 from lmn_bench.lessons import Learned, Learning
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
+from lmn_bench.run.reply import left_words
 from lmn_bench.run.schedule import Finished, Started
 from lmn_bench.schema import Outcome, Record
 
@@ -88,6 +89,7 @@ def _learn(
     """One training; yields what it tells, and returns its record."""
     started_at, begin = datetime.now(UTC).isoformat(timespec="seconds"), now()
     ending: dict[str, Any] | None = None
+    stopped = False
     try:
         with LearningProcess({"learn": job}) as process:
 
@@ -99,8 +101,14 @@ def _learn(
                 for name, told in process.events():
                     if name == "ended":
                         ending = told
-                    elif name != "stopped":
+                    elif name == "stopped":
+                        stopped = True
+                    else:
                         yield Progressed(task, name, told)
+            if ending is None and not stopped:
+                ending = {"outcome": Outcome.ERROR, "reason": process.ended_without()}
+            if ending is not None and process.foreign_lines:
+                ending = {**ending, "foreign_lines": process.foreign_lines}
     except KilledError as error:
         ending = {"outcome": Outcome.KILLED, "reason": error.message}
     except WorkerError as error:
@@ -121,9 +129,21 @@ def _fields(ending: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": Outcome(ending["outcome"]),
         "reason": None if ending.get("reason") is None else plain(ending["reason"]),
         "metrics": ending.get("metrics", {}),
-        "warnings": tuple(ending.get("warnings", ())),
+        "warnings": tuple(map(plain, _warnings(ending))),
+        "stderr": tuple(map(plain, ending.get("stderr", ()))),
         "learned": None if learned is None else learned_of(learned),
     }
+
+
+def _warnings(ending: Mapping[str, Any]) -> Iterator[str]:
+    yield from ending.get("warnings", ())
+    if ending.get("left"):
+        yield left_words(ending["left"])
+    if ending.get("foreign_lines"):
+        yield (
+            f"its code wrote among the answers of its process: {ending['foreign_lines']:,} lines "
+            "were left out"
+        )
 
 
 def learned_of(data: Mapping[str, Any]) -> Learned:

@@ -14,11 +14,11 @@ from typing import Any, Self
 
 from lmn_bench.cgroups import WITH_GROUPS, sweep_here
 from lmn_bench.errors import ComparisonError, SubjectError, UsageError, WorkerError
-from lmn_bench.escapes import loads_printable
+from lmn_bench.escapes import loads_printable, plain
 from lmn_bench.run.caps import launcher
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.jobs import Known, measuring_case, measuring_job, model_spec, unknown_field
-from lmn_bench.run.reply import Reply, end_words, profile_of
+from lmn_bench.run.reply import Reply, end_words, left_words, printed_words, profile_of
 from lmn_bench.schema import DEFAULT_CAP_MECHANISM, Ceiling
 
 # Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
@@ -98,7 +98,8 @@ class ForkServer:
         reply = self._run({"probe": job}, limit_s)
         if reply.timed_out:
             raise SubjectError(
-                f"{subject} cannot be built: that takes longer than {limit_s:g} s",
+                f"{subject} cannot be built: that takes longer than {limit_s:g} s"
+                f"{printed_words(reply)}",
                 "if it takes so long by itself, give it more: --set timeout_s=SECONDS",
             )
         if reply.result is None:
@@ -118,10 +119,16 @@ class ForkServer:
             WorkerError: the server itself cannot be started.
         """
         found: dict[str, Any] = {}
+        told: dict[str, dict[str, None]] = {"told": {}, "stderr": {}}
         for memory in (False, True):
             reply = self._run({"profile": {**job, "memory": memory}}, timeout_s)
-            found |= profile_of(reply, timeout_s)
-        return found
+            seen = profile_of(reply, timeout_s)
+            for key, lines in told.items():
+                lines |= dict.fromkeys(map(plain, seen.get(key, ())))
+            if reply.left:
+                told["told"][left_words(reply.left)] = None
+            found |= seen
+        return {**found, **{key: list(lines) for key, lines in told.items()}}
 
     @property
     def software(self) -> Mapping[str, str]:
@@ -263,7 +270,9 @@ class ForkServer:
     def _start(self) -> subprocess.Popen[bytes]:
         wanted = self._installation
         # OpenBLAS starts its threads on import, and threads don't survive a fork.
-        quiet = {"OPENBLAS_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "99"}
+        # The compiler's own pool of processes would run beside the timing of a compiled model.
+        quiet = {"OPENBLAS_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "99",
+                 "TORCHINDUCTOR_COMPILE_THREADS": "1"}  # fmt: skip
         before, behind = (launcher(), [WITH_GROUPS]) if self._with_groups else ((), [])
         try:
             return subprocess.Popen(

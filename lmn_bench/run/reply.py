@@ -69,3 +69,15 @@ def end_words(reply: Reply) -> str:
     """How a child without a result has ended: "ended with exit code 7: what it said last"."""
     end = f"signal {-reply.exit_code}" if reply.exit_code < 0 else f"exit code {reply.exit_code}"
     return f"ended with {end}: {one_line(reply.last_words)}"
+
+
+def printed_words(reply: Reply) -> str:
+    """What a child said last, in brackets; nothing where it said nothing."""
+    lines = [line for line in reply.output.splitlines() if line.strip()]
+    return f" (it printed: {one_line(lines[-1])})" if lines else ""
+
+
+def left_words(count: int) -> str:
+    """What a record tells of processes that a model had started and left behind."""
+    each = "process that it had started was" if count == 1 else "processes that it had started were"
+    return f"helpers ran beside the timing: {count:,} {each} still running at its end, and ended"

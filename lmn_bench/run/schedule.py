@@ -16,7 +16,7 @@ from lmn_bench.errors import SubjectError
 from lmn_bench.escapes import plain
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory, took_longer
 from lmn_bench.run.backstop import Backstop, Task
-from lmn_bench.run.reply import Reply
+from lmn_bench.run.reply import Reply, left_words
 from lmn_bench.schema import Case, Measuring, Outcome, Record, Watched
 from lmn_bench.units import format_cap
 
@@ -228,7 +228,7 @@ def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
     if reply.result is not None:
         result = dict(reply.result)
         if reply.left:
-            result["warnings"] = [*result.get("warnings", ()), _left_words(reply.left)]
+            result["warnings"] = [*result.get("warnings", ()), left_words(reply.left)]
         return {
             "outcome": Outcome(result.pop("outcome")),
             "watched": _watched(result.pop("watched", None)),
@@ -278,11 +278,6 @@ def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str
         reason = f"killed by signal {-reply.exit_code}: {reply.last_words}"
         return Outcome.KILLED, reason
     return Outcome.ERROR, f"exit code {reply.exit_code}: {reply.last_words}"
-
-
-def _left_words(count: int) -> str:
-    each = "process that it had started was" if count == 1 else "processes that it had started were"
-    return f"helpers ran beside the timing: {count:,} {each} still running at its end, and ended"
 
 
 def _frozen(value: Any) -> Any:

@@ -12,6 +12,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 import torch
@@ -36,7 +37,7 @@ def without_trace(
         device: that it computes on.
         here: is called in its place where there can be no copy; by default the same.
     """
-    if not _can_be_apart(device):
+    if not can_be_apart(device):
         return (here or call)()
     reading, writing = os.pipe()
     pid = os.fork()
@@ -46,7 +47,8 @@ def without_trace(
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
         told = pipe.read()
-    os.waitpid(pid, 0)
+    with suppress(ChildProcessError):  # the model has children reaped as they end
+        os.waitpid(pid, 0)
     if not told:
         return call()
     succeeded, value = pickle.loads(told)  # written by ourselves
@@ -56,7 +58,7 @@ def without_trace(
     return result
 
 
-def _can_be_apart(device: torch.device) -> bool:
+def can_be_apart(device: torch.device) -> bool:
     """Whether a copy of this process can do what it can.
 
     CUDA does not survive a fork, and neither do threads, which a model may wait for.
@@ -67,6 +69,10 @@ def _can_be_apart(device: torch.device) -> bool:
 def _run(call: Callable[[], _Result], known: tuple[type[Exception], ...], writing: int) -> NoReturn:
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # What it prints is printed again where the model is called in earnest.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
         # OpenMP's threads stayed behind: whoever asked for more than one would wait for them.
         torch.set_num_threads(1)
         try:

@@ -109,8 +109,10 @@ def build_learner(
     with torch.inference_mode(False), torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         if is_user_subject(subject):
-            body = user_body(subject, spec, dtype=dtype, device=device, length=length)
-            model = WrappedModel(body, width=spec.width, vocabulary=vocabulary, tied=tied)
+            body, notes = user_body(subject, spec, dtype=dtype, device=device, length=length)
+            model = WrappedModel(
+                body, width=spec.width, vocabulary=vocabulary, tied=tied, notes=notes
+            )
             return model.to(device=device, dtype=dtype)
         name = learner_name(subject)
         inner = learner_feedforward_width(

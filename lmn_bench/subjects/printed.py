@@ -45,9 +45,13 @@ class Printed:
         if size <= begin:
             return ""
         try:
-            return os.pread(_STANDARD_ERROR, size - begin, begin).decode(errors="backslashreplace")
+            told = os.pread(_STANDARD_ERROR, size - begin, begin)
         except OSError:
             return ""
+        if begin > self._from and b"\n" in told:
+            # The rest of a line whose begin was left out is no line of its own.
+            told = told.partition(b"\n")[2]
+        return told.decode(errors="backslashreplace")
 
     @staticmethod
     def _size() -> int:

@@ -5,6 +5,7 @@ What `LMNLanguageModel` is around LMN blocks, so that learners differ in their b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +44,7 @@ class WrappedModel(nn.Module):
         positions: learned positions; 0 for none.
         tied: whether embedding and head are one table; it is then drawn with variance 1 / width,
             so that logits begin with variance 1.
+        notes: what a record should tell of the body.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class WrappedModel(nn.Module):
         vocabulary: int,
         positions: int = 0,
         tied: bool = False,
+        notes: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self.notes = tuple(notes)
         self.embedding = nn.Embedding(vocabulary, width)
         self.positions = nn.Embedding(positions, width) if positions else None
         self.body = body

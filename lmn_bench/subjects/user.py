@@ -192,8 +192,7 @@ class UserModel:
             return loss
         if not self._has_forward:
             self._need("train", "train_step")
-        for parameter in self.parameters():
-            parameter.grad = None
+        self._drop_gradients()
         self._switch("train")
         try:
             result = sequence_loss(output_of(self.model(x), x))
@@ -201,6 +200,10 @@ class UserModel:
         finally:
             self._switch("eval")
         return result.detach()
+
+    def _drop_gradients(self) -> None:
+        for parameter in self.parameters():
+            parameter.grad = None
 
     def _switch(self, to: str) -> None:
         # Exported and frozen graphs are what they are, and say so.

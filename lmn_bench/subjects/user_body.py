@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from lmn_bench.errors import SubjectError
 from lmn_bench.plain import said_at
 from lmn_bench.schema import ModelSpec
 from lmn_bench.subjects.apart import without_trace
-from lmn_bench.subjects.behaviour import axis_problems
+from lmn_bench.subjects.behaviour import axis_problems, why_not_repeatable
 from lmn_bench.subjects.factory import make
 from lmn_bench.subjects.inside import output_of
 from lmn_bench.subjects.lazy import make_lazy_parts
@@ -39,7 +40,7 @@ def user_body(
     dtype: torch.dtype,
     device: torch.device,
     length: int = _TRIED[0],
-) -> nn.Module:
+) -> tuple[nn.Module, list[str]]:
     """Import the factory that `name` names, call it, and try what it returns.
 
     What is returned was never called: it is tried in a copy of this process, but on CUDA.
@@ -51,42 +52,60 @@ def user_body(
         device: where they are.
         length: tokens that it will learn from at a time.
 
+    Returns:
+        The body, and what a record should tell of it.
+
     Raises:
         SubjectError: it cannot be made, is no module with a forward, fails, gives another shape or
             type than it is given, gives no gradient to its inputs, or looks at later tokens.
     """
+    notes: list[str] = []
+    with_gradients = torch.is_grad_enabled()
     body = make(name, spec, dtype=dtype, device=device)
+    if torch.is_grad_enabled() != with_gradients:
+        torch.set_grad_enabled(with_gradients)
+        notes.append("its code switched gradients off: switched on again")
     if not isinstance(body, nn.Module) or not has_forward(body):
         lack = "has no forward" if isinstance(body, nn.Module) else "is no torch.nn.Module"
         raise SubjectError(
             f"{name} cannot learn: it returned a {type(body).__name__}, which {lack}", BODY_HINT
         )
-    prepared(name, body, dtype, device)
+    notes += prepared(name, body, dtype, device)
     make_lazy_parts(name, body, spec.width, dtype, device, length)
-    _try_lengths(name, body, spec.width, dtype, device, length)
-    return body
+    notes += _try_lengths(name, body, spec.width, dtype, device, length)
+    return body, notes
 
 
 def _try_lengths(
     name: str, body: nn.Module, width: int, dtype: torch.dtype, device: torch.device, length: int
-) -> None:
-    """Try the body on few tokens, or else on as many as it is to learn from."""
+) -> list[str]:
+    """Try the body on few tokens, or else on as many as it is to learn from; what is to be told."""
     refused: _RefusedError | None = None
     for tokens in dict.fromkeys((*(n for n in _TRIED if n <= length), length)):
         numbers = torch.arange(2 * tokens * width, dtype=torch.float32).sin()
         x = numbers.view(2, tokens, width).to(device=device, dtype=dtype)
         try:
-            without_trace(partial(_try, name, body, x), (SubjectError,), device)
+            return without_trace(
+                partial(_try, name, body, x), (SubjectError,), device,
+                here=lambda x=x: _try(name, copy_of(body) or body, x),  # type: ignore[misc]
+            )  # fmt: skip
         except _RefusedError as error:
             refused = refused or error
-            continue
-        return
     assert refused is not None
     raise refused
 
 
-def _try(name: str, body: nn.Module, x: Tensor) -> None:
+def copy_of(body: nn.Module) -> nn.Module | None:
+    """A copy that shares nothing with the body; None where it holds what cannot be copied."""
+    try:
+        return copy.deepcopy(body)
+    except Exception:
+        return None
+
+
+def _try(name: str, body: nn.Module, x: Tensor) -> list[str]:
     """Run `x` (batch, tokens, width) forward and backward, and forward with other tokens."""
+    warnings: list[str] = []
     x = x.requires_grad_()
     with torch.enable_grad():
         output = _run(name, body, x)
@@ -96,24 +115,33 @@ def _try(name: str, body: nn.Module, x: Tensor) -> None:
             found = f"{output.dtype} of shape {tuple(output.shape)}"
         if found != expected:
             raise SubjectError(f"{name}: forward gave {found} for {expected}", BODY_HINT)
-        if not output.requires_grad or _gradient(output, x) is None:
+        if not output.requires_grad or _gradient(body, output, x) is None:
             raise SubjectError(
                 f"{name} cannot learn: no gradient flows from its outputs to its inputs",
                 "leave out torch.no_grad(), detach() and .data",
             )
+
+    def run(given: Tensor) -> Tensor:
+        output: Tensor = _run(name, body, given)
+        return output
+
     with torch.no_grad():
+        why = why_not_repeatable(run, x.detach(), -x.detach(), _close)
+        if why is not None:
+            raise SubjectError(f"{name} {why}", BODY_HINT)
         changed = torch.cat((x[:, :-1], -x[:, -1:]), dim=1)
-        if not _close(output[:, :-1], _run(name, body, changed)[:, :-1]):
+        if not _close(output[:, :-1], run(changed)[:, :-1]):
             raise SubjectError(
                 f"{name} looks at later tokens: another last token changes what it gives for those "
                 "before it, so that it would read off what it should predict",
                 "mask its attention, or pad its convolutions on the left only",
             )
         if x.shape[1] > 1:
-            run = lambda given: _run(name, body, given)  # noqa: E731
             for wrong, words in axis_problems(run, x.detach(), -x.detach(), _close):
                 if wrong:
                     raise SubjectError(f"{name} {words}", BODY_HINT)
+                warnings.append(words)
+    return warnings
 
 
 def _close(one: Tensor, two: Tensor) -> bool:
@@ -122,7 +150,9 @@ def _close(one: Tensor, two: Tensor) -> bool:
 
 def _run(name: str, body: nn.Module, x: Tensor) -> Any:
     try:
-        return output_of(body(x), x)
+        # A copy: what writes into its input may, and a tensor with a gradient of its own may not be
+        # written into.
+        return output_of(body(x.clone()), x)
     except Exception as error:
         raise _RefusedError(
             f"{name}: forward raised {said_at(error)} on a trial input of shape {tuple(x.shape)}",
@@ -130,6 +160,9 @@ def _run(name: str, body: nn.Module, x: Tensor) -> Any:
         ) from error
 
 
-def _gradient(output: Tensor, x: Tensor) -> Tensor | None:
-    (gradient,) = torch.autograd.grad(output.sum(), x, allow_unused=True)
-    return gradient
+def _gradient(body: nn.Module, output: Tensor, x: Tensor) -> Tensor | None:
+    # As a training does it: what recomputes activations takes no torch.autograd.grad.
+    torch.autograd.backward([output.sum()])
+    for weight in body.parameters():
+        weight.grad = None
+    return x.grad

@@ -169,14 +169,13 @@ def _parsed(text: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """What a child said, and the cap it was under; None for what it died before it had said."""
     result = cap = None
     for line in text.splitlines():
-        try:
+        # Half a line of a child that was killed, or what a model wrote into every descriptor.
+        with suppress(ValueError, KeyError, TypeError):
             message: dict[str, Any] = json.loads(line)
-        except ValueError:
-            break
-        if "cap" in message:
-            cap = message["cap"]
-        else:
-            result = message["result"]
+            if "cap" in message:
+                cap = message["cap"]
+            else:
+                result = message["result"]
     return result, cap
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -31,6 +33,21 @@ def why_not(subject: Subject) -> str | None:
     if shutil.which(compiler) is None:
         return f"torch.compile needs a C++ compiler, and there is no {compiler} here"
     return None
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run what a model has compiled for itself as it was written.
+
+    For a trial, whose few calls of several lengths would be compiled one by one, and once more
+    where they are measured.
+    """
+    # Whoever compiles has imported it; for others it takes a second.
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def compile_subject(subject: Subject, mode: str, work: Workload) -> dict[str, float]:

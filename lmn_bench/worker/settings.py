@@ -6,9 +6,14 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import torch
 
+# Of a folder that was deleted.
+_UNKNOWN_FOLDER = ""
+# A timer that is kept goes off: whoever set it must be there.
+_OF_TIMERS = frozenset({signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF})
 _WORDS = {
     "default_dtype": "torch's default type", "default_device": "torch's default device",
     "deterministic": "torch's deterministic algorithms", "matmul_precision":
@@ -30,6 +35,8 @@ class Settings:
     anomaly_detection: bool
     cores: tuple[int, ...]
     timer_s: float
+    folder: str
+    handlers: tuple[tuple[int, object], ...]
 
     @classmethod
     def now(cls) -> Settings:
@@ -39,6 +46,7 @@ class Settings:
             str(torch.get_default_device()), torch.are_deterministic_algorithms_enabled(),
             torch.get_float32_matmul_precision(), torch.is_anomaly_enabled(),
             tuple(sorted(os.sched_getaffinity(0))), signal.getitimer(signal.ITIMER_REAL)[1],
+            _folder(), tuple((n, signal.getsignal(n)) for n in sorted(signal.valid_signals())),
         )  # fmt: skip
 
     def restore(self) -> list[str]:
@@ -53,8 +61,36 @@ class Settings:
         if now.gradients != self.gradients:
             torch.set_grad_enabled(self.gradients)
             yield "switched gradients off: switched on again"
+        if now.folder != self.folder and self.folder != _UNKNOWN_FOLDER:
+            os.chdir(self.folder)
+            yield f"changed the working folder to {now.folder}: set back"
+        names = [_name(number) for number in self._handlers_restored(now)]
+        if names:
+            yield f"changed what signals do ({', '.join(names)}): set back"
         for field in fields(self):
             before, after = getattr(self, field.name), getattr(now, field.name)
             if field.name in _WORDS and before != after:
                 # Its model may count on it, as it would by itself.
                 yield f"set {_WORDS[field.name]} to {after} (was {before}), and keeps it"
+
+    def _handlers_restored(self, now: Settings) -> Iterator[int]:
+        """Signals that another handler was set for, with the earlier one again."""
+        for (number, before), (_, after) in zip(self.handlers, now.handlers, strict=True):
+            # None: not set by Python, which can set it no more.
+            if before != after and before is not None and number not in _OF_TIMERS:
+                signal.signal(number, before)  # type: ignore[arg-type]
+                yield number
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return _UNKNOWN_FOLDER
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"

@@ -7,6 +7,7 @@ copy of the model: what is measured is as if none had been made.
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,7 @@ from torch import Tensor
 from lmn_bench.errors import SubjectError
 from lmn_bench.plain import message_of, said_at
 from lmn_bench.schema import Case
-from lmn_bench.subjects.apart import without_trace
+from lmn_bench.subjects.apart import can_be_apart, without_trace
 from lmn_bench.subjects.behaviour import axis_problems, changes_its_input, why_not_repeatable
 from lmn_bench.subjects.protocol import INFERENCE
 from lmn_bench.subjects.user import CALLINGS, MODES_HINT, UserModel
@@ -33,7 +34,9 @@ from lmn_bench.worker.checks import (
     require_finite,
     tolerance,
 )
+from lmn_bench.worker.compiling import uncompiled
 from lmn_bench.worker.states import check_states, check_stream
+from lmn_bench.worker.waiting import ThreadDiedError, not_for_the_dead
 
 # Tokens of a trial: few, then what models ask for that take no number of tokens, such as multiples
 # of a chunk, at least so many, or at most; the case's own length in the end.
@@ -43,11 +46,16 @@ PAIRS = ((PARALLEL_TOKENS, TOKENS), (16, 32), (4, 8), (64, 80), (2, 4), (128, 14
          (256, 272))  # fmt: skip
 # A longer call for nothing but to try is left out.
 _LONGEST = 4096
+_OWN_THREADS = "its own threads would not be in inference mode"
 INPUT_HINT = "inputs are (batch, tokens, width), and (batch, width) for decode"
 
 
 class RefusedError(SubjectError):
     """The model raised an error on an input that others take; another one may do."""
+
+
+class ThreadRefusedError(RefusedError):
+    """Likewise, in a thread of its own that it went on waiting for."""
 
 
 @dataclass(frozen=True)
@@ -87,18 +95,27 @@ def try_out(subject: UserModel, case: Case, dtype: torch.dtype, device: torch.de
         IncorrectSubjectError: its outputs are not finite, or depend on more than its input.
     """
     refused: list[RefusedError] = []
-    for attempt in _attempts(subject, case):
+    waits_under: set[str] = set()
+    for attempt in _attempts(subject, case, has_threads=threading.active_count() > 1):
+        if attempt.calling in waits_under:
+            continue
         try:
             trial = _without_trace(subject, case, attempt, dtype, device)
         except RefusedError as error:
             refused.append(error)
+            if isinstance(error, ThreadRefusedError):
+                # Other lengths would be waited for as long, one after the other.
+                waits_under.add(attempt.calling)
+                if not can_be_apart(device):
+                    # The thread is dead for all further calls too.
+                    raise
             continue
         subject.calling, subject.changes_input = attempt.calling, trial.changes_input
         return replace(trial, warnings=(*trial.warnings, *_calling_warning(attempt, refused)))
     raise refused[0]
 
 
-def _attempts(subject: UserModel, case: Case) -> Iterator[Attempt]:
+def _attempts(subject: UserModel, case: Case, *, has_threads: bool) -> Iterator[Attempt]:
     longest = max(case.length, TOKENS)
     pairs: list[tuple[int | None, int]] = []
     if "decode" in subject.modes or case.mode == "stream":
@@ -107,7 +124,13 @@ def _attempts(subject: UserModel, case: Case) -> Iterator[Attempt]:
     if case.mode not in ("decode", "stream"):
         pairs += [(None, tokens) for tokens in dict.fromkeys(alone)]
     # A training step has gradients whatever is tried.
-    callings = list(CALLINGS)[:1] if case.mode == "train" else CALLINGS
+    callings = list(CALLINGS)
+    if case.mode == "train":
+        callings = callings[:1]
+    elif has_threads:
+        # Inference mode is a thread's own: others may not keep what is made in it, fail, and are
+        # waited for.
+        callings.remove(INFERENCE)
     for calling in callings:
         for batch in dict.fromkeys((2, case.batch)):
             for head, tokens in pairs:
@@ -116,7 +139,8 @@ def _attempts(subject: UserModel, case: Case) -> Iterator[Attempt]:
 
 def _calling_warning(attempt: Attempt, refused: list[RefusedError]) -> Iterator[str]:
     if attempt.calling != INFERENCE:
-        yield f"run under {attempt.calling}, as inference mode fails: {refused[0].message}"
+        why = f"inference mode fails: {refused[0].message}" if refused else _OWN_THREADS
+        yield f"run under {attempt.calling}, as {why}"
 
 
 def _without_trace(
@@ -125,7 +149,8 @@ def _without_trace(
     known = (SubjectError, IncorrectSubjectError)
 
     def call(of: UserModel) -> Trial:
-        return _Trying(of, case, attempt, dtype, device).run()
+        with uncompiled():
+            return _Trying(of, case, attempt, dtype, device).run()
 
     return without_trace(lambda: call(subject), known, device, here=lambda: call(twin_of(subject)))
 
@@ -179,7 +204,8 @@ class _Trying:
                 changes = self._attempted(
                     "decode", x, lambda: check_stream(subject, x, other, self._same)
                 )
-        if torch.get_num_threads() != threads:
+        # Apart, there is but one, whatever the case has.
+        if torch.get_num_threads() not in (threads, self._case.threads):
             raise SubjectError(
                 f"{subject.name} sets torch's threads to {torch.get_num_threads()} while it runs, "
                 f"and is measured with {self._case.threads}",
@@ -284,13 +310,15 @@ class _Trying:
 
     def _attempted(self, method: str, x: Tensor, call: Callable[[], Any]) -> Any:
         try:
-            return call()
+            with not_for_the_dead():
+                return call()
         except (SubjectError, IncorrectSubjectError):
             raise
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise RefusedError(
+            kind = ThreadRefusedError if isinstance(error, ThreadDiedError) else RefusedError
+            raise kind(
                 f"{self._subject.name}: {method} raised {said_at(error)} on a trial input of "
                 f"shape {tuple(x.shape)}",
                 _hint(error),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ import warnings
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 
 class Plain(nn.Module):
@@ -378,3 +381,86 @@ def raises_late(self, x):
     if x.shape[1] > 40:
         return F.linear(x, self.map.weight[:, :3])
     return self.map(x)
+
+
+# ---------------------------------------------------------------- threads that do the work
+
+
+class Asking(Plain):
+    """Has another thread compute; `at_once`: one that lives as long as the model."""
+
+    def __init__(self, width, at_once):
+        super().__init__(width)
+        self.asked, self.told = queue.SimpleQueue(), queue.SimpleQueue()
+        self.at_once = at_once
+        if at_once:
+            self.start()
+
+    def start(self):
+        threading.Thread(target=self.answer, daemon=True).start()
+
+    def answer(self):
+        while True:
+            self.told.put(self.map(self.asked.get()).detach())
+            if not self.at_once:
+                return
+
+    def forward(self, x):
+        if not self.at_once:
+            self.start()
+        self.asked.put(x)
+        return self.told.get()
+
+
+def thread_from_the_start(spec):
+    return Asking(spec.width, at_once=True)
+
+
+def thread_per_call(spec):
+    return Asking(spec.width, at_once=False)
+
+
+def thread_that_fails(spec):
+    model = Asking(spec.width, at_once=False)
+    model.map = None
+    return model
+
+
+# ---------------------------------------------------------------- compiled, checkpointed
+
+
+def compiled_itself(spec):
+    return torch.compile(Plain(spec.width))
+
+
+def checkpointed(spec):
+    return of_checkpoint(use_reentrant=False)(spec)
+
+
+def checkpointed_reentrant(spec):
+    return of_checkpoint(use_reentrant=True)(spec)
+
+
+def of_checkpoint(**how):
+    def factory(spec):
+        class Made(Plain):
+            def __init__(self, width):
+                super().__init__(width)
+                self.first = nn.Linear(width, width)
+
+            def forward(self, x):
+                return checkpoint(self.map, torch.tanh(self.first(x)), **how)
+
+        return Made(spec.width)
+
+    return factory
+
+
+# ---------------------------------------------------------------- the process around it
+
+
+def moves_away(spec):
+    os.chdir("/")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    warnings.warn("far from home", stacklevel=1)
+    return Plain(spec.width)

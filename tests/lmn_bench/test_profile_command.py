@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from lmn_bench.cli import run_command_line
 from lmn_bench.errors import ExitCode, ProfileError
-from lmn_bench.run.reply import Reply, profile_of
+from lmn_bench.run.reply import Reply, printed_words, profile_of
 
 ROGUES = "rogue_subjects"
 
@@ -80,6 +80,29 @@ def test_a_users_model_is_told_as_deep_as_was_asked_for(folder, capsys):
     names = {part["name"] for part in data["parts"]}
     assert {"blocks.0 (itself)", "blocks.0.map", "blocks.1.map", "the model itself"} <= names
     assert json.loads((the_folder(folder) / "profile.json").read_text())["depth"] == 2
+
+
+def test_what_a_users_model_said_and_changed_is_told(folder, capsys, tmp_path):
+    output = tmp_path / "out.md"
+    code = profile(
+        "strange_subjects:moves_away", "--mode", "prefill", "--length", "64", "--width", "16",
+        "--json", "-q", "-o", str(output),
+    )  # fmt: skip
+    out, err = capsys.readouterr()
+    assert code == ExitCode.OK, err
+    data = json.loads(out)
+    assert "its code changed the working folder to /: set back" in data["warnings"]
+    assert [line.split(": ", 1)[-1] for line in data["stderr"]] == ["UserWarning: far from home"]
+    for told in (err, output.read_text()):
+        assert told.count("far from home") == 1
+    assert "warning: its code changed the working folder to /: set back" in err
+
+
+@pytest.mark.parametrize(("output", "words"), [
+    ("", ""), ("\n", ""), ("one\nlast\n\n", " (it printed: last)"),
+])  # fmt: skip
+def test_last_words_are_the_last_line_that_says_something(output, words):
+    assert printed_words(Reply(None, -9, True, output)) == words
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

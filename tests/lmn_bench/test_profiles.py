@@ -87,7 +87,7 @@ def test_the_json_is_the_contract_of_the_readme():
         "per", "latency_s", "latency_spread", "working_bytes", "lean_bytes", "parameters",
         "parts", "operators", "agreement", "instruments", "energy", "memory_timeline",
         "resident_timeline", "lines", "depth",
-        "warnings", "environment", "created_at", "command", "files",
+        "warnings", "environment", "created_at", "command", "stderr", "files",
     } == data.keys()  # fmt: skip
     assert data["model"]["width"] == SMALL.width
     assert data["parts"][0].keys() == {

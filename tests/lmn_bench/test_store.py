@@ -92,8 +92,7 @@ def test_what_a_model_said_and_nothing_can_show_comes_back_escaped(folder):
     write(folder, failed(case(), Outcome.ERROR, reason), SECOND)
     run = read_run(folder)
     assert run.records[0].reason == (
-        "nul \\x00 bell \\x07 escape  name \\xff turned \\u202e ends \\u2028 "
-        "here\tand\nthere"
+        "nul \\x00 bell \\x07 escape  name \\xff turned \\u202e ends \\u2028 here\tand\nthere"
     )
     assert run.records[1] == SECOND
     assert not run.bad_lines

@@ -26,7 +26,7 @@ def strange(name):
     [
         "instance", "of_spec_alone", "of_nothing", "of_sizes", "scripted", "own_forward", "lstm",
         "data_class", "dictionary", "multiples_of_16", "only_64", "first_length", "rotary", "lazy",
-        "complex_buffer", "closes_its_streams",
+        "complex_buffer", "closes_its_streams", "compiled_itself",
     ],
 )  # fmt: skip
 def test_what_people_hand_over_is_measured_without_a_word(measure, name):
@@ -37,7 +37,10 @@ def test_what_people_hand_over_is_measured_without_a_word(measure, name):
     assert record.metrics["parameters"] >= 32 * 32
 
 
-@pytest.mark.parametrize("name", ["rotary", "lazy", "first_length", "multiples_of_16"])
+@pytest.mark.parametrize(
+    "name",
+    ["rotary", "lazy", "first_length", "multiples_of_16", "checkpointed", "checkpointed_reentrant"],
+)
 def test_what_was_made_for_other_calls_is_not_there_when_it_trains(measure, name):
     record = measure(strange(name), "train")
     assert record.outcome is Outcome.OK, record.reason
@@ -129,6 +132,7 @@ def test_random_numbers_belong_to_training(measure):
         ("raises_half_a_character", "prefill", r"ValueError: named \xff ("),
         ("raises_late", "prefill", "strange_subjects.py:"),
         ("sets_threads_in_forward", "prefill", "sets torch's threads to 2 while it runs"),
+        ("thread_that_fails", "prefill", "TypeError: 'NoneType' object is not callable ("),
     ],
 )
 def test_what_cannot_be_measured_says_why_and_where(measure, name, mode, words):
@@ -144,6 +148,10 @@ def test_what_cannot_be_measured_says_why_and_where(measure, name, mode, words):
         ("sets_threads", "set torch's threads to 2: set back to the case's 1"),
         ("sets_default_type", "set torch's default type to torch.float64"),
         ("learns_inside", "run under no_grad, as inference mode fails"),
+        ("thread_from_the_start", "run under no_grad, as its own threads would not be"),
+        ("thread_per_call", "Inference tensors cannot be saved for backward"),
+        ("moves_away", "changed the working folder to /: set back"),
+        ("moves_away", "changed what signals do (SIGCHLD): set back"),
     ],
 )
 def test_what_makes_a_number_another_one_is_told(measure, name, words):

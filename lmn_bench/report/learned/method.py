@@ -18,7 +18,12 @@ from lmn_bench.report.learned.words import (
     size_words,
 )
 from lmn_bench.report.left_out import left_out_of, left_out_sentences, skipped_sentences
-from lmn_bench.report.method import METHOD, recorded_sentence, warning_sentences
+from lmn_bench.report.method import (
+    METHOD,
+    printed_sentences,
+    recorded_sentence,
+    warning_sentences,
+)
 from lmn_bench.report.words import model_words
 from lmn_bench.schema import Record, RunInfo
 
@@ -59,6 +64,7 @@ def learned_method(
         *left_out_sentences(left_out_of(info, records)),
         *skipped_sentences(records),
         *warning_sentences(info, records),
+        *printed_sentences(records),
     ]
     table = _published_table(settings)
     return Section(METHOD, tuple(sentences), () if table is None else (table,))

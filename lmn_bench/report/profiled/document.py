@@ -8,6 +8,7 @@ from typing import Any
 from lmn_bench.profiles import Profile
 from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.report.facts import environment_rows
+from lmn_bench.report.method import printed_sentence
 from lmn_bench.report.profiled.figure import flame_of, memory_chart, resident_chart
 from lmn_bench.report.profiled.words import (
     answers,
@@ -46,9 +47,16 @@ def _sections(profile: Profile) -> Iterator[Section]:
     if profile.lines is not None:
         tables = tuple(_lines_table(function) for function in profile.lines)
         yield Section("Memory line by line", (_LINES,), tables, folded=True)
-    yield Section("Method", sentences=tuple(_method(profile)))
+    yield Section("Method", sentences=(*_method(profile), *told_sentences(profile)))
     rows = tuple(environment_rows(profile.environment))
     yield Section("Machine", tables=(Table("", ("what", "value"), rows, wraps=True),))
+
+
+def told_sentences(profile: Profile) -> list[str]:
+    """What the model wrote to standard error, if anything."""
+    if not profile.stderr:
+        return []
+    return [printed_sentence(profile.case.subject, profile.stderr, "profile.json")]
 
 
 def _parts_table(profile: Profile) -> Table:

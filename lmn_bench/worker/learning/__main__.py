@@ -1,6 +1,7 @@
 """The process in which a model learns or writes: one job in, events out, JSON lines both.
 
 In:   {"train": {...}}, {"learn": {...}} or {"generate": {...}}
+Argument: a descriptor for what a model prints; without it, that goes to standard error.
 Out:  what `train`, `learn_lesson` or `generate` tells, then {"failed": {"code": …, "message": …,
       "hint": …}} if it failed.
 SIGINT asks for an end after the step that runs.
@@ -17,7 +18,7 @@ from typing import Any
 
 from lmn_bench.errors import LmnBenchError, TrainingError
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
-from lmn_bench.worker.ending import close_in_forks
+from lmn_bench.worker.ending import adopt_orphans, close_in_forks, end_leftovers
 from lmn_bench.worker.lifetime import die_with_parent
 
 
@@ -43,7 +44,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     # Processes of a model's own, loaders for one, must not hold our parent's pipe open.
     close_in_forks(answers.fileno())
-    os.dup2(2, 1)
+    os.dup2(int(sys.argv[1]) if len(sys.argv) > 1 else 2, 1)
 
     def tell(message: dict[str, Any]) -> None:
         answers.write(json.dumps(message) + "\n")
@@ -72,7 +73,8 @@ def _run(job: dict[str, Any], tell: Any, stop: _Stop) -> None:
     if "learn" in job:
         from lmn_bench.worker.learning.lesson import LessonJob, learn_lesson
 
-        learn_lesson(LessonJob.from_dict(job["learn"]), tell, stop)
+        adopt_orphans()
+        learn_lesson(LessonJob.from_dict(job["learn"]), tell, stop, end_leftovers)
         return
     from lmn_bench.worker.learning.generate import GenerateJob, generate
 

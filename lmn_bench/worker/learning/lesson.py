@@ -19,11 +19,14 @@ from lmn_bench.schema import Case, Outcome
 from lmn_bench.subjects.learner_sizes import learner_state_bytes
 from lmn_bench.subjects.learners import LMNLearner, build_learner
 from lmn_bench.subjects.names import is_user_subject
+from lmn_bench.subjects.printed import Printed
 from lmn_bench.subjects.sequence_model import WrappedModel
+from lmn_bench.subjects.user_body import copy_of
 from lmn_bench.typed import typed
 from lmn_bench.worker.learning.interim import Course, Interim
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.material import Material, material_of
+from lmn_bench.worker.learning.remarks import Remarks
 from lmn_bench.worker.learning.scoring import Score, score_of
 from lmn_bench.worker.learning.telling import Tell, Ticker
 from lmn_bench.worker.memory import held_bytes, marked_bytes, start_mark
@@ -61,45 +64,67 @@ class LessonJob:
         )
 
 
-def learn_lesson(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
+def learn_lesson(
+    job: LessonJob,
+    tell: Tell,
+    stops: Callable[[], bool],
+    end_helpers: Callable[[], int] = lambda: 0,
+) -> None:
     """Train and test one model; tells "started", "step", "validation" and how it "ended".
 
     A model that cannot be built, a training that diverges or runs out of memory: each is a result.
     One that is broken off tells "stopped": its file has all that is needed to go on.
+
+    Args:
+        job: what to learn.
+        tell: is told.
+        stops: whether to break off.
+        end_helpers: ends the processes that the model has started; how many there were.
 
     Raises:
         UsageError: the corpus cannot be had, or is another one.
         DeviceError: there is no such device.
         TrainingError: what is to be kept cannot be written.
     """
+    printed = Printed()
     try:
-        _learn(job, tell, stops)
+        ending = _ending(job, tell, stops)
+    finally:
+        left = end_helpers()
+    if "ended" in ending and is_user_subject(job.case.subject):
+        ending["ended"] |= {"left": left, "stderr": printed.lines()}
+    tell(ending)
+
+
+def _ending(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> dict[str, Any]:
+    """What is to be told of a training at its end."""
+    try:
+        return _learn(job, tell, stops)
     except DivergedError as error:
-        tell({"ended": {"outcome": Outcome.DIVERGED, "reason": error.message}})
+        return {"ended": {"outcome": Outcome.DIVERGED, "reason": error.message}}
     except SubjectError as error:
-        tell({"ended": {"outcome": Outcome.ERROR, "reason": error.message}})
+        return {"ended": {"outcome": Outcome.ERROR, "reason": error.message}}
     except (Exception, SystemExit) as error:
         if isinstance(error, MemoryError) or says_out_of_memory(said_by(error)):
             reason = allocation_that_failed(said_by(error))
-            tell({"ended": {"outcome": Outcome.OUT_OF_MEMORY, "reason": reason}})
-            return
+            return {"ended": {"outcome": Outcome.OUT_OF_MEMORY, "reason": reason}}
         if user_place(error) is None:
             raise  # ours, or a case that cannot be learned here
-        tell({"ended": {"outcome": Outcome.ERROR, "reason": said_at(error)}})
+        return {"ended": {"outcome": Outcome.ERROR, "reason": said_at(error)}}
 
 
-def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
+def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> dict[str, Any]:
     case = job.case
     lesson = _lesson_of(case)
     torch.set_num_threads(case.threads)
     settings = Settings.now()
     device = _device(case.device)
     material = material_of(case, job.learning, job.seed)
-    _warm_up(job, material, device)
+    told = Remarks(settings, case)
+    _warm_up(job, material, device, told)
     held = held_bytes(device)
     start_mark(device)
-    model, optimizer = _new(job, material, device)
-    changed = settings.restore()
+    model, optimizer = _new(job, material, device, told)
     interim = Interim(Path(job.interim), f"{case.id} seed {job.seed}")
     course, warning = interim.restore(model, optimizer, device)
     steps = lesson.budget.steps(case.batch, case.length)
@@ -124,10 +149,10 @@ def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
                  save_every=job.learning.save_every, gradient_clip=lesson.gradient_clip),
         watcher, done=len(course.losses),
     )  # fmt: skip
+    told.look_after_steps()
     if not watcher.is_complete(done):
-        tell({"stopped": done})
-        return
-    tell({"ended": {
+        return {"stopped": done}
+    return {"ended": {
         "outcome": Outcome.OK,
         "metrics": {
             **_metrics(case, course),
@@ -141,28 +166,37 @@ def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> None:
             chance=material.chance, vocabulary=material.vocabulary,
             resumptions=course.resumptions,
         )),
-        "warnings": [*([warning] if warning else []), *(f"its code {one}" for one in changed)],
-    }})  # fmt: skip
+        "warnings": [*([warning] if warning else []), *told.warnings],
+    }}  # fmt: skip
 
 
 def _new(
-    job: LessonJob, material: Material, device: torch.device
+    job: LessonJob, material: Material, device: torch.device, told: Remarks
 ) -> tuple[LMNLearner | WrappedModel, torch.optim.Optimizer]:
-    """The model as its seed draws it, and its optimizer."""
+    """The model as its seed draws it, and its optimizer; the process is set as before."""
     case, lesson = job.case, _lesson_of(job.case)
     model = build_learner(
         case.subject, case.model, vocabulary=material.vocabulary, length=case.length,
         budget=lesson.parameters, tied=lesson.tie_weights, seed=job.seed, device=device,
     )  # fmt: skip
-    optimizer = torch.optim.AdamW(
+    told.look_at(model)
+    return model, _optimizer(model, lesson)
+
+
+def _optimizer(model: LMNLearner | WrappedModel, lesson: Lesson) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
         model.parameters(), lr=lesson.learning_rate, weight_decay=lesson.weight_decay
     )
-    return model, optimizer
 
 
-def _warm_up(job: LessonJob, material: Material, device: torch.device) -> None:
+def _warm_up(job: LessonJob, material: Material, device: torch.device, told: Remarks) -> None:
     """A step of another copy: what libraries take once is neither a model's time nor memory."""
-    model, optimizer = _new(job, material, device)
+    model, optimizer = _new(job, material, device, told)
+    if isinstance(model, WrappedModel) and is_user_subject(job.case.subject):
+        # Its factory may return one and the same model: that is not to have learned anything.
+        width = job.case.model.width
+        model.body = copy_of(model.body) or torch.nn.Linear(width, width, device=device)
+        optimizer = _optimizer(model, _lesson_of(job.case))
     few = torch.zeros(1, min(_WARM_UP_TOKENS, job.case.length), dtype=torch.int64, device=device)
     try:
         model.loss(few, few).backward()
@@ -173,6 +207,7 @@ def _warm_up(job: LessonJob, material: Material, device: torch.device) -> None:
         few = torch.zeros(1, job.case.length, dtype=torch.int64, device=device)
         model.loss(few, few).backward()
     optimizer.step()
+    told.look_after_steps()
 
 
 class _Watcher:

@@ -21,6 +21,7 @@ from lmn_bench.outcomes import allocation_that_failed
 from lmn_bench.plain import said_at
 from lmn_bench.schema import Case
 from lmn_bench.subjects.build import build
+from lmn_bench.subjects.printed import Printed
 from lmn_bench.subjects.protocol import Subject, supported_modes
 from lmn_bench.subjects.user import UserModel
 from lmn_bench.worker.caps import is_out_of_memory, memory_budget
@@ -109,11 +110,11 @@ def _run(job: ProfileJob) -> dict[str, Any]:
     torch.set_num_threads(case.threads)
     if device.type == "cuda":
         start_cuda(device, {})
-    settings = Settings.now()
+    settings, printed = Settings.now(), Printed()
     subject = build(
         case.subject, case.model, dtype=dtype, device=device, seed=job.seed, length=case.length
     )
-    settings.restore()
+    told = [f"its code {what}" for what in settings.restore()]
     modes = supported_modes(subject)
     if case.mode not in modes:
         raise UsageError(
@@ -121,7 +122,7 @@ def _run(job: ProfileJob) -> dict[str, Any]:
         )
     torch.manual_seed(0)
     if isinstance(subject, UserModel):
-        try_out(subject, case, dtype, device)
+        told += [*subject.notes, *try_out(subject, case, dtype, device).warnings]
         # Its first call is of its own length, and is none of those that are looked at.
         start_threads(device)
         torch.manual_seed(0)
@@ -133,6 +134,10 @@ def _run(job: ProfileJob) -> dict[str, Any]:
         call = _call(case, subject, dtype, device)
         # Before the instruments are made: some models make their modules in their first call.
         call.run(call.prepare())
+        own = {}
+        if isinstance(subject, UserModel):
+            # Here: what instruments make torch print is nothing that the model said.
+            own = {"told": told, "stderr": printed.lines()}
         depth = job.depth or 1
         instruments = Instruments(case.subject, subject, depth)
         instruments.watch(lambda: call.run(call.prepare()))
@@ -140,8 +145,8 @@ def _run(job: ProfileJob) -> dict[str, Any]:
             case, device, subject, call, instruments, depth, _gradient_clearer(subject)
         )
         if job.memory:
-            return memory_passes(setting, lines=job.lines)
-    return time_passes(setting, job.trace)
+            return {**memory_passes(setting, lines=job.lines), **own}
+    return {**time_passes(setting, job.trace), **own}
 
 
 def _call(case: Case, subject: Subject, dtype: torch.dtype, device: torch.device) -> Call:

@@ -147,7 +147,8 @@ _RECURRENT: Final = (
 
 _USER: Final = (
     Rule("lmn_bench.subjects.user:UserModel.train_step",
-         calls={"self.model": MODEL, "self.model.train_step": MODEL, "sequence_loss": LOSS}),
+         calls={"self.model": MODEL, "self.model.train_step": MODEL,
+                "self._drop_gradients": GRADIENTS, "sequence_loss": LOSS}),
     Rule("lmn_bench.subjects.user:UserModel.prefill",
          calls={"self.model": MODEL, "self.model.prefill": MODEL}),
     Rule("lmn_bench.subjects.user:UserModel.read", calls={"self.model.read": MODEL}),
