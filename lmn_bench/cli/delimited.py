@@ -12,6 +12,7 @@ from pathlib import Path
 from shlex import quote
 
 from lmn_bench.errors import UsageError
+from lmn_bench.texts import wide_encoding
 
 # Tried in this order: the one whose header holds the columns that were asked for is taken.
 _SEPARATORS = (",", ";", "\t", "|", " ")
@@ -24,7 +25,6 @@ _MAGIC = (
     (b"PK\x03\x04", "zip (a spreadsheet?)", "save it as CSV first"),
     (b"PAR1", "Parquet", "save it as CSV first"),
 )  # fmt: skip
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 # What some spreadsheets write above the header.
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -103,12 +103,11 @@ def _text(content: bytes, path: Path) -> str:
     for start, name, way in _MAGIC:
         if content.startswith(start):
             raise UsageError(f"{path} is {name}, no text", way.format(path=quote(str(path))))
-    zeros = content.count(0)
-    # ASCII in UTF-16 is every other byte a zero.
-    if content.startswith(_UTF_16) or zeros > len(content) // 3:
-        way = f"iconv -f UTF-16 -t UTF-8 {quote(str(path))} > utf-8.csv"
-        raise UsageError(f"{path} is UTF-16, where UTF-8 is read", way)
-    if zeros:
+    wide = wide_encoding(content)
+    if wide is not None:
+        way = f"iconv -f {wide[0]} -t UTF-8 {quote(str(path))} > utf-8.csv"
+        raise UsageError(f"{path} is {wide[0]}, where UTF-8 is read", way)
+    if 0 in content:
         raise UsageError(f"{path} is no text file: {_at(content, content.index(0))} is a zero byte")
     try:
         return content.decode("utf-8-sig")

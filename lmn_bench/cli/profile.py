@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lmn_bench.cli import complete
-from lmn_bench.cli.options import json_option, results_option
+from lmn_bench.cli.options import SecondsRange, json_option, results_option
 from lmn_bench.schema import DEVICES, DTYPES, MODES, ModelSpec
 
 _SIZES = ModelSpec()
@@ -29,7 +29,7 @@ _SIZES = ModelSpec()
 @click.option("--banks", type=click.IntRange(1), default=_SIZES.banks, show_default=True)
 @click.option("--expansion", type=click.IntRange(0), default=_SIZES.expansion, show_default=True)
 @click.option("--lines", is_flag=True, help="Memory line by line too, by memory-profiler.")
-@click.option("--timeout", type=click.FloatRange(1), default=1800.0, show_default=True,
+@click.option("--timeout", type=SecondsRange(1), default=1800.0, show_default=True,
               metavar="SECONDS", help="Give up after this long.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
               help="Write it here too: .html, .md, .json, or .txt as shown.")  # fmt: skip
