@@ -168,7 +168,7 @@ def test_show_tells_a_hostile_record_as_json(results, capsys):
     code, out, _ = cli(capsys, "show", "hostile", "--case", "gru", "--json")
     (record,) = json.loads(out)["records"]
     assert code == 0
-    assert record["reason"].startswith(r"nul \x00 red \x1b[31m name \xff turned \u202e | a bar")
+    assert record["reason"].startswith(r"nul \x00 red  name \xff turned \u202e | a bar")
 
 
 def test_a_comparison_survives_what_a_model_raised(results, capsys):
