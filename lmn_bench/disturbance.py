@@ -93,7 +93,10 @@ def lost_share(record: Record) -> float | None:
         return max(0.0, min(record.threads, watched.cores) * watched.timed_s - free_s) / (
             record.threads * watched.timed_s
         )
-    return min(watched.waited_s + stolen_s / watched.cores, left_s) / watched.timed_s
+    # The kernel's count takes in what was waited between the clock's readings: no more than all.
+    return min(watched.waited_s + stolen_s / watched.cores, left_s, watched.timed_s) / (
+        watched.timed_s
+    )
 
 
 def is_steady(records: Sequence[Record]) -> bool:

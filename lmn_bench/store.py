@@ -224,11 +224,13 @@ def write_atomically(path: Path, text: str) -> None:
     What is there and no file (`/dev/stdout`, `/dev/null`, a named pipe) is written to as it is, and
     a link stays one. Characters that no encoding has, of a name that is no UTF-8, are escaped.
     """
-    path = path.resolve() if path.is_symlink() else path
+    # Asked before links are followed: that of /dev/stdout leads to no path where it is a pipe.
     if path.exists() and not path.is_file():
-        with path.open("w", encoding="utf-8", errors=ESCAPED) as device:
+        # A reader that leaves is no error.
+        with suppress(BrokenPipeError), path.open("w", encoding="utf-8", errors=ESCAPED) as device:
             device.write(text)
         return
+    path = path.resolve() if path.is_symlink() else path
     temporary = _beside(path)
     with temporary.open("w", encoding="utf-8", errors=ESCAPED) as file:
         file.write(text)

@@ -40,11 +40,12 @@ def decode_text(content: bytes, name: str) -> str:
     Raises:
         UsageError: as `read_text`.
     """
-    for mark, encoding in _MARKS:
-        if content.startswith(mark):
-            raise _other(name, f"{encoding} with a byte order mark", encoding)
-    if len(content) % 2 == 0 and (likely := _unmarked(content[:_LOOKED_AT])):
-        raise _other(name, f"{likely} by the look of it: every second byte is zero", likely)
+    wide = wide_encoding(content)
+    if wide is not None:
+        encoding, sign = wide
+        raise UsageError(
+            f"{name} is {encoding} {sign}", f"to have it in UTF-8, {_command(name, encoding)}"
+        )
     try:
         return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -56,16 +57,21 @@ def decode_text(content: bytes, name: str) -> str:
         ) from None
 
 
+def wide_encoding(content: bytes) -> tuple[str, str] | None:
+    """The UTF-16 or UTF-32 that bytes are in, by iconv's name, and its sign; None for neither."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return encoding, "with a byte order mark"
+    likely = _unmarked(content[:_LOOKED_AT]) if len(content) % 2 == 0 else None
+    return (likely, "by the look of it: every second byte is zero") if likely else None
+
+
 def _unmarked(content: bytes) -> str | None:
     for first, encoding in ((1, "UTF-16LE"), (0, "UTF-16BE")):
         zeros, others = content[first::2], content[1 - first :: 2]
         if zeros and zeros.count(0) > _ZEROS * len(zeros) and not others.count(0):
             return encoding
     return None
-
-
-def _other(name: str, what: str, encoding: str) -> UsageError:
-    return UsageError(f"{name} is {what}", f"to have it in UTF-8, {_command(name, encoding)}")
 
 
 def _command(name: str, encoding: str) -> str:

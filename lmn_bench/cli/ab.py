@@ -11,7 +11,7 @@ import click
 
 from lmn_bench.cli import complete
 from lmn_bench.cli.gate_options import judging_options, options_of, output_options
-from lmn_bench.cli.options import results_option, selection_options
+from lmn_bench.cli.options import SecondsRange, results_option, selection_options
 from lmn_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ DEFAULT_SUITE = "ci"
               help="What to measure.")  # fmt: skip
 @selection_options
 @judging_options
-@click.option("--time-limit", type=click.FloatRange(min=0), default=170.0, show_default=True,
+@click.option("--time-limit", type=SecondsRange(min=0), default=170.0, show_default=True,
               metavar="SECONDS",
               help="Begin nothing after this; the screening is always finished.")  # fmt: skip
 @click.option("--counters-only", is_flag=True, help="Compare what is counted; time nothing.")

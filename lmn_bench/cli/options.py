@@ -14,6 +14,26 @@ from lmn_bench.cli.results_place import default_results
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+class SecondsRange(click.FloatRange):
+    """Seconds from a plain number of them, or from a time with its unit: "90", "2min"."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The seconds, within the range.
+
+        Raises:
+            UnitError: neither a number nor a time.
+        """
+        from lmn_bench.units import parse_seconds
+
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = parse_seconds(value)
+        return float(super().convert(seconds, param, ctx))
+
+
 def results_option(command: _Command) -> _Command:
     """`--results FOLDER`: where run folders are."""
     return click.option(

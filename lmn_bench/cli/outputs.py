@@ -34,8 +34,13 @@ def form_of(option: str, path: Path, forms: tuple[str, ...], default: str) -> st
         default: the form of a name that ends in nothing.
 
     Raises:
-        UsageError: it ends in what none of the forms does.
+        UsageError: it ends in what none of the forms does, or is a dash.
     """
+    if str(path) == "-":
+        text = f"write {option} /dev/stdout for standard output"
+        raise UsageError(
+            f"{option} -: a file is named here", None if "checkpoint" in forms else text
+        )
     ending = path.suffix.lower()
     if not ending:
         return default

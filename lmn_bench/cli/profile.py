@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lmn_bench.cli import complete
-from lmn_bench.cli.options import json_option, results_option
+from lmn_bench.cli.options import SecondsRange, json_option, results_option
 from lmn_bench.schema import DEVICES, DTYPES, MODES, ModelSpec
 
 _SIZES = ModelSpec()
@@ -31,7 +31,7 @@ _SIZES = ModelSpec()
 @click.option("--depth", type=click.IntRange(1), metavar="N", show_default="1",
               help="Your own model's parts: its modules down to level N.")  # fmt: skip
 @click.option("--lines", is_flag=True, help="Memory line by line too, by memory-profiler.")
-@click.option("--timeout", type=click.FloatRange(1), default=1800.0, show_default=True,
+@click.option("--timeout", type=SecondsRange(1), default=1800.0, show_default=True,
               metavar="SECONDS", help="Give up after this long.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
               help="Write it here too: .html, .md, .json, or .txt as shown.")  # fmt: skip

@@ -18,7 +18,7 @@ FORMATS = ("text", "html", "md", "csv", "json")
 @click.option("--format", "form", type=click.Choice(FORMATS),
               help="[default: text, or what the name given to -o ends in]")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write to this file instead of stdout.")  # fmt: skip
+              help="Write to this file instead of stdout (-).")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--charts", type=click.Choice(("svg", "png")),
               help="With --format md -o FILE: charts too, as pictures beside FILE.")  # fmt: skip
@@ -44,6 +44,7 @@ def command(
     from lmn_bench.report.text import render_document
     from lmn_bench.store import save
 
+    output = None if output == Path("-") else output
     form = _form(form, output, as_json=as_json)
     if charts is not None and (form != "md" or output is None):
         raise UsageError(

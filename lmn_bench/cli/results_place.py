@@ -70,4 +70,13 @@ def _ignore_command(results: Path, here: Path) -> str | None:
         # 0: it is ignored; anything else: git won't say.
         return None
     file = os.path.relpath(top / ".gitignore", here)
-    return f"echo {shlex.quote(f'{inside}/')} >> {shlex.quote(file)}"
+    # Without a line end before it, it would become a part of the last line.
+    word = "echo" if _ends_in_a_line(top / ".gitignore") else "printf '\\n%s\\n'"
+    return f"{word} {shlex.quote(f'{inside}/')} >> {shlex.quote(file)}"
+
+
+def _ends_in_a_line(file: Path) -> bool:
+    try:
+        return file.read_bytes()[-1:] in (b"", b"\n")
+    except OSError:
+        return True

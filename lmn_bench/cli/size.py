@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lmn_bench.cli import complete
-from lmn_bench.cli.options import json_option, results_option
+from lmn_bench.cli.options import SecondsRange, json_option, results_option
 
 _FOUND = ("context", "batch", "width", "layers", "device")
 
@@ -56,7 +56,7 @@ _FOUND = ("context", "batch", "width", "layers", "device")
                    '"bisect": look for the true longest.')  # fmt: skip
 @click.option("--cap-mechanism", type=click.Choice(("rlimit", "cgroup")), default="rlimit",
               show_default=True, help="Of --verify.")  # fmt: skip
-@click.option("--timeout", "timeout_s", type=click.FloatRange(1), default=120.0,
+@click.option("--timeout", "timeout_s", type=SecondsRange(1), default=120.0,
               show_default=True, metavar="S", help="Of each run of --verify.")  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path),
               help="Write a page for the decision.")  # fmt: skip

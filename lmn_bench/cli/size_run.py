@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,8 @@ COUNTED = {
     "rlimit": "memory is what is reserved, touched or not, as RLIMIT_DATA counts it",
 }
 _BASELINES = ("transformer", "lstm")
+# The one quantity that may be none.
+_NOTHING = re.compile(r"\s*0+\s*([kmgt]?i?b?)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def read_question(asked: Asked) -> tuple[Question, list[DeviceProfile]]:
         raise UsageError(f"--throughput expects tokens a second above 0, got {asked.throughput:g}")
     floor = None
     if asked.floor is not None:
-        floor = 0 if asked.floor.strip() == "0" else parse_bytes(asked.floor)
+        floor = 0 if _NOTHING.fullmatch(asked.floor) else parse_bytes(asked.floor)
     limits = Limits(memory, latency, asked.throughput)
     return Question(case, subjects, limits, floor, profile), profiles if len(profiles) > 1 else []
 

@@ -314,7 +314,8 @@ class _Trying:
                 return call()
         except (SubjectError, IncorrectSubjectError):
             raise
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
+            # Ctrl-C never reaches this process, which has a group of its own: it is the model's.
             if is_out_of_memory(error):
                 raise
             kind = ThreadRefusedError if isinstance(error, ThreadDiedError) else RefusedError
@@ -329,7 +330,7 @@ def _pair(result: Any) -> Any:
     return result if isinstance(result, tuple) and len(result) == 2 else (result, None)
 
 
-def _hint(error: Exception) -> str:
+def _hint(error: BaseException) -> str:
     if isinstance(error, TypeError) and "required positional argument" in message_of(error):
         return "wrap it in a module whose forward takes x alone and hands it on as often as needed"
     return INPUT_HINT

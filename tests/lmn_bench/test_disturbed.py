@@ -204,6 +204,11 @@ def test_time_that_a_hypervisor_took_is_lost_too():
     assert lost_share(replace(ok(case()), watched=seen)) == pytest.approx(0.5)
 
 
+def test_no_more_than_all_the_time_is_lost():
+    seen = watched(1.4, timed_cpu_s=0.1, counted_waited_s=0.1)
+    assert lost_share(replace(ok(case()), watched=seen)) == 1.0
+
+
 def test_where_nobody_tells_who_waited_a_lack_of_cores_speaks():
     seen = watched(0.0, others_cpu_s=1.5, waited_s=None, counted_waited_s=None)
     assert lost_share(replace(ok(case()), watched=seen)) == pytest.approx(0.5)

@@ -136,6 +136,8 @@ def test_names_may_stand_in_a_comment_above_numbers(read, header):
         ('n,t\n64,"1"x\n', "row 2: ',' expected after"),
         (PLAIN.encode("utf-16"), "is UTF-16 with a byte order mark\nto have it in UTF-8"),
         (PLAIN.encode("utf-16-le"), "is UTF-16LE by the look of it"),
+        (PLAIN.encode("utf-16-be"), "iconv -f UTF-16BE -t UTF-8"),
+        (PLAIN.encode("utf-32"), "is UTF-32 with a byte order mark"),
         ("n,t\n64,1\n128,2µ\n".encode("latin-1"), "is not UTF-8: byte 0xb5 at 14, in line 3"),
         (b"n,t\n64,1\n128,\0\n", "is no text file: a zero byte in row 3"),
         (gzip.compress(PLAIN.encode(), mtime=0), "is gzip, no text\ngzip -dc"),

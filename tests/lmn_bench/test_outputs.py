@@ -69,6 +69,8 @@ def cli(capsys, *words):
         (["size", "--context", "1K", "--markdown", "x.html"], "let it end in .md or .markdown"),
         (["profile", "lmn", "--mode", "decode", "--length", "8", "-o", "x.csv"], ".html, .htm"),
         (["train", "-o", "x.pt"], "let it end in .safetensors"),
+        (["train", "-o", "-"], "a file is named here"),
+        (["compare", "base", "slow", "--html", "-"], "write --html /dev/stdout"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -76,12 +78,37 @@ def test_an_ending_that_promises_another_form_is_refused(results, capsys, words,
     code, out, err = cli(capsys, *words)
     assert (code, out) == (2, "")
     assert told in err
-    assert not list(Path().glob("x.*"))
+    assert not [*Path().glob("x.*"), *Path().glob("-")]
 
 
 def test_a_form_that_is_asked_for_by_name_may_end_in_anything_unknown(results, capsys):
     assert cli(capsys, "report", "base", "--format", "csv", "-o", "x.data")[0] == 0
     assert Path("x.data").read_text().startswith("case_id,")
+
+
+def test_a_dash_is_standard_output_for_a_report(results, capsys):
+    code, out, _ = cli(capsys, "report", "base", "--format", "csv", "-o", "-")
+    assert (code, out[:8]) == (0, "case_id,")
+    assert not Path("-").exists()
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_the_device_of_standard_output_may_be_a_pipe(results, read):
+    end, writing = os.pipe()
+    if not read:
+        os.close(end)
+    words = ["compare", "base", "slow", "--junit", "/dev/stdout"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "lmn_bench", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=writing, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        os.close(writing)
+        if read:
+            with os.fdopen(end, "rb") as reader:
+                assert b"<testsuite" in reader.read()
+        assert process.stderr is not None
+        assert b"is not written" not in process.stderr.read()
+    assert process.returncode == 1
 
 
 # --------------------------------------------------------------------------------- verdicts

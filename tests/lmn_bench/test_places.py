@@ -166,6 +166,14 @@ def test_the_line_told_makes_git_ignore_it(repository, monkeypatch):
     assert [line for line in told(Path.cwd()) if "ignore" in line] == []
 
 
+def test_the_line_told_leaves_a_last_line_without_an_end_as_it_is(repository, monkeypatch):
+    (repository / ".gitignore").write_text("build")
+    monkeypatch.chdir(repository)
+    hint = told(Path.cwd())[-1]
+    subprocess.run(["sh", "-c", hint.partition(": ")[2].partition(": ")[2]], check=True)
+    assert (repository / ".gitignore").read_text().split() == ["build", "results/"]
+
+
 def test_an_ignored_folder_or_none_in_git_is_not_told(repository, tmp_path_factory, monkeypatch):
     (repository / ".gitignore").write_text("results/\n")
     monkeypatch.chdir(repository)

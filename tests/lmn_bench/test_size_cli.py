@@ -162,6 +162,8 @@ def test_sizes_that_were_not_measured_are_estimates_with_a_hint(results, capsys)
         (("--latency", "5 parsec"), "as a time"),
         (("--latency", "0ms"), "above 0"),
         (("--throughput", "-1"), "above 0"),
+        (("--timeout", "2m"), 'write "2ms" or "2min"'),
+        (("--timeout", "5ms"), "not in the range"),
         (("--device", "raspbery-pi"), "unknown device"),
         (("--device", "cpu", "--device", "cuda"), "stands alone"),
         (("--model", "transfomer"), "transformer"),
@@ -180,6 +182,12 @@ def test_sizes_that_were_not_measured_are_estimates_with_a_hint(results, capsys)
 )
 def test_mistakes_are_told(results, capsys, options, words):
     assert words in error_of(capsys, results, *options)
+
+
+@pytest.mark.parametrize("nothing", ["0", "0B", "0 MiB"])
+def test_a_floor_may_be_nothing_in_any_unit(results, capsys, nothing):
+    bare = told(capsys, results, "--memory", "64MiB", "--floor", nothing)[1]
+    assert {one["memory_bytes"]["floor"] for one in bare["subjects"]} == {0}
 
 
 def test_a_context_that_cannot_be_read_is_told(results, capsys):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmn_bench import units
+from lmn_bench.cli.options import SecondsRange
 from lmn_bench.errors import UnitError
 
 lengths = st.integers(1, units.MAX_LENGTH)
@@ -346,3 +347,8 @@ def test_a_share_without_its_sign_is_refused(text, hint):
 def test_what_is_no_share_is_refused(text):
     with pytest.raises(UnitError, match="--margin: cannot read"):
         units.parse_share(text, "--margin")
+
+
+@pytest.mark.parametrize(("given", "seconds"), [("90", 90.0), ("2min", 120.0), ("1h 30 min", 5400)])
+def test_an_option_that_takes_seconds_takes_a_time_with_its_unit(given, seconds):
+    assert SecondsRange(1).convert(given, None, None) == seconds
