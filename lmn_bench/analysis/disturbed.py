@@ -50,6 +50,11 @@ class Disturbance:
     spread: float | None
 
     @property
+    def by_machine(self) -> bool:
+        """Whether other work was seen; a spread alone may be the model's own."""
+        return bool(self.beside or self.lacking)
+
+    @property
     def words(self) -> str:
         """What was seen: other processes took 1.9 of 2 cores during 34 of 40 processes, …."""
         said = []

@@ -55,14 +55,20 @@ def answers(findings: Findings, *, timed: bool = True) -> Iterator[str]:
 
 
 def _disturbed_answer(results: ResultSet, setting: Case) -> Iterator[str]:
-    """For example: Prefill: cannot tell how the times stand or grow: other processes took …."""
+    """For example: Prefill: cannot tell how times grow; the machine was disturbed: …."""
     disturbed = results.disturbed(setting)
     if disturbed is not None:
         place = f"{MODE_WORD[setting.mode]}{where(results, setting)}"
-        yield (
-            f"{place}: cannot tell which model is ahead in time, nor how times grow; the machine "
-            f"was disturbed: {disturbed.words}. Measure again when it is quiet."
-        )
+        several = len(results.subjects(setting)) > 1
+        what = "which model is ahead in time, nor how times grow" if several else "how times grow"
+        if disturbed.by_machine:
+            why = f"the machine was disturbed: {disturbed.words}. Measure again when it is quiet"
+        else:
+            why = (
+                f"{disturbed.words}, far beyond the usual: the machine was busy, or a model's time "
+                "varies by itself. Measure again when it is quiet, or with more processes"
+            )
+        yield f"{place}: cannot tell {what}; {why}."
 
 
 def _nothing_finished(results: ResultSet) -> str:

@@ -101,7 +101,8 @@ def _value_table(
     column = "context" if setting.mode == "decode" else "length"
     disturbed = results.disturbed(setting)
     if disturbed is not None and METRICS[metric].unit in TIME_UNITS:
-        note += " The machine was disturbed: these times are no measure of the models."
+        who = "The machine was disturbed" if disturbed.by_machine else "Processes differ too much"
+        note += f" {who}: these times are no measure of the models."
     if unsure:
         note += f" ~: half the interval is over {UNSURE_SPREAD:.0%} of the value."
     return Table(caption, (column, *subjects), tuple(rows), note.strip())

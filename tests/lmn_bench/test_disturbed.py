@@ -184,6 +184,17 @@ def test_a_spread_far_beyond_the_usual_is_a_finding_of_its_own():
     assert "ahead of" not in text(records)
 
 
+def test_a_spread_alone_is_not_put_down_to_the_machine():
+    said = answers(crossing(noise=0.4))[0]
+    assert "the machine was busy, or a model's time varies by itself" in said
+    assert "was disturbed" not in said
+
+
+def test_of_one_model_alone_it_is_said_that_growth_cannot_be_told():
+    alone = [record for record in crossing(lambda _: BUSY) if record.subject == "lmn"]
+    assert answers(alone)[0].startswith("Prefill: cannot tell how times grow; the machine was")
+
+
 def test_one_process_that_waited_is_told_without_others():
     records = crossing(lambda _: BUSY, processes=1)
     assert result_set(records).disturbed(SETTING).lacking == 10

@@ -100,7 +100,8 @@ def test_the_device_of_standard_output_may_be_a_pipe(results, read):
     words = ["compare", "base", "slow", "--junit", "/dev/stdout"]
     with subprocess.Popen(
         [sys.executable, "-m", "lmn_bench", *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=writing, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}, stdout=writing,
+        stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         os.close(writing)
         if read:
