@@ -195,6 +195,19 @@ def test_of_one_model_alone_it_is_said_that_growth_cannot_be_told():
     assert answers(alone)[0].startswith("Prefill: cannot tell how times grow; the machine was")
 
 
+def test_others_that_take_a_core_beside_are_named_though_nothing_waited():
+    said = answers(crossing(lambda _: watched(others_cpu_s=1.1)))
+    assert said[0].endswith(
+        "the machine was disturbed: other processes took 1.1 of 2 cores during 50 of 50 "
+        "processes. Measure again when it is quiet."
+    )
+    assert not any("ahead of" in one or "overtakes" in one for one in said)
+
+
+def test_others_that_take_little_withdraw_nothing():
+    assert result_set(crossing(lambda _: watched(others_cpu_s=0.5))).disturbed(SETTING) is None
+
+
 def test_one_process_that_waited_is_told_without_others():
     records = crossing(lambda _: BUSY, processes=1)
     assert result_set(records).disturbed(SETTING).lacking == 10
