@@ -17,12 +17,14 @@ from lmn_bench.analysis.laws import Array
 from lmn_bench.analysis.sample import Sample, covariance_of
 from lmn_bench.disturbance import ENOUGH
 
-# The exponent is taken over the last octaves: what matters is how it grows from here on.
-TOP_LENGTHS = 4
+# The exponent is taken over the lengths from an eighth of the longest on, three octaves: what
+# matters is how it grows from here on, and over a wider span no one exponent need hold.
+TOP_SPAN = 8
 # Lengths nearer to each other than this say nothing of a doubling.
 _LEAST_STEP = 1.5
 # Standard deviation of a median, where there is no noise at all.
 _LEAST_ERROR = 1e-6
+_HAIR = 1e-9
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Growth:
     Attributes:
         first, last: shortest and longest length.
         ratio: metric at `last` over metric at `first`.
-        exponent: slope d ln T / d ln n across the last `TOP_LENGTHS` lengths: 0 flat, 1 linear, 2
-            quadratic.
+        exponent: slope d ln T / d ln n across the lengths from 1/`TOP_SPAN` of the longest on,
+            two at least: 0 flat, 1 linear, 2 quadratic.
         top_from: shortest of those lengths.
         overall: the same slope across all lengths.
         doublings: from every length to the next one that is 1.5 times as long or more.
@@ -78,7 +80,9 @@ def growth(sample: Sample) -> Growth | None:
             doublings.append(Doubling(lengths[at], lengths[next_], ratio))
     ends = [0, -1]
     whole = _line(x[ends], y[ends], part(covariance, ends), freedom)
-    top = slice(-TOP_LENGTHS, None)
+    # A hair below: lengths of a made-up grid may be off by rounding.
+    first_top = int(np.searchsorted(x, x[-1] - np.log(TOP_SPAN) - _HAIR))
+    top = slice(min(first_top, len(lengths) - 2), None)
     return Growth(
         first=lengths[0],
         last=lengths[-1],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lmn_bench.analysis.endings import ending
-from lmn_bench.analysis.growth import TOP_LENGTHS
+from lmn_bench.analysis.growth import TOP_SPAN
 from lmn_bench.analysis.results import CaseResult, ResultSet
 from lmn_bench.analysis.sentences import growth_words, interval_words
 from lmn_bench.metrics import METRICS, TIME_UNITS
@@ -133,8 +133,8 @@ def _growth_table(findings: Findings, setting: Case) -> Table | None:
         ("model", "grows like", "longest / shortest", "exponent"),
         tuple(rows),
         "Grows like: the laws a + b g(n) that the data can't tell apart, best first. Exponent e of "
-        f"n^e over the last {TOP_LENGTHS} lengths: 0 flat, 1 linear, 2 quadratic. 95% intervals "
-        "over processes.",
+        f"n^e from 1/{TOP_SPAN} of the longest length on: 0 flat, 1 linear, 2 quadratic. 95 % "
+        "intervals over processes.",
     )
 
 

@@ -216,6 +216,16 @@ def test_the_truth_is_kept_and_falsehoods_are_not_decided(law):
 # ------------------------------------------------------------------------------- exponents
 
 
+def test_an_exponent_is_that_of_the_longest_lengths_however_far_apart_they_are():
+    """Overhead holds the first ones flat: over all of four times four lengths e would be 0.3."""
+    lengths = [128, 512, 2048, 8192, 32768]
+    curve = 3e-4 + 6e-8 * np.array(lengths)
+    found = growth(as_sample(lengths, table(curve, 0.01)))
+    assert found.top_from == 8192
+    between = np.log(curve[-1] / curve[-2]) / np.log(4)
+    assert found.exponent.estimate == pytest.approx(between, abs=0.03)
+
+
 @pytest.mark.parametrize(("law", "exponent"), [("constant", 0), ("n", 1), ("n^2", 2)])
 def test_exponents_and_ratios_need_no_law(law, exponent):
     found = growth(made_up(law, 0.01))
