@@ -151,7 +151,10 @@ def _measure(
     )
     own = subject if isinstance(subject, UserModel) else None
     if own is not None:
-        fields["warnings"] += [*(f"its code {what}" for what in settings.restore()), *own.notes]
+        fields["warnings"] += [
+            *(f"its code {what}" for what in settings.restore(keep_folder=True)),
+            *own.notes,
+        ]
     parameters = list(subject.parameters())
     metrics["parameters"] = sum(p.numel() for p in parameters)
     metrics["parameter_bytes"] = sum(p.numel() * p.element_size() for p in parameters)

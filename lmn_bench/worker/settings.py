@@ -49,11 +49,16 @@ class Settings:
             _folder(), tuple((n, signal.getsignal(n)) for n in sorted(signal.valid_signals())),
         )  # fmt: skip
 
-    def restore(self) -> list[str]:
-        """Take back what a record states otherwise, and tell what has been changed since."""
-        return list(self._restored())
+    def restore(self, *, keep_folder: bool = False) -> list[str]:
+        """Take back what a record states otherwise, and tell what has been changed since.
 
-    def _restored(self) -> Iterator[str]:
+        Args:
+            keep_folder: leave the working folder to the model, which may read files in it: where
+                nothing of ours is named from there.
+        """
+        return list(self._restored(keep_folder))
+
+    def _restored(self, keep_folder: bool) -> Iterator[str]:
         now = Settings.now()
         if now.threads != self.threads:
             torch.set_num_threads(self.threads)
@@ -62,8 +67,10 @@ class Settings:
             torch.set_grad_enabled(self.gradients)
             yield "switched gradients off: switched on again"
         if now.folder != self.folder and self.folder != _UNKNOWN_FOLDER:
-            os.chdir(self.folder)
-            yield f"changed the working folder to {now.folder}: set back"
+            if not keep_folder:
+                os.chdir(self.folder)
+            how = ", and keeps it" if keep_folder else ": set back"
+            yield f"changed the working folder to {now.folder}{how}"
         names = [_name(number) for number in self._handlers_restored(now)]
         if names:
             yield f"changed what signals do ({', '.join(names)}): set back"

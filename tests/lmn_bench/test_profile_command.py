@@ -91,11 +91,11 @@ def test_what_a_users_model_said_and_changed_is_told(folder, capsys, tmp_path):
     out, err = capsys.readouterr()
     assert code == ExitCode.OK, err
     data = json.loads(out)
-    assert "its code changed the working folder to /: set back" in data["warnings"]
+    assert "its code changed the working folder to /, and keeps it" in data["warnings"]
     assert [line.split(": ", 1)[-1] for line in data["stderr"]] == ["UserWarning: far from home"]
     for told in (err, output.read_text()):
         assert told.count("far from home") == 1
-    assert "warning: its code changed the working folder to /: set back" in err
+    assert "warning: its code changed the working folder to /, and keeps it" in err
 
 
 @pytest.mark.parametrize(("output", "words"), [

@@ -42,6 +42,9 @@ def test_gradients_are_switched_on_again(settings):
 
 def test_the_working_folder_is_set_back(settings, tmp_path):
     os.chdir(tmp_path)
+    kept = settings.restore(keep_folder=True)
+    assert kept == [f"changed the working folder to {tmp_path}, and keeps it"]
+    assert Path.cwd() == tmp_path
     assert settings.restore() == [f"changed the working folder to {tmp_path}: set back"]
     assert str(Path.cwd()) == settings.folder
 

@@ -150,7 +150,7 @@ def test_what_cannot_be_measured_says_why_and_where(measure, name, mode, words):
         ("learns_inside", "run under no_grad, as inference mode fails"),
         ("thread_from_the_start", "run under no_grad, as its own threads would not be"),
         ("thread_per_call", "Inference tensors cannot be saved for backward"),
-        ("moves_away", "changed the working folder to /: set back"),
+        ("moves_away", "changed the working folder to /, and keeps it"),
         ("moves_away", "changed what signals do (SIGCHLD): set back"),
     ],
 )

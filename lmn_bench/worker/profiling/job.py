@@ -114,7 +114,7 @@ def _run(job: ProfileJob) -> dict[str, Any]:
     subject = build(
         case.subject, case.model, dtype=dtype, device=device, seed=job.seed, length=case.length
     )
-    told = [f"its code {what}" for what in settings.restore()]
+    told = [f"its code {what}" for what in settings.restore(keep_folder=True)]
     modes = supported_modes(subject)
     if case.mode not in modes:
         raise UsageError(
