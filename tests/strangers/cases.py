@@ -261,7 +261,7 @@ CASES: Sequence[Case] = (
          always=True),
     Case(B + "in_place", "prefill", "64", "ok, fresh input at each call", checks=(fresh_input,)),
     Case(B + "outside_cache", "train", "64", "ok"),
-    Case(B + "adapter", "train", "64", "ok, all 1,191 parameters are counted, the 1,056 frozen ones too",
+    Case(B + "adapter", "train", "64", "ok, 1,191 parameters, 1,056 of them frozen",
          checks=(metric("parameters", 1191),)),
     Case(B + "frozen", "train", "64", "error: nothing to train", outcomes=("error", "skipped"),
          words=("grad|train",)),
