@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
+from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
 from lmn_bench.lessons import LEARN, TEXT, Budget, Learned, Learning, Lesson
@@ -104,7 +106,7 @@ class Case:
         """How the computation is run, other than plainly, in words."""
         return ("compiled",) * self.compile + ("CUDA graphs",) * self.cuda_graph
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A stable, readable name: the same point has the same id in every run."""
         return "/".join(
@@ -123,12 +125,12 @@ class Case:
             )
         )
 
-    @property
+    @cached_property
     def series(self) -> Case:
         """What cases that differ only in length share: this case at length 0."""
         return replace(self, length=0)
 
-    @property
+    @cached_property
     def setting(self) -> Case:
         """What cases must share to be set side by side: all but subject and length."""
         return replace(self, length=0, subject="")
@@ -140,6 +142,10 @@ class Case:
         if lesson is not None:
             lesson = Lesson(**{**lesson, "budget": Budget(**lesson["budget"])})
         return cls(**{**data, "model": ModelSpec(**data["model"]), "lesson": lesson})
+
+
+_CASE_FIELDS = tuple(f.name for f in fields(Case))
+_values_of_case = attrgetter(*_CASE_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -459,13 +465,13 @@ class Record:
     @classmethod
     def of(cls, case: Case, replicate: int, outcome: Outcome, **rest: Any) -> Record:
         """A record of `case`, with the case's own fields filled in."""
-        shared = {f.name: getattr(case, f.name) for f in fields(case)}
+        shared = {name: getattr(case, name) for name in _CASE_FIELDS}
         return cls(case_id=case.id, replicate=replicate, outcome=outcome, **shared, **rest)
 
-    @property
+    @cached_property
     def case(self) -> Case:
         """The case this record is of."""
-        return Case(**{f.name: getattr(self, f.name) for f in fields(Case)})
+        return Case(*_values_of_case(self))
 
     @property
     def is_failure(self) -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from lmn_bench.analysis.claims import judge
 from lmn_bench.analysis.crossover import LEVEL_MARGIN
@@ -19,6 +17,9 @@ from lmn_bench.report.findings import Findings
 from lmn_bench.report.learned import data as learned
 from lmn_bench.report.words import free_settings
 from lmn_bench.schema import SCHEMA, Case, Record, RunInfo
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = (
     "case_id", "subject", "mode", "device", "length", "batch", "dtype", "threads",
@@ -34,6 +35,9 @@ def tidy(results: ResultSet, records: Sequence[Record] = (), first_seed: int = 0
     Of trainings, one row per seed and metric; `records` has them, of a run that began with
     `first_seed`.
     """
+    # Only a table needs it, and it takes a fifth of a report's start.
+    import pandas as pd
+
     rows = [*_rows(results), *_learned_rows(records, first_seed)]
     frame = pd.DataFrame.from_records(rows, columns=COLUMNS)
     # Missing whole numbers stay missing; they don't turn every cap into a float.
@@ -48,6 +52,8 @@ def render_csv(results: ResultSet, records: Sequence[Record] = (), first_seed: i
 
 def render_csv_of_runs(runs: Sequence[tuple[RunInfo, ResultSet, Sequence[Record]]]) -> str:
     """The tidy tables of several runs as one, with the run and its machine before every row."""
+    import pandas as pd
+
     frames = []
     for info, results, records in runs:
         frame = tidy(results, records, info.seed)

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from bench_helpers import case, failed, ok, series
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats as distributions
 
 from lmn_bench.analysis.crossing import crossing
 from lmn_bench.analysis.crossover import crossover
 from lmn_bench.analysis.ratios import ratio
 from lmn_bench.analysis.results import CaseResult, result_set
-from lmn_bench.analysis.stats import CONFIDENCE, median_estimate
+from lmn_bench.analysis.stats import (
+    CONFIDENCE,
+    _drawn_medians,
+    median_estimate,
+    resampled_medians,
+)
 from lmn_bench.schema import Outcome, SeriesLimit
 
 finite = st.floats(-1e9, 1e9, allow_nan=False)
@@ -399,3 +406,22 @@ def test_equal_models_are_seldom_told_apart_by_few_processes(processes):
         told_apart += not found.low <= 1 <= found.high
     # 5 % of 300, and three standard deviations of that.
     assert told_apart <= 26
+
+
+@pytest.mark.parametrize("count", [7, 8, 251, 252])
+def test_medians_of_resamples_can_be_drawn_without_the_resamples(count):
+    values = np.random.default_rng(count).lognormal(size=count)
+    rng = np.random.default_rng(1)
+    drawn = np.concatenate([_drawn_medians(np.sort(values), rng) for _ in range(10)])
+    resampled = np.median(values[rng.integers(0, count, size=(20_000, count))], axis=1)
+    assert distributions.ks_2samp(drawn, resampled).pvalue > 1e-3
+
+
+def test_ten_thousand_processes_are_resampled_in_a_few_megabytes():
+    values = np.random.default_rng(1).lognormal(size=10_000)
+    tracemalloc.start()
+    resampled = resampled_medians(values, salt=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6
+    assert np.median(resampled) == pytest.approx(np.median(values), rel=0.01)
