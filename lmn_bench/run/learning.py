@@ -16,24 +16,28 @@ from lmn_bench.errors import (
     ExitCode,
     KilledError,
     LmnBenchError,
+    OutOfMemoryError,
     TrainingError,
     UsageError,
     WorkerError,
 )
 from lmn_bench.escapes import printable_data
-from lmn_bench.outcomes import says_out_of_memory
+from lmn_bench.outcomes import CRASHES, allocation_that_failed, says_out_of_memory
 from lmn_bench.plain import one_line
 from lmn_bench.run.installation import Installation
 
 _TAIL_BYTES = 4000
 # All that it tells, whatever its job.
 _EVENTS = frozenset(
-    {"started", "step", "validation", "saved", "stopped", "ended", "text", "failed"}
+    {"started", "step", "validation", "saved", "unsaved", "stopped", "ended", "text", "failed"}
 )
 _FAILURES: dict[int, type[LmnBenchError]] = {
     ExitCode.CASES_FAILED: TrainingError,
     ExitCode.USAGE: UsageError,
 }
+
+
+_LESS_MEMORY = "take a smaller model, batch or length"
 
 
 class LearningProcess:
@@ -106,9 +110,11 @@ class LearningProcess:
 
         Raises:
             UsageError: the job cannot be done as it was asked for.
-            TrainingError: it failed on the way, or was killed.
-            KeyboardInterrupt: it was asked to stop before it had begun.
-            WorkerError: it died, and not of a lack of memory.
+            TrainingError: it failed on the way.
+            KilledError: somebody outside ended it.
+            OutOfMemoryError: it died, and its last words are of a lack of memory.
+            KeyboardInterrupt: it was asked to stop, and could not any more.
+            WorkerError: it died of something else.
         """
         assert self._process is not None
         assert self._process.stdout is not None
@@ -128,14 +134,12 @@ class LearningProcess:
             raise self._death(code)
 
     def _death(self, code: int) -> BaseException:
-        if self._stopped and code == -signal.SIGINT:
-            return KeyboardInterrupt()
+        if code < 0 and -code not in CRASHES:
+            # Where it was to end anyway, before it had begun or by someone in a hurry: so it did.
+            return KeyboardInterrupt() if self._stopped else _killed(-code)
         words = _tail(self._errors) or _tail(self._printed)
-        if code == -signal.SIGKILL or says_out_of_memory(words):
-            return KilledError(
-                "the learning process was killed, most likely for lack of memory",
-                "take a smaller model, batch or length; a checkpoint that was saved is still good",
-            )
+        if says_out_of_memory(words):
+            return OutOfMemoryError(f"out of memory: {allocation_that_failed(words)}", _LESS_MEMORY)
         return WorkerError(f"the learning process died: {self._last_words(code)}",
                            "please report it")  # fmt: skip
 
@@ -147,6 +151,16 @@ class LearningProcess:
     def _last_words(self, code: int) -> str:
         words = _tail(self._errors) or _tail(self._printed)
         return one_line((words.splitlines() or [f"exit code {code}"])[-1])
+
+
+def _killed(number: int) -> KilledError:
+    """What is known of a process that a signal has ended: who sent it is not."""
+    if number == signal.SIGKILL:
+        return KilledError(
+            "killed by signal 9, by somebody or by the kernel for lack of memory",
+            f"if memory is short, {_LESS_MEMORY}",
+        )
+    return KilledError(f"ended from outside, by signal {number}")
 
 
 def _event(line: bytes) -> tuple[str, Any] | None:

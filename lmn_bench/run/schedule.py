@@ -14,7 +14,12 @@ from typing import Any, Protocol
 from lmn_bench.disturbance import SlowLoops, quiet_lacking, slow_loops
 from lmn_bench.errors import SubjectError
 from lmn_bench.escapes import plain
-from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory, took_longer
+from lmn_bench.outcomes import (
+    CRASHES,
+    allocation_that_failed,
+    says_out_of_memory,
+    took_longer,
+)
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.reply import Reply, left_words
 from lmn_bench.schema import Case, Measuring, Outcome, Record, Watched
@@ -23,9 +28,6 @@ from lmn_bench.units import format_cap
 # A machine that is slow in this many further processes of a case will not be quiet in one more.
 _MOST_FURTHER_ROUNDS = 20
 
-# Nobody outside sends these: the process did something that it must not. Under a cap that may be a
-# library that takes a failed allocation for granted, but it says nothing about how much fits.
-_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
 # What a server tells of a cap, a metric each.
 _CAP_METRICS = ("floor_bytes", "peak_bytes")
 # What is limited, by the name of what limits it.
@@ -271,7 +273,7 @@ def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str
     if reply.exit_code == -9:
         reason = "killed by signal 9: most likely the kernel, short of memory"
         return Outcome.KILLED, reason
-    if -reply.exit_code in _CRASHES:
+    if -reply.exit_code in CRASHES:
         name = signal.Signals(-reply.exit_code).name
         return Outcome.ERROR, f"crashed with {name}: {reply.last_words}"
     if reply.exit_code < 0:

@@ -29,8 +29,9 @@ class OneWeight(torch.nn.Module):
 
 
 class Log:
-    def __init__(self, stop_after=None, enough_after=None):
+    def __init__(self, stop_after=None, enough_after=None, full_at=()):
         self.said, self.stop_after, self.enough_after = [], stop_after, enough_after
+        self.full_at = full_at
 
     def stepped(self, step, loss, seconds):
         self.said.append(("step", step))
@@ -38,8 +39,9 @@ class Log:
     def validated(self, step, score):
         self.said.append(("validated", step, score))
 
-    def save(self, step):
-        self.said.append(("saved", step))
+    def save(self, step, *, last):
+        self.said.append(("tried" if step in self.full_at else "saved", step))
+        return step not in self.full_at
 
     def stops(self):
         return self.stop_after is not None and ("step", self.stop_after) in self.said
