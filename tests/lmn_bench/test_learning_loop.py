@@ -95,6 +95,20 @@ def test_what_is_enough_is_validated_and_saved_as_the_end():
     assert log.of("saved") == [2, 4]
 
 
+def test_what_was_enough_before_is_enough_when_it_is_gone_on_with():
+    log = Log(enough_after=0)
+    log.stepped(0, 0.0, 0.0)
+    assert run(OneWeight(), log, done=4) == 4
+    assert log.of("saved") == []
+
+
+def test_a_save_that_failed_before_a_stop_is_tried_again_at_it():
+    log = Log(stop_after=4, full_at=(4,))
+    run(OneWeight(), log)
+    assert log.of("tried") == [4, 4]
+    assert log.of("saved") == [2]
+
+
 def test_a_validation_loss_that_is_no_number_stops_it():
     log = Log()
     with pytest.raises(DivergedError, match="the validation loss is nan after step 3"):
