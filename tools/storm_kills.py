@@ -40,8 +40,6 @@ from storm_shared import (
 from storm_targets import TARGETS, Kill, Target
 
 HEADING = "Kills"
-# Side by side: chains of kills that share no folder.
-_POOL = 2
 
 
 @dataclass
@@ -104,7 +102,7 @@ def follow(chain: Chain, template: Path) -> dict[str, Row]:
         found.add(target.after(kill))
         row.found.add(told(found, f"kill {place} at {moment}"))
     last = rows.setdefault(label(target, chain.places[0]), Row())
-    last.found.add(told(target.finish(f"{chain.mark}-last"), "after the last"))
+    last.found.add(told(target.finish(f"{chain.mark}-last-{chain.places[0]}"), "after the last"))
     return rows
 
 
@@ -121,13 +119,15 @@ def label(target: Target | type[Target], place: int) -> str:
     return f"{target.name} | {name} to the {who}"
 
 
-def storm(names: Sequence[str], kills: int, seed: int, folder: Path) -> dict[str, Row]:
-    """All kills of the targets of these names; rows by label."""
+def storm(
+    names: Sequence[str], kills: int, seed: int, jobs: int, folder: Path
+) -> dict[str, Row]:  # fmt: skip
+    """All kills of the targets of these names, in so many chains side by side; rows by label."""
     template = folder / "template"
     template.mkdir()
     make_runs(template)
     rows: dict[str, Row] = {}
-    with ThreadPoolExecutor(_POOL) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         for target in (one for one in TARGETS if one.name in names):
             begin = time.monotonic()
             seen = life(target, template, folder / f"{target.slug}-life")
@@ -135,9 +135,9 @@ def storm(names: Sequence[str], kills: int, seed: int, folder: Path) -> dict[str
             drawn = random.Random(f"{seed} {target.name}")
             when = moments(kills, seen, target.who, variants, drawn)
             chains = [
-                Chain(target, range(first, kills, _POOL), when[first::_POOL],
+                Chain(target, range(first, kills, jobs), when[first::jobs],
                       folder / f"{target.slug}-{first}", f"{folder.name}-{target.slug}")
-                for first in range(min(_POOL, kills))
+                for first in range(min(jobs, kills))
             ]  # fmt: skip
             for made in pool.map(lambda chain: follow(chain, template), chains):
                 for name, row in made.items():
@@ -184,6 +184,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=60, help="of each command (60)")
     parser.add_argument("--only", default=",".join(names), help=f"of {', '.join(names)}")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="kills side by side (2)")
     parser.add_argument("-o", "--output", type=Path, nargs="?", const=EVIDENCE,
                         help="a Markdown file that gets the table")  # fmt: skip
     given = parser.parse_args()
@@ -192,7 +193,7 @@ def main() -> int:
         parser.error(f"no {', '.join(unknown)} in {', '.join(names)}")
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="storm-") as folder:
-        rows = storm(chosen, given.kills, given.seed, Path(folder))
+        rows = storm(chosen, given.kills, given.seed, given.jobs, Path(folder))
     lines = table(rows)
     print("\n".join(lines))
     say(f"{time.monotonic() - begin:.0f} s in all")
