@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lmn.atomic import replacing
 from lmn_bench.subjects.learners import Learner
 
 
@@ -50,16 +50,12 @@ class Interim:
         Raises:
             OSError: it cannot be written.
         """
-        partial = self._path.with_name(self._path.name + ".partial")
         content = {
             "about": self._about, "model": model.state_dict(),
             "optimizer": optimizer.state_dict(), "course": asdict(course),
         }  # fmt: skip
-        with partial.open("wb") as file:
+        with replacing(self._path, follow=False) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._path)
 
     def restore(
         self, model: Learner, optimizer: torch.optim.Optimizer, device: torch.device
