@@ -35,8 +35,9 @@ _MOST_LINKS: Final = 40
 def replacing(path: PathLike, *, follow: bool = True) -> Iterator[IO[bytes]]:
     """A binary file whose content takes the place of `path` when the block ends well.
 
-    If it ends in an exception, whatever was at `path` stays, and nothing is left beside it. Devices,
-    named pipes and descriptors (/dev/null, /dev/stdout) are written through and never replaced.
+    If it ends in an exception, whatever was at `path` stays, and nothing is left beside it.
+    Devices, named pipes and descriptors (/dev/null, /dev/stdout) are written through and never
+    replaced.
 
     Args:
         path: of the file; its permissions are kept if it is there.
@@ -74,7 +75,7 @@ def replacing(path: PathLike, *, follow: bool = True) -> Iterator[IO[bytes]]:
                 os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
             os.fsync(file.fileno())
             # Before it is closed: the lock that keeps others from sweeping it ends with that.
-            os.replace(beside, place)
+            beside.replace(place)
     except BaseException:
         # Not a second error in place of the first one, where nothing can be written.
         with suppress(OSError):
@@ -89,10 +90,11 @@ def destination(path: PathLike) -> Path:
     Raises:
         OSError: its links lead round in a circle, or through what is no folder.
     """
-    if not os.path.islink(path):
-        return Path(path)
+    path = Path(path)
+    if not path.is_symlink():
+        return path
     with suppress(FileNotFoundError):
-        os.stat(path)
+        path.stat()
     return Path(os.path.realpath(path))
 
 
@@ -105,16 +107,16 @@ def sweep(folder: PathLike, name: str | None = None) -> None:
     """
     stem = None if name is None else _stem(name)
     try:
-        names = os.listdir(folder)
+        paths = list(Path(folder).iterdir())
     except OSError:
         return
-    for one in names:
-        found = _LEFT.fullmatch(one)
+    for path in paths:
+        found = _LEFT.fullmatch(path.name)
         if found is None or (stem is not None and found["name"] != stem):
             continue
         # Of before there were locks: that process alone knows whether it still writes.
-        if found["pid"] is None or not os.path.exists(f"/proc/{found['pid']}"):
-            _remove_unheld(Path(folder, one))
+        if found["pid"] is None or not Path("/proc", found["pid"]).exists():
+            _remove_unheld(path)
 
 
 def try_out(path: PathLike) -> None:
@@ -201,15 +203,14 @@ def _status(path: Path) -> os.stat_result | None:
 
 def _descriptor_of(path: PathLike) -> int | None:
     """The descriptor of this process that a path leads to (/dev/stdout); None: to none."""
-    at = os.fspath(path)
+    at = Path(path)
     for _ in range(_MOST_LINKS):
-        folder = os.path.realpath(os.path.dirname(at) or ".")
-        name = os.path.basename(at)
+        folder = os.path.realpath(at.parent)
         found = _DESCRIPTORS.fullmatch(folder)
-        if found is not None and int(found["pid"]) == os.getpid() and name.isdecimal():
-            return int(name)
+        if found is not None and int(found["pid"]) == os.getpid() and at.name.isdecimal():
+            return int(at.name)
         try:
-            at = os.path.join(folder, os.readlink(os.path.join(folder, name)))
+            at = Path(folder, at.readlink())
         except OSError:
             return None
     return None
