@@ -97,7 +97,7 @@ PLAIN = {
     "subjects.traffic": "subjects.sizes",
 }
 # Parts of lmn that know no torch.
-PLAIN_LMN = {"lmn.config", "lmn.tree", "lmn.cost", "lmn.language_model_cost"}
+PLAIN_LMN = {"lmn.atomic", "lmn.config", "lmn.tree", "lmn.cost", "lmn.language_model_cost"}
 
 
 def imports_of(module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lmn.atomic import sweep
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.outputs import require_form
 from lmn_bench.cli.train_progress import TrainProgress
@@ -21,7 +21,6 @@ from lmn_bench.learning.settings import DEFAULT_PRESET, PRESETS, TrainingSetting
 from lmn_bench.learning.settings_file import KEYS, check_settings, key_kind, read_settings_file
 from lmn_bench.numerals import decimal_comma
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
-from lmn_bench.run.partials import remove_partials
 from lmn_bench.typed import typed
 from lmn_bench.units import format_count, format_duration, format_number
 
@@ -43,7 +42,7 @@ def run_training(request: Request, *, quiet: bool, as_json: bool) -> int:
     """Train, and tell how it went; returns the exit code."""
     settings, given = chosen_settings(request)
     _check_output(request)
-    remove_partials(request.output)
+    sweep(request.output.parent, request.output.name)
     job = {"settings": asdict(settings), "given": given, "output": str(request.output),
            "resume": request.resume, "quiet": quiet}  # fmt: skip
     console = stderr_console()
@@ -139,9 +138,9 @@ def _check_output(request: Request) -> None:
         # tried, not asked for: some folders only look as if they could be written to
         with tempfile.TemporaryFile(dir=output.parent):
             pass
-        # where it is before it is whole, it has the longest name
+        # a name may be too long
         with suppress(FileNotFoundError):
-            output.with_name(f".{output.name}.{os.getpid()}.part").lstat()
+            output.lstat()
     except OSError as error:
         raise UsageError(f"-o {output}: it cannot be written: {error.strerror}") from None
     if output.exists() and not output.is_file():

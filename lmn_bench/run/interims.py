@@ -14,7 +14,7 @@ from lmn_bench.run.backstop import Task
 
 INTERIM_FOLDER: Final = "interim"
 # Nothing else in there is ours to remove. What follows `.pt` is of a file that is not whole.
-_OURS = re.compile(r".+-[0-9a-f]{16}\.pt(\.\w+)?")
+_OURS = re.compile(r".+-[0-9a-f]{16}\.pt(\.\w+)*")
 
 
 def interim_file(folder: Path, task: Task) -> Path:

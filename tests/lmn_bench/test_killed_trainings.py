@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import gc
-import os
 import random
 import resource
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +22,6 @@ from lmn_bench.run.installation import Installation
 from lmn_bench.run.interims import interim_file
 from lmn_bench.run.learning import LearningProcess
 from lmn_bench.run.lessons import Progressed, run_lessons
-from lmn_bench.run.partials import remove_partials
 from lmn_bench.run.schedule import Finished
 from lmn_bench.schema import ModelSpec, Outcome, Record
 from lmn_bench.worker.learning.interim import Course, Interim
@@ -37,8 +34,6 @@ SHORT = replace(
     save_every=SAVES_EVERY,
 )  # fmt: skip
 TINY = {"task": "copy-16", "length": 32, "model": ModelSpec(width=8, heads=2, banks=1)}
-# The kernel numbers no process so high.
-NOBODY = 2**22 + 1
 KILL = KilledError("killed by signal 9")
 ENDED = ("ended", {"outcome": "ok", "metrics": {"learning_s": 1.0}})
 
@@ -253,9 +248,10 @@ def test_what_is_known_of_a_process_that_died(tmp_path, script, stopped, error, 
 
 def test_checkpoints_of_finished_trainings_and_halves_are_swept_by_the_next_run(tmp_path):
     waiting, finished = tiny_tasks(2)
-    stale = [kept(tmp_path, finished), kept(tmp_path, waiting).with_suffix(".pt.partial")]
-    stale[1].write_bytes(b"half")
-    mine = stale[0].with_name("notes.pt")
+    whole = kept(tmp_path, waiting)
+    for name in (f".{whole.name}.01234567.part", f"{whole.name}.partial"):
+        whole.with_name(name).write_bytes(b"half")
+    mine = kept(tmp_path, finished).with_name("notes.pt")
     mine.write_text("of the user")
     seen = []
 
@@ -281,17 +277,6 @@ def test_a_run_folder_that_was_tidied_up_meanwhile_is_no_error(tmp_path):
 
     (record,) = records_of(run(tmp_path, tiny_tasks(), tidy)[0])
     assert record.outcome is Outcome.OK
-
-
-def test_halves_of_a_checkpoint_are_removed_unless_somebody_writes_them(tmp_path):
-    names = [f".a.safetensors.{NOBODY}.part", f".a.safetensors.{os.getppid()}.part",
-             f".b.safetensors.{NOBODY}.part", ".a.safetensors.x.part"]  # fmt: skip
-    for name in names:
-        (tmp_path / name).write_bytes(b"half")
-    with (tmp_path / f".a.safetensors.{os.getpid()}.part").open("wb") as writing:
-        remove_partials(tmp_path / "a.safetensors")
-        left = {path.name for path in tmp_path.iterdir()}
-    assert left == {*names[2:], Path(writing.name).name}
 
 
 # ------------------------------------------------------------------------------ what is saved
@@ -332,15 +317,6 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_older_one_and_no_half(tmp_pa
         one.save(model, optimizer, Course([1.0, 2.0], [0.1, 0.1]))
     assert (tmp_path / "one.pt").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["one.pt"]
-
-
-def test_a_link_in_place_of_a_half_checkpoint_is_not_followed(tmp_path):
-    one, model, optimizer = interim(tmp_path / "one.pt")
-    (tmp_path / "precious").write_text("of the user")
-    (tmp_path / "one.pt.partial").symlink_to(tmp_path / "precious")
-    one.save(model, optimizer, Course())
-    assert (tmp_path / "precious").read_text() == "of the user"
-    assert not (tmp_path / "one.pt.partial").is_symlink()
 
 
 def lesson_job(folder):

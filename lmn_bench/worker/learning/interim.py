@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lmn.atomic import replacing
 from lmn_bench.subjects.learners import Learner
 from lmn_bench.worker.learning.randomness import random_states, restore_random_states
-
-# Of a file that is not whole yet; `lmn_bench.run.interims` knows it.
-_PARTIAL = ".partial"
 
 
 @dataclass
@@ -55,7 +51,6 @@ class Interim:
         Raises:
             OSError: it cannot be written.
         """
-        partial = self._path.with_name(self._path.name + _PARTIAL)
         content = {
             "about": self._about, "model": model.state_dict(),
             "optimizer": optimizer.state_dict(), "course": asdict(course),
@@ -64,18 +59,10 @@ class Interim:
         # Somebody may have tidied up.
         self._path.parent.mkdir(exist_ok=True)
         try:
-            partial.unlink(missing_ok=True)
-            # x: a link that lies there in its place is not followed.
-            with partial.open("xb") as file:
+            with replacing(self._path, follow=False) as file:
                 torch.save(content, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
         except Exception as error:
             raise _of_the_disk(error) or error from None
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
 
     def restore(
         self, model: Learner, optimizer: torch.optim.Optimizer, device: torch.device
