@@ -19,6 +19,7 @@ LmnBenchError (message, hint, exit_code)
 ├── TrainingError (1)          a training that fails: memory runs out, or its process is killed
 │   ├── DivergedError          its loss, or a weight, is no number any more
 │   └── KilledError            its process was killed, most likely by the kernel
+├── ServerKilledError (1)      the measuring process was killed before it could measure
 ├── ComparisonError (5)        two versions, or two runs, that cannot be set side by side
 └── WorkerError (3)            the measuring process broke its protocol: our mistake
 
@@ -137,6 +138,12 @@ class ReportError(LmnBenchError):
 
 class ProfileError(LmnBenchError):
     """A model that failed while it was profiled, or ran out of memory or time."""
+
+    exit_code = ExitCode.CASES_FAILED
+
+
+class ServerKilledError(LmnBenchError):
+    """The measuring process was killed while it started, more than once."""
 
     exit_code = ExitCode.CASES_FAILED
 
