@@ -111,7 +111,21 @@ raw_daemon_in_trials = _model(lambda _: _raw_daemon(), always=True)
 four_sleepers = _model(lambda _: _four_sleepers())
 forks_as_it_dies = _model(lambda _: _forks_as_it_dies())
 guards = _model(lambda _: _guards())
-daemon_and_hang = _model(lambda _: (_daemon(), time.sleep(_FOR_EVER_S)))
+
+
+def _daemon_and_hang(_: Model) -> None:
+    _daemon()
+    if sign := os.environ.get("STORM_SIGN"):
+        Path(sign).touch()
+    time.sleep(_FOR_EVER_S)
+
+
+daemon_and_hang = _model(_daemon_and_hang)
+
+
+def learns_with_a_daemon(spec: Any) -> Model:
+    """Hang in its first step."""
+    return Model(spec.width, _daemon_and_hang, always=True)
 
 
 def _leaves_to_a_daemon(_: Model) -> None:

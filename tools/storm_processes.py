@@ -29,7 +29,7 @@ CAP = 64 * MIB
 # Beyond its limit, by when a case is over and its processes are gone.
 GRACE_S = 2.0
 MOST_PARENT_MIB = 300
-_MARK = "LMN_BENCH_STORM"
+MARK = "LMN_BENCH_STORM"
 _HELPERS = "still running at its end"
 _CUT = "were kept"
 _UNSEEN = "unseen by RLIMIT_DATA"
@@ -130,23 +130,23 @@ def storm(one: Storm, server: ForkServer, mark: str) -> Seen:
     # Started before: what is timed is the case.
     server.has_cuda()
     Path("/proc/self/clear_refs").write_text("5")
-    before = set(_marked(mark))
+    before = set(marked(mark))
     case = Case(f"storm_models:{one.name}", "prefill", LENGTH, memory_cap_bytes=one.cap,
                 model=ModelSpec(width=16, heads=1))  # fmt: skip
     settings = {**vars(QUICK), "timeout_s": one.limit_s, "cap_mechanism": one.mechanism}
     begin = time.monotonic()
     record = measure_task(Task(case, 0, 0), Measuring(**settings), 0, server, time.monotonic)
     seconds = time.monotonic() - begin
-    left = tuple(words for pid, words in _marked(mark).items() if pid not in before)
+    left = tuple(words for pid, words in marked(mark).items() if pid not in before)
     return Seen(one, record, seconds, left, _peak_mib())
 
 
-def _marked(mark: str) -> dict[int, str]:
-    """The processes that were started under this mark, wherever they are now."""
+def marked(mark: str) -> dict[int, str]:
+    """The processes that were started under this mark and run yet, wherever they are now."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if f"{_MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes().split(b"\0"):
                 words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 found[int(folder.name)] = words.strip()
         except OSError:
@@ -164,12 +164,12 @@ def all_seen(storms: tuple[Storm, ...]) -> Iterator[Seen]:
     for mechanism in dict.fromkeys(one.mechanism for one in storms):
         mark = f"{os.getpid()}-{mechanism}"
         path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
-        environ = {**os.environ, _MARK: mark, "PYTHONPATH": path}
+        environ = {**os.environ, MARK: mark, "PYTHONPATH": path}
         with ForkServer(environ, cap_mechanism=mechanism) as server:
             for one in storms:
                 if one.mechanism == mechanism:
                     yield storm(one, server, mark)
-        if left := _marked(mark):
+        if left := marked(mark):
             raise RuntimeError(f"left after the last case: {left}")
 
 

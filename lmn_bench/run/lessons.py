@@ -12,6 +12,7 @@ from typing import Any
 
 from lmn_bench.errors import KilledError, StoreError, WorkerError
 from lmn_bench.escapes import plain
+from lmn_bench.keeping import shortened
 from lmn_bench.lessons import Learned, Learning
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
@@ -109,6 +110,8 @@ def _learn(
                 ending = {"outcome": Outcome.ERROR, "reason": process.ended_without()}
             if ending is not None and process.foreign_lines:
                 ending = {**ending, "foreign_lines": process.foreign_lines}
+            if ending is not None and (cut := process.cut()):
+                ending = {**ending, "warnings": [*ending.get("warnings", ()), *cut]}
     except KilledError as error:
         ending = {"outcome": Outcome.KILLED, "reason": error.message}
     except WorkerError as error:
@@ -127,9 +130,9 @@ def _fields(ending: Mapping[str, Any]) -> dict[str, Any]:
     learned = ending.get("learned")
     return {
         "outcome": Outcome(ending["outcome"]),
-        "reason": None if ending.get("reason") is None else plain(ending["reason"]),
+        "reason": None if ending.get("reason") is None else plain(shortened(ending["reason"])),
         "metrics": ending.get("metrics", {}),
-        "warnings": tuple(map(plain, _warnings(ending))),
+        "warnings": tuple(plain(shortened(text)) for text in _warnings(ending)),
         "stderr": tuple(map(plain, ending.get("stderr", ()))),
         "learned": None if learned is None else learned_of(learned),
     }

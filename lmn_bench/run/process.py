@@ -237,7 +237,8 @@ class ForkServer:
 
     def _killed(self, pid: int) -> dict[str, Any] | None:
         """Kill a child; what the server says then, or None if it says nothing."""
-        for kill in (os.killpg, os.kill):
+        # Numbers below 2 would be our own group, or all that there are.
+        for kill in (os.killpg, os.kill) if pid > 1 else ():
             with suppress(ProcessLookupError):
                 kill(pid, signal.SIGKILL)
                 break
