@@ -20,6 +20,7 @@ LmnBenchError (message, hint, exit_code)
 │   ├── DivergedError          its loss, or a weight, is no number any more
 │   ├── OutOfMemoryError       its process died for want of memory
 │   └── KilledError            its process was ended from outside, perhaps by the kernel
+├── ServerKilledError (1)      the measuring process was killed before it could measure
 ├── ComparisonError (5)        two versions, or two runs, that cannot be set side by side
 └── WorkerError (3)            the measuring process broke its protocol: our mistake
 
@@ -138,6 +139,12 @@ class ReportError(LmnBenchError):
 
 class ProfileError(LmnBenchError):
     """A model that failed while it was profiled, or ran out of memory or time."""
+
+    exit_code = ExitCode.CASES_FAILED
+
+
+class ServerKilledError(LmnBenchError):
+    """The measuring process was killed while it started, more than once."""
 
     exit_code = ExitCode.CASES_FAILED
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from lmn_bench.errors import KilledError, OutOfMemoryError, WorkerError
 from lmn_bench.escapes import plain
+from lmn_bench.keeping import shortened
 from lmn_bench.lessons import Learned, Learning
 from lmn_bench.run.backstop import Backstop, Task
 from lmn_bench.run.interims import (
@@ -171,13 +172,16 @@ def _attempt(
                         told = content
                     elif name == "stopped":
                         stopped, step = True, content
-                    else:
-                        step = content.get("step", content.get("done", step))
+                    elif isinstance(content, dict):
+                        found = content.get("step", content.get("done"))
+                        step = found if isinstance(found, int) else step
                         yield Progressed(task, name, content)
             if told is None and not stopped:
                 told = {"outcome": Outcome.ERROR, "reason": process.ended_without()}
             if told is not None and process.foreign_lines:
                 told = {**told, "foreign_lines": process.foreign_lines}
+            if told is not None and (cut := process.cut()):
+                told = {**told, "warnings": [*told.get("warnings", ()), *cut]}
     except KilledError as error:
         told = {"outcome": Outcome.KILLED, "reason": error.message}
     except OutOfMemoryError as error:
@@ -197,9 +201,9 @@ def _fields(ending: Mapping[str, Any]) -> dict[str, Any]:
     learned = ending.get("learned")
     return {
         "outcome": Outcome(ending["outcome"]),
-        "reason": None if ending.get("reason") is None else plain(ending["reason"]),
+        "reason": None if ending.get("reason") is None else plain(shortened(ending["reason"])),
         "metrics": ending.get("metrics", {}),
-        "warnings": tuple(map(plain, _warnings(ending))),
+        "warnings": tuple(plain(shortened(text)) for text in _warnings(ending)),
         "stderr": tuple(map(plain, ending.get("stderr", ()))),
         "learned": None if learned is None else learned_of(learned),
     }
