@@ -20,12 +20,11 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import psutil
 from storm_shared import (
     EVIDENCE,
     KEPT,
@@ -83,19 +82,36 @@ class TrainingCommand(Command):
         pid: int = self.process.pid
         if who == "parent":
             return pid if self.lives else None
-        try:
-            for one in psutil.Process(pid).children(recursive=True):
-                words = " ".join(one.cmdline())
-                is_warden, learns = "lmn_bench.warden" in words, "worker.learning" in words
-                found = {
-                    "child": learns and not is_warden, "warden": learns and is_warden,
-                    "server": words.endswith("-m lmn_bench.worker") and not is_warden,
-                }  # fmt: skip
-                if found[who]:
-                    return int(one.pid)
-        except psutil.Error:
-            pass
+        for one in _descendants(pid):
+            words = _words_of(one)
+            is_warden, learns = "lmn_bench.warden" in words, "worker.learning" in words
+            found = {
+                "child": learns and not is_warden, "warden": learns and is_warden,
+                "server": words.endswith("-m lmn_bench.worker") and not is_warden,
+            }  # fmt: skip
+            if found[who]:
+                return one
         return None
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """All processes that one has started, and these in turn."""
+    try:
+        threads = [*Path(f"/proc/{pid}/task").iterdir()]
+        children = [int(one) for thread in threads
+                    for one in (thread / "children").read_text().split()]  # fmt: skip
+    except OSError:
+        return
+    for child in children:
+        yield child
+        yield from _descendants(child)
+
+
+def _words_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 class Learn:

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -212,8 +212,9 @@ def _measure(
         so_far = StoredRun(run.folder, run.info, tuple(records.values()))
         save_made(run.folder / REPORT_FILE, lambda: render_markdown(run_document(so_far, planned)))
         return ExitCode.INTERRUPTED
-    info = finish_run(run.folder, run.info)
-    run = StoredRun(run.folder, info, tuple(records.values()))
+    run = StoredRun(run.folder, run.info, tuple(records.values()))
+    if not any(record.can_go_on for record in run.records):
+        run = replace(run, info=finish_run(run.folder, run.info))
     return _conclude(run, everything, absent, as_json=as_json)
 
 
