@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,12 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from lmn.atomic import PathLike, replacing
 from lmn.config import LMNLanguageModelConfig
 
 FORMAT: Final = "lmn-language-model"
 VERSION: Final = 1
-
-PathLike = str | os.PathLike[str]
 
 
 class CheckpointError(ValueError):
@@ -47,27 +44,14 @@ def write_file(
     metadata = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config.to_dict())}
     metadata |= {name: json.dumps(plain) for name, plain in more.items()}
     plain_entries = {name: entry.detach().cpu().contiguous() for name, entry in entries.items()}
-    target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    content = save(plain_entries, metadata)
-    # in the same folder, hence on the same disk, or moving would be copying
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
+        with replacing(path) as file:
+            file.write(save(plain_entries, metadata))
     except OSError as error:
         if error.errno is None:
             raise
         # the caller knows the file by the name that it gave
         raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        # not a second error in place of the first one, where nothing can be written
-        with suppress(OSError):
-            beside.unlink()
 
 
 def read_file(path: PathLike) -> tuple[dict[str, Tensor], dict[str, str]]:

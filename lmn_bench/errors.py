@@ -18,7 +18,9 @@ LmnBenchError (message, hint, exit_code)
 ├── ProfileError (1)           a profiled model that fails, or runs out of memory or time
 ├── TrainingError (1)          a training that fails: memory runs out, or its process is killed
 │   ├── DivergedError          its loss, or a weight, is no number any more
-│   └── KilledError            its process was killed, most likely by the kernel
+│   ├── OutOfMemoryError       its process died for want of memory
+│   └── KilledError            its process was ended from outside, perhaps by the kernel
+├── ServerKilledError (1)      the measuring process was killed before it could measure
 ├── ComparisonError (5)        two versions, or two runs, that cannot be set side by side
 └── WorkerError (3)            the measuring process broke its protocol: our mistake
 
@@ -141,6 +143,12 @@ class ProfileError(LmnBenchError):
     exit_code = ExitCode.CASES_FAILED
 
 
+class ServerKilledError(LmnBenchError):
+    """The measuring process was killed while it started, more than once."""
+
+    exit_code = ExitCode.CASES_FAILED
+
+
 class TrainingError(LmnBenchError):
     """A training that cannot go on: its loss is no number, or its process died."""
 
@@ -148,7 +156,11 @@ class TrainingError(LmnBenchError):
 
 
 class KilledError(TrainingError):
-    """A training whose process was killed, most likely for lack of memory."""
+    """A training whose process was ended by a signal from outside, the kernel's included."""
+
+
+class OutOfMemoryError(TrainingError):
+    """A training whose process died of an allocation that failed."""
 
 
 class DivergedError(TrainingError):

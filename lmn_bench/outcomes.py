@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 
 from lmn_bench.units import format_bytes
 
@@ -15,6 +16,9 @@ _OUT_OF_MEMORY_SIGNS = (
     "could not create a memory object",  # oneDNN
     "thread creation failed",  # libgomp: no memory for a stack
 )
+# Nobody outside sends these: the process did something that it must not. Under a cap that may be a
+# library that takes a failed allocation for granted, but it says nothing about how much fits.
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})
 _TOOK_LONGER = re.compile(r"took longer than (.+)")
 _TRIED = re.compile(r"tried to allocate ([\d.]+ ?[A-Za-z]+)", re.IGNORECASE)
 

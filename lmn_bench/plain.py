@@ -15,6 +15,8 @@ from lmn_bench.escapes import plain
 
 # A reason or warning stands in a table: a page of text would bury the rest.
 MOST_CHARACTERS = 600
+# Characters looked at for one that is shown: the rest may be colours and space.
+_READ = 20
 _OURS = Path(__file__).resolve().parent
 _NOT_THE_USERS = (
     f"{_OURS}{os.sep}", f"{_OURS.parent / 'lmn'}{os.sep}",
@@ -25,8 +27,10 @@ _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}"
 
 def one_line(text: str, most: int = MOST_CHARACTERS) -> str:
     """As `plain`, in one line of at most so many characters."""
-    line = " ".join(plain(text).split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    # A message of megabytes is not read through for its first line.
+    line = " ".join(plain(text[: _READ * most]).split())
+    is_whole = len(line) <= most and len(text) <= _READ * most
+    return line if is_whole else f"{line[: most - 1]}…"
 
 
 def message_of(error: BaseException) -> str:

@@ -483,6 +483,14 @@ class Record:
             return self.memory_cap_bytes is None
         return self.outcome in {Outcome.ERROR, Outcome.INCORRECT}
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it stands for a training that was killed, which `run --resume` goes on with.
+
+        A later record of the same replicate takes its place.
+        """
+        return self.mode == LEARN and self.outcome is Outcome.KILLED
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, schema first and empty optional fields left out."""
         data = asdict(self)

@@ -136,6 +136,8 @@ def finish_run(folder: Path, info: RunInfo) -> RunInfo:
 def read_run(folder: Path) -> StoredRun:
     """Read a run folder: every good record once, and every bad line by number.
 
+    Of a training that was killed and went on, the record of how it went on stands.
+
     Raises:
         StoreError: no run folder, or its `run.json` cannot be read.
         NewerSchemaError: written by a newer lmn-bench.
@@ -156,7 +158,10 @@ def read_run(folder: Path) -> StoredRun:
         if isinstance(parsed, str):
             bad_lines.append(BadLine(number, line, parsed))
         else:
-            first = records.setdefault((parsed.case_id, parsed.replicate), parsed)
+            key = (parsed.case_id, parsed.replicate)
+            if key in records and records[key].can_go_on:
+                records[key] = parsed
+            first = records.setdefault(key, parsed)
             # The first one stands; the same line twice says nothing new.
             if first != parsed:
                 reason = f"replicate {parsed.replicate} of {parsed.case_id} a second time"

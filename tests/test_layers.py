@@ -25,6 +25,9 @@ GROUND = {
     "lessons",
     "places",
     "plain",
+    "keeping",
+    "offspring",
+    "shared",
 }
 VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
 ALLOWED = {
@@ -38,6 +41,10 @@ ALLOWED = {
     "lessons": set(),
     "places": set(),
     "plain": {"escapes"},
+    "keeping": set(),
+    "offspring": set(),
+    "shared": set(),
+    "warden": {"keeping", "offspring"},
     "schema": GROUND,
     "metrics": GROUND,
     "devices": {*GROUND, "schema"},
@@ -67,7 +74,7 @@ ALLOWED = {
     "sizing": {
         *VOCABULARY, "analysis", "costs", "devices", "malloc", "subjects.names", "subjects.sizes",
     },
-    "run": {*VOCABULARY, "store", "cgroups"},
+    "run": {*VOCABULARY, "store", "cgroups", "warden"},
     "report": {
         *VOCABULARY, "suite", "plan", "environment", "store", "analysis", "sizing",
         "profiles", "subjects.names",
@@ -97,7 +104,7 @@ PLAIN = {
     "subjects.traffic": "subjects.sizes",
 }
 # Parts of lmn that know no torch.
-PLAIN_LMN = {"lmn.config", "lmn.tree", "lmn.cost", "lmn.language_model_cost"}
+PLAIN_LMN = {"lmn.atomic", "lmn.config", "lmn.tree", "lmn.cost", "lmn.language_model_cost"}
 
 
 def imports_of(module):

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from lmn_bench.cli.progress import TimeLeft
 from lmn_bench.cli.status_line import StatusLine
+from lmn_bench.cli.train_progress import unsaved_words
 from lmn_bench.lessons import TEXT
 from lmn_bench.plan import PlannedCase
 from lmn_bench.run.backstop import Task
@@ -46,12 +47,13 @@ class LessonProgress(StatusLine):
         self._head, self._validation = "", ""
         self._later: Sequence[Task] = ()
         self._steps: int | None = None
+        self._killed = False
 
     def started(self, event: Started, remaining: Sequence[Task]) -> None:
         """Draw the line of a training that is about to begin; `remaining` holds it and the rest."""
         done, total = event.done + self._done_before, event.total + self._done_before
         self._head, self._validation = f"{done + 1:,}/{total:,}", ""
-        self._later = remaining[1:]
+        self._later, self._killed = remaining[1:], False
         self._draw(f"{self._words(event.task)} · loading", self._left.seconds(remaining))
 
     def progressed(self, event: Progressed) -> None:
@@ -61,6 +63,15 @@ class LessonProgress(StatusLine):
             self._steps = told["steps"]
             if told["done"]:
                 self._say(f"{self._words(event.task)}: going on from step {told['done']:,}")
+            elif self._killed:
+                self._say(f"{self._words(event.task)}: begun again, nothing had been saved")
+            return
+        if event.what == "killed":
+            self._killed = True
+            self._say(f"{self._words(event.task)}: {told['reason']}; continued by itself, once")
+            return
+        if event.what == "unsaved":
+            self._say(f"{self._words(event.task)}: {unsaved_words(told)}")
             return
         if event.what == "validation":
             score = format_number(told["loss"], _LOSS_DIGITS)

@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -167,8 +167,9 @@ def _measure(
     for line in left_out_sentences(absent):
         console.print(line, markup=False, soft_wrap=True)
     console.print(f"run {run.folder}", markup=False, soft_wrap=True)
-    present = {(record.case_id, record.replicate) for record in run.records}
-    records = list(run.records)
+    kept = [record for record in run.records if not record.can_go_on]
+    present = {(record.case_id, record.replicate) for record in kept}
+    records = {(record.case_id, record.replicate): record for record in run.records}
     tasks = [
         task
         for task in order_tasks(runnable(planned), suite.replicates, run.info.seed)
@@ -177,10 +178,10 @@ def _measure(
     progress: Progress | LessonProgress
     if suite.learning is not None:
         progress = LessonProgress(
-            console, planned, records, suite.replicates, run.info.seed, enabled=not quiet
+            console, planned, kept, suite.replicates, run.info.seed, enabled=not quiet
         )
     else:
-        progress = Progress(console, planned, records, suite.measuring, enabled=not quiet)
+        progress = Progress(console, planned, kept, suite.measuring, enabled=not quiet)
     try:
         with RecordWriter(run.folder) as writer, progress:
             for item in planned:
@@ -188,7 +189,7 @@ def _measure(
                     if (item.case.id, replicate) not in present:
                         record = skipped(item.case, replicate, item.skip or "")
                         writer.append(record)
-                        records.append(record)
+                        records[item.case.id, replicate] = record
             for event in _events(run, tasks, server, progress):
                 if isinstance(event, Progressed):
                     assert isinstance(progress, LessonProgress)
@@ -197,7 +198,8 @@ def _measure(
                     progress.started(event, event.remaining)
                 elif isinstance(event, Finished):
                     writer.append(event.record)
-                    records.append(event.record)
+                    # One that was killed gives way to how it went on.
+                    records[event.record.case_id, event.record.replicate] = event.record
                     progress.finished(event)
     except KeyboardInterrupt:
         under_way = " and the training that was under way" if suite.learning else ""
@@ -207,11 +209,12 @@ def _measure(
             markup=False, soft_wrap=True,
         )  # fmt: skip
         # Whoever closed the terminal finds there what was measured until then.
-        so_far = StoredRun(run.folder, run.info, tuple(records))
+        so_far = StoredRun(run.folder, run.info, tuple(records.values()))
         save_made(run.folder / REPORT_FILE, lambda: render_markdown(run_document(so_far, planned)))
         return ExitCode.INTERRUPTED
-    info = finish_run(run.folder, run.info)
-    run = StoredRun(run.folder, info, tuple(records))
+    run = StoredRun(run.folder, run.info, tuple(records.values()))
+    if not any(record.can_go_on for record in run.records):
+        run = replace(run, info=finish_run(run.folder, run.info))
     return _conclude(run, everything, absent, as_json=as_json)
 
 
@@ -258,8 +261,10 @@ def _conclude(
     console.print(f"{counts}; report: {page or report}", markup=False, soft_wrap=True)
     for line in skipped_sentences(run.records):
         console.print(line, markup=False, soft_wrap=True)
-    verb = "report" if code == ExitCode.OK else "show"
-    console.print(f"next: {typed(verb, run.folder)}", markup=False, soft_wrap=True)
+    following = typed("report" if code == ExitCode.OK else "show", run.folder)
+    if any(record.can_go_on for record in run.records):
+        following = typed("run", "--resume", run.folder)
+    console.print(f"next: {following}", markup=False, soft_wrap=True)
     return code
 
 

@@ -57,8 +57,9 @@ def command(
     weight_decay, gradient_clip, seed, threads, device, width, heads, layers, banks, summarizer,
     expansion, init, tie_weights, validate_every, validation_windows, save_every.
 
-    Exit codes: 0 done; 1 the loss is no number any more, or memory ran out; 2 wrong usage, config,
-    corpus or checkpoint; 130 interrupted (and saved).
+    Exit codes: 0 done; 1 the loss is no number any more, memory ran out, its process was killed, or
+    it cannot be saved, twice in a row; 2 wrong usage, config, corpus or checkpoint; 130 interrupted
+    (and saved).
     """  # noqa: D301  click wants the backspace itself
     from lmn_bench.cli.train_run import Request, run_training
 

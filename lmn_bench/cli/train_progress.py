@@ -41,6 +41,9 @@ class TrainProgress(StatusLine):
                      f"{_rate(content)}")  # fmt: skip
             self._validation = f" · validation {loss}"
             self._draw(content)
+        elif name == "unsaved":
+            # Not progress either.
+            self._console.print(f"warning: {unsaved_words(content)}", markup=False, soft_wrap=True)
 
     def _started(self, content: Mapping[str, Any]) -> None:
         settings, corpus = content["settings"], content["corpus"]
@@ -66,6 +69,15 @@ class TrainProgress(StatusLine):
             f"{step:,}/{self._steps:,} · loss {format_number(content['loss'], _LOSS_DIGITS)}"
             f"{self._validation} · {_rate(content)} · about {format_duration(left)} left"
         )
+
+
+def unsaved_words(told: Mapping[str, Any]) -> str:
+    """That a save failed, and what becomes of the training."""
+    kept = f"step {told['saved']:,} stays saved" if told["saved"] else "nothing is saved yet"
+    return (
+        f"step {told['step']:,} cannot be saved: {told['reason']}; {kept}; "
+        "a second failure in a row ends the training"
+    )
 
 
 def _rate(content: Mapping[str, Any]) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import tempfile
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lmn.atomic import sweep
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.outputs import require_form
 from lmn_bench.cli.train_progress import TrainProgress
-from lmn_bench.errors import ExitCode, UnitError, UnknownNameError, UsageError
+from lmn_bench.errors import ExitCode, KilledError, UnitError, UnknownNameError, UsageError
 from lmn_bench.learning.corpora import announced_download
 from lmn_bench.learning.names import CORPORA
 from lmn_bench.learning.settings import DEFAULT_PRESET, PRESETS, TrainingSettings
@@ -40,6 +42,7 @@ def run_training(request: Request, *, quiet: bool, as_json: bool) -> int:
     """Train, and tell how it went; returns the exit code."""
     settings, given = chosen_settings(request)
     _check_output(request)
+    sweep(request.output.parent, request.output.name)
     job = {"settings": asdict(settings), "given": given, "output": str(request.output),
            "resume": request.resume, "quiet": quiet}  # fmt: skip
     console = stderr_console()
@@ -61,6 +64,8 @@ def run_training(request: Request, *, quiet: bool, as_json: bool) -> int:
         except KeyboardInterrupt:
             _tell_how_to_go_on(told, request.output)
             raise
+        except KilledError as error:
+            raise _with_what_is_kept(error, told, request.output) from None
     if "ended" not in told:
         # It ended well, but before it could say so: Ctrl-C while torch was loaded.
         raise KeyboardInterrupt
@@ -131,8 +136,11 @@ def _check_output(request: Request) -> None:
         raise UsageError(f"-o {output}: there is no folder {output.parent}", "make it first")
     try:
         # tried, not asked for: some folders only look as if they could be written to
-        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}."):
+        with tempfile.TemporaryFile(dir=output.parent):
             pass
+        # a name may be too long
+        with suppress(FileNotFoundError):
+            output.lstat()
     except OSError as error:
         raise UsageError(f"-o {output}: it cannot be written: {error.strerror}") from None
     if output.exists() and not output.is_file():
@@ -188,6 +196,17 @@ def _tell(summary: Mapping[str, Any]) -> None:
     if summary["ended"] == "finished":
         say(f"checkpoint {summary['checkpoint']}; to let it write:")
         say(f"  {typed('generate', Path(summary['checkpoint']), '--prompt', 'TEXT')}")
+
+
+def _with_what_is_kept(error: KilledError, told: Mapping[str, Any], output: Path) -> KilledError:
+    """The error of a process that was killed, with where the training stands."""
+    step = _kept_step(told)
+    if not step:
+        return KilledError(f"{error.message}; nothing had been saved", error.hint)
+    return KilledError(
+        f"{error.message}; {output} keeps step {step:,}",
+        f"go on with `{typed('train', '--resume', '-o', output)}`",
+    )
 
 
 def _kept_step(told: Mapping[str, Any]) -> int:

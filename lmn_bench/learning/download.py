@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -13,6 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
+from lmn.atomic import replacing
 from lmn_bench.errors import UsageError
 
 # Without an answer for this long the machine is as good as offline.
@@ -90,20 +90,11 @@ def _download(remote: RemoteFile, kept: Path, opener: Opener) -> bytes:
 
 def _keep(content: bytes, kept: Path, remote: RemoteFile) -> None:
     """Write a file as a whole; processes that do so at the same time don't meet."""
-    temporary = None
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=kept.parent, prefix=kept.name, suffix=".partial", delete=False
-        ) as file:
-            temporary = Path(file.name)
+        with replacing(kept) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(kept)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise UsageError(
             f"cannot keep {remote.name} as {kept}: {error.strerror}",
             f"set XDG_CACHE_HOME to a folder that can be written; {_by_hand(kept)}",

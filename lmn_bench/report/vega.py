@@ -7,6 +7,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
+from lmn.atomic import replacing
 from lmn_bench.errors import ReportError
 from lmn_bench.report.chart import Chart
 
@@ -43,9 +44,8 @@ def bundle() -> str:
     script += _end_mark(script)
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_suffix(f".{os.getpid()}")
-        temporary.write_text(script, encoding="utf-8")
-        temporary.replace(kept)
+        with replacing(kept) as file:
+            file.write(script.encode())
     return script
 
 

@@ -5,42 +5,51 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from types import FrameType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from lmn_bench.errors import (
     ExitCode,
     KilledError,
     LmnBenchError,
+    OutOfMemoryError,
     TrainingError,
     UsageError,
     WorkerError,
 )
 from lmn_bench.escapes import printable_data
-from lmn_bench.outcomes import says_out_of_memory
+from lmn_bench.keeping import HEAD_BYTES, TAIL_BYTES, end_of, make_file, printed_bytes
+from lmn_bench.outcomes import CRASHES, allocation_that_failed, says_out_of_memory
 from lmn_bench.plain import one_line
+from lmn_bench.run.guard import GuardedProcess
 from lmn_bench.run.installation import Installation
+from lmn_bench.run.oom import oom_kills
+from lmn_bench.run.reply import BY_THE_KERNEL, cut_words
 
 _TAIL_BYTES = 4000
 # All that it tells, whatever its job.
-_EVENTS = frozenset(
-    {"started", "step", "validation", "saved", "stopped", "ended", "text", "failed"}
-)
+_EVENTS = {
+    "started": dict, "step": dict, "validation": dict, "saved": int, "unsaved": dict,
+    "stopped": int, "ended": dict, "text": str, "failed": dict,
+}  # fmt: skip
+# Of one thing that it tells: a curve and its tests are far less.
+_MOST_BYTES = 64 * 2**20
 _FAILURES: dict[int, type[LmnBenchError]] = {
     ExitCode.CASES_FAILED: TrainingError,
     ExitCode.USAGE: UsageError,
 }
 
 
+_LESS_MEMORY = "take a smaller model, batch or length"
+
+
 class LearningProcess:
     """One job of `lmn_bench.worker.learning`, from start to end. Use it as a context manager.
 
-    The process is in a session of its own, so that Ctrl-C reaches only us; the kernel ends it with
-    the thread that started it.
+    The process is in a session of its own, so that Ctrl-C reaches only us; it ends with us, and
+    whatever it has started ends with it.
 
     Args:
         job: {"train": …}, {"learn": …} or {"generate": …}.
@@ -53,26 +62,23 @@ class LearningProcess:
     def __init__(self, job: Mapping[str, Any], installation: Installation | None = None) -> None:
         self._job = job
         self._installation = installation or Installation()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by __exit__
-        self._printed = tempfile.TemporaryFile()  # noqa: SIM115  likewise
-        self._process: subprocess.Popen[bytes] | None = None
+        self._printed = {"stdout": make_file("printed"), "stderr": make_file("errors")}
+        self._process: GuardedProcess | None = None
         self._stopped = False
+        self._oom_kills = oom_kills()
         self.foreign_lines = 0
 
     def __enter__(self) -> Self:
         wanted = self._installation
         try:
-            self._process = subprocess.Popen(
+            self._process = GuardedProcess(
                 # -P: a lmn.py or statistics.py in the user's folder must not stand in for ours.
                 [wanted.python, "-P", "-m", "lmn_bench.worker.learning",
-                 str(self._printed.fileno())],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
+                 str(self._printed["stdout"])],
                 env=wanted.environ(os.environ),
                 cwd=wanted.folder,
-                start_new_session=True,
-                pass_fds=(self._printed.fileno(),),
+                stderr=self._printed["stderr"],
+                kept=tuple(self._printed.values()),
             )  # fmt: skip
         except OSError as error:
             raise WorkerError(
@@ -85,15 +91,11 @@ class LearningProcess:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
-            # The group, which is its own: a model's helpers would outlive it.
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.kill()
-            self._process.wait()
+            self._process.end()
             assert self._process.stdout is not None
             self._process.stdout.close()
-        self._errors.close()
-        self._printed.close()
+        for file in self._printed.values():
+            os.close(file)
 
     def stop(self) -> None:
         """Ask for an end after the step that runs; what is told until then still comes."""
@@ -106,13 +108,18 @@ class LearningProcess:
 
         Raises:
             UsageError: the job cannot be done as it was asked for.
-            TrainingError: it failed on the way, or was killed.
-            KeyboardInterrupt: it was asked to stop before it had begun.
-            WorkerError: it died, and not of a lack of memory.
+            TrainingError: it failed on the way.
+            KilledError: somebody outside ended it.
+            OutOfMemoryError: it died, and its last words are of a lack of memory.
+            KeyboardInterrupt: it was asked to stop, and could not any more.
+            WorkerError: it died of something else.
         """
         assert self._process is not None
         assert self._process.stdout is not None
-        for line in self._process.stdout:
+        pipe = self._process.stdout
+        for line in iter(lambda: pipe.readline(_MOST_BYTES), b""):
+            if not line.strip():
+                continue
             told = _event(line)
             if told is None:
                 self.foreign_lines += 1
@@ -128,16 +135,22 @@ class LearningProcess:
             raise self._death(code)
 
     def _death(self, code: int) -> BaseException:
-        if self._stopped and code == -signal.SIGINT:
-            return KeyboardInterrupt()
-        words = _tail(self._errors) or _tail(self._printed)
-        if code == -signal.SIGKILL or says_out_of_memory(words):
-            return KilledError(
-                "the learning process was killed, most likely for lack of memory",
-                "take a smaller model, batch or length; a checkpoint that was saved is still good",
-            )
+        if code < 0 and -code not in CRASHES:
+            # Where it was to end anyway, before it had begun or by someone in a hurry: so it did.
+            return KeyboardInterrupt() if self._stopped else self._killed(-code)
+        words = self._said()
+        if says_out_of_memory(words):
+            return OutOfMemoryError(f"out of memory: {allocation_that_failed(words)}", _LESS_MEMORY)
         return WorkerError(f"the learning process died: {self._last_words(code)}",
                            "please report it")  # fmt: skip
+
+    def _killed(self, number: int) -> KilledError:
+        """What is known of its end by a signal."""
+        if number != signal.SIGKILL:
+            return KilledError(f"ended from outside, by signal {number}")
+        if oom_kills() > self._oom_kills:
+            return KilledError(BY_THE_KERNEL, _LESS_MEMORY)
+        return KilledError("killed by signal 9, not by the kernel for want of memory")
 
     def ended_without(self) -> str:
         """How a process ended that told nothing at its end, and did not fail."""
@@ -145,8 +158,19 @@ class LearningProcess:
         return f"the learning process ended too early: {self._last_words(self._process.wait())}"
 
     def _last_words(self, code: int) -> str:
-        words = _tail(self._errors) or _tail(self._printed)
+        words = self._said()
         return one_line((words.splitlines() or [f"exit code {code}"])[-1])
+
+    def _said(self) -> str:
+        """The end of what it printed, of its errors first."""
+        ends = (end_of(self._printed[stream], _TAIL_BYTES) for stream in ("stderr", "stdout"))
+        return next((end.strip() for end in ends if end.strip()), "")
+
+    def cut(self) -> list[str]:
+        """What a record tells of streams of which the middle was not kept."""
+        sizes = {stream: printed_bytes(file) for stream, file in self._printed.items()}
+        most = HEAD_BYTES + TAIL_BYTES
+        return [cut_words(stream, size) for stream, size in sizes.items() if size > most]
 
 
 def _event(line: bytes) -> tuple[str, Any] | None:
@@ -159,12 +183,7 @@ def _event(line: bytes) -> tuple[str, Any] | None:
         ((name, content),) = json.loads(line).items()
     except (ValueError, AttributeError):
         return None
-    return (name, content) if name in _EVENTS else None
-
-
-def _tail(printed: IO[bytes]) -> str:
-    printed.seek(max(0, printed.seek(0, os.SEEK_END) - _TAIL_BYTES))
-    return printed.read().decode(errors="replace").strip()
+    return (name, content) if isinstance(content, _EVENTS.get(name, ())) else None
 
 
 class InterruptsAs:

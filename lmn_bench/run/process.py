@@ -6,19 +6,27 @@ import json
 import os
 import selectors
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
 from lmn_bench.cgroups import WITH_GROUPS, sweep_here
-from lmn_bench.errors import ComparisonError, SubjectError, UsageError, WorkerError
+from lmn_bench.errors import (
+    ComparisonError,
+    ServerKilledError,
+    SubjectError,
+    UsageError,
+    WorkerError,
+)
 from lmn_bench.escapes import loads_printable, plain
+from lmn_bench.offspring import is_running
 from lmn_bench.run.caps import launcher
+from lmn_bench.run.guard import GuardedProcess
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.jobs import Known, measuring_case, measuring_job, model_spec, unknown_field
-from lmn_bench.run.reply import Reply, end_words, left_words, printed_words, profile_of
+from lmn_bench.run.oom import oom_kills
+from lmn_bench.run.reply import Reply, end_words, notes_of, printed_words, profile_of
 from lmn_bench.schema import DEFAULT_CAP_MECHANISM, Ceiling
 
 # Importing torch takes 1 to 3 s; on a loaded machine with a cold disk, many times that.
@@ -28,7 +36,16 @@ _PROBE_TIMEOUT_S = 60.0
 _CEILINGS_TIMEOUT_S = 120.0
 # What a server says of the software that it runs.
 _SOFTWARE = ("python", "torch", "lmn_bench")
-_END_TIMEOUT_S = 5.0
+# After a child was killed: how long the server may take to say so, while nothing keeps it; and how
+# long the kernel may take to free what the child held (some 0.1 s per GiB).
+_ANSWER_TIMEOUT_S = 1.6
+_TEARDOWN_TIMEOUT_S = 60.0
+# One that is killed while it starts may have met a bad moment of the machine.
+_STARTS = 2
+
+
+class _GoneError(Exception):
+    """The server has closed its pipe to us: it has ended."""
 
 
 class ForkServer:
@@ -47,8 +64,8 @@ class ForkServer:
         self._installation = installation or Installation()
         self._with_groups = cap_mechanism != DEFAULT_CAP_MECHANISM
         self._environ = dict(os.environ if environ is None else environ)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._buffer = b""
+        self._process: GuardedProcess | None = None
+        self._buffer = bytearray()
         self._ready = False
         self._known: Known = None
         self._software: dict[str, str] = {}
@@ -125,8 +142,7 @@ class ForkServer:
             seen = profile_of(reply, timeout_s)
             for key, lines in told.items():
                 lines |= dict.fromkeys(map(plain, seen.get(key, ())))
-            if reply.left:
-                told["told"][left_words(reply.left)] = None
+            told["told"] |= dict.fromkeys(notes_of(reply))
             found |= seen
         return {**found, **{key: list(lines) for key, lines in told.items()}}
 
@@ -158,41 +174,46 @@ class ForkServer:
         return tuple(Ceiling(**ceiling) for ceiling in reply.result["ceilings"])
 
     def close(self) -> None:
-        """End the server; a child that still runs is killed by the kernel with it."""
+        """End the server, a child that still runs, and all that it has started."""
+        self._end()
+
+    def _end(self) -> int:
+        """The same; the exit code of the server, that of a killed one if it still ran."""
         if self._process is None:
-            return
+            return 0
         process, self._process = self._process, None
         if process.stdin is not None:
             with suppress(BrokenPipeError):
                 process.stdin.close()
-        process.kill()
-        process.wait()
+        code = process.end()
         if process.stdout is not None:
             process.stdout.close()
-        self._buffer = b""
+        self._buffer.clear()
         if self._with_groups:
             # Killed in the middle of a case, it could not.
             sweep_here()
+        return code
 
     def _run(self, job: Mapping[str, Any], timeout_s: float) -> Reply:
         server = self._running_server()
         assert server.stdin is not None
-        try:
+        kills, timed_out = oom_kills(), False
+        answer = None
+        with suppress(_GoneError, BrokenPipeError):
             server.stdin.write(json.dumps(job).encode() + b"\n")
             server.stdin.flush()
-        except BrokenPipeError:
-            return self._server_died()
-        started = self._receive(_START_TIMEOUT_S)
-        if started is None or "pid" not in started:
-            return self._server_died()
-        pid = int(started["pid"])
-        answer = self._receive(timeout_s)
-        timed_out = answer is None and server.poll() is None
-        if timed_out:
-            self._kill(pid)
-            answer = self._receive(_START_TIMEOUT_S)
+            started = self._receive(_START_TIMEOUT_S)
+            if started is not None:
+                answer = self._receive(timeout_s)
+                timed_out = answer is None
+                if timed_out:
+                    answer = self._killed(int(started["pid"]))
         if answer is None:
-            return self._server_died()
+            code = self._end()
+            if code == 0:
+                raise WorkerError("the measuring process ended without an answer")
+            # With the child went the server, or it does not answer any more: it is started anew.
+            return Reply(None, code, timed_out, "", oom_kills=oom_kills() - kills)
         result = answer["result"]
         if result is not None and "refused" in result:
             raise SubjectError(**result["refused"])
@@ -201,39 +222,36 @@ class ForkServer:
         unknown = unknown_field(answer["output"]) if result is None else None
         if unknown is not None:
             raise unknown
-        # A result that was complete before the kill is a result.
         return Reply(
             result=result,
             exit_code=answer["exit"],
+            # A result that was complete before the kill is a result.
             timed_out=timed_out and result is None,
             output=answer["output"],
             # Older revisions don't tell.
             cap=answer.get("cap"),
             left=answer.get("left", 0),
+            printed=answer.get("printed", {}),
+            oom_kills=oom_kills() - kills,
         )
 
-    def _kill(self, pid: int) -> None:
-        for kill in (os.killpg, os.kill):
+    def _killed(self, pid: int) -> dict[str, Any] | None:
+        """Kill a child; what the server says then, or None if it says nothing."""
+        # Numbers below 2 would be our own group, or all that there are.
+        for kill in (os.killpg, os.kill) if pid > 1 else ():
             with suppress(ProcessLookupError):
                 kill(pid, signal.SIGKILL)
-                return
-
-    def _server_died(self) -> Reply:
-        """The server went with the child: the kernel's out-of-memory killer, most likely."""
-        code = -int(signal.SIGKILL)
-        if self._process is not None:
-            # It may live on and not answer: a model's own process can hold the pipe to us open.
-            with suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(_END_TIMEOUT_S)
-        self.close()
-        if code == 0:
-            raise WorkerError("the measuring process ended without an answer")
-        return Reply(result=None, exit_code=code, timed_out=False, output="")
+                break
+        deadline = time.monotonic() + _TEARDOWN_TIMEOUT_S
+        while True:
+            answer = self._receive(_ANSWER_TIMEOUT_S)
+            if answer is not None or not is_running(pid) or time.monotonic() > deadline:
+                return answer
 
     def launch(self) -> None:
         """Start the server without waiting for it: several can import torch at the same time.
 
-        The kernel ends it with the thread that calls this.
+        It ends with this process, however this one ends.
 
         Raises:
             WorkerError: it cannot be started.
@@ -244,20 +262,32 @@ class ForkServer:
             self._process = self._start()
             self._ready = False
 
-    def _running_server(self) -> subprocess.Popen[bytes]:
-        self.launch()
-        assert self._process is not None
-        if not self._ready:
-            self._await_ready()
-        return self._process
+    def _running_server(self) -> GuardedProcess:
+        for start in range(_STARTS):
+            self.launch()
+            assert self._process is not None
+            if self._ready or self._await_ready(last=start == _STARTS - 1):
+                return self._process
+        raise AssertionError("the last one is ready, or has raised an error")
 
-    def _await_ready(self) -> None:
-        ready = self._receive(_START_TIMEOUT_S)
+    def _await_ready(self, *, last: bool) -> bool:
+        """Wait until it serves; False where it was killed before, and is not the last to try."""
+        try:
+            ready = self._receive(_START_TIMEOUT_S)
+        except _GoneError:
+            ready = None
         if ready is not None and "refused" in ready:
             self.close()
             raise UsageError(**ready["refused"])
         if ready is None or not ready.get("ready"):
-            self.close()
+            code = self._end()
+            if code < 0 and not last:
+                return False
+            if code < 0:
+                raise ServerKilledError(
+                    f"the measuring process was killed by signal {-code} while it started",
+                    "most likely the machine is short of memory; what was measured is kept",
+                )
             raise WorkerError(
                 "the measuring process does not start",
                 f"try `{self._installation.python} -m lmn_bench.worker` and look at its error",
@@ -266,8 +296,9 @@ class ForkServer:
         self._known = ready.get("fields")
         self._software = {key: str(ready[key]) for key in _SOFTWARE if key in ready}
         self._ready = True
+        return True
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> GuardedProcess:
         wanted = self._installation
         # OpenBLAS starts its threads on import, and threads don't survive a fork.
         # The compiler's own pool of processes would run beside the timing of a compiled model.
@@ -275,15 +306,11 @@ class ForkServer:
                  "TORCHINDUCTOR_COMPILE_THREADS": "1"}  # fmt: skip
         before, behind = (launcher(), [WITH_GROUPS]) if self._with_groups else ((), [])
         try:
-            return subprocess.Popen(
+            return GuardedProcess(
                 # -P: a lmn.py or statistics.py in the user's folder must not stand in for ours.
                 [*before, wanted.python, "-P", "-m", "lmn_bench.worker", *behind],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
                 env=wanted.environ({**self._environ, **quiet}),
                 cwd=wanted.folder,
-                # Ctrl-C is for the parent: it decides what becomes of the case that runs.
-                start_new_session=True,
             )
         except OSError as error:
             raise WorkerError(
@@ -291,21 +318,29 @@ class ForkServer:
             ) from error
 
     def _receive(self, timeout_s: float) -> dict[str, Any] | None:
-        """The server's next message, or None when it doesn't come in time or ever."""
+        """The server's next message, or None when it doesn't come in time.
+
+        Raises:
+            _GoneError: it never comes.
+        """
         assert self._process is not None
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         deadline = time.monotonic() + timeout_s
+        end = self._buffer.find(b"\n")
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
+            while end < 0:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0 or not selector.select(remaining):
                     return None
                 chunk = os.read(descriptor, 1 << 20)
                 if not chunk:
-                    return None
+                    raise _GoneError
+                found = chunk.find(b"\n")
+                end = found if found < 0 else len(self._buffer) + found
                 self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
         message: dict[str, Any] = loads_printable(line)
         return message

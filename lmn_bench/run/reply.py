@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from lmn_bench.errors import ProfileError
+from lmn_bench.keeping import HEAD_BYTES, TAIL_BYTES
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.plain import one_line
-from lmn_bench.units import format_duration
+from lmn_bench.units import format_bytes, format_duration
 
+BY_THE_KERNEL = "killed by signal 9: most likely the kernel, short of memory"
 _SHORTER = "take a shorter --length or a smaller --batch"
 
 
@@ -26,6 +29,8 @@ class Reply:
         left: processes that it had started and left behind; they were ended.
         cap: what limited its memory: `mechanism`, `floor_bytes`; by cgroup also `peak_bytes` and
             `killed`. None without a cap, or when it died before one was set.
+        printed: bytes that it printed, by stream.
+        oom_kills: processes that the kernel ended meanwhile, on this machine, for want of memory.
     """
 
     result: dict[str, Any] | None
@@ -34,6 +39,8 @@ class Reply:
     output: str
     cap: dict[str, Any] | None = None
     left: int = 0
+    printed: Mapping[str, int] = field(default_factory=dict)
+    oom_kills: int = 0
 
     @property
     def last_words(self) -> str:
@@ -58,11 +65,15 @@ def profile_of(reply: Reply, timeout_s: float) -> dict[str, Any]:
         reason = allocation_that_failed(reply.output)
         raise ProfileError(f"the model ran out of memory: {reason}", _SHORTER)
     if reply.exit_code == -signal.SIGKILL:
-        raise ProfileError(
-            "the profiled process was killed by signal 9: most likely the kernel, short of memory",
-            _SHORTER,
-        )
+        raise ProfileError(f"the profiled process was {kill_words(reply)}", _SHORTER)
     raise ProfileError(f"the profiled process {end_words(reply)}")
+
+
+def kill_words(reply: Reply) -> str:
+    """Who has killed a process by signal 9, as far as that can be told."""
+    if reply.oom_kills:
+        return BY_THE_KERNEL
+    return "killed by signal 9, not by the kernel for want of memory: by its own code, or someone"
 
 
 def end_words(reply: Reply) -> str:
@@ -75,6 +86,23 @@ def printed_words(reply: Reply) -> str:
     """What a child said last, in brackets; nothing where it said nothing."""
     lines = [line for line in reply.output.splitlines() if line.strip()]
     return f" (it printed: {one_line(lines[-1])})" if lines else ""
+
+
+def notes_of(reply: Reply) -> Iterator[str]:
+    """What a record tells of what a child left, printed and met beside its measurement."""
+    if reply.left:
+        yield left_words(reply.left)
+    for stream, printed in reply.printed.items():
+        if printed > HEAD_BYTES + TAIL_BYTES:
+            yield cut_words(stream, printed)
+
+
+def cut_words(stream: str, printed: int) -> str:
+    """What a record tells of a stream of which the middle was not kept."""
+    return (
+        f"it printed {format_bytes(printed)} to {stream}, of which the first "
+        f"{format_bytes(HEAD_BYTES)} and the last {format_bytes(TAIL_BYTES)} were kept"
+    )
 
 
 def left_words(count: int) -> str:

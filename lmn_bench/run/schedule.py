@@ -14,18 +14,21 @@ from typing import Any, Protocol
 from lmn_bench.disturbance import SlowLoops, quiet_lacking, slow_loops
 from lmn_bench.errors import SubjectError
 from lmn_bench.escapes import plain
-from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory, took_longer
+from lmn_bench.keeping import shortened
+from lmn_bench.outcomes import (
+    CRASHES,
+    allocation_that_failed,
+    says_out_of_memory,
+    took_longer,
+)
 from lmn_bench.run.backstop import Backstop, Task
-from lmn_bench.run.reply import Reply, left_words
+from lmn_bench.run.reply import Reply, kill_words, notes_of
 from lmn_bench.schema import Case, Measuring, Outcome, Record, Watched
 from lmn_bench.units import format_cap
 
 # A machine that is slow in this many further processes of a case will not be quiet in one more.
 _MOST_FURTHER_ROUNDS = 20
 
-# Nobody outside sends these: the process did something that it must not. Under a cap that may be a
-# library that takes a failed allocation for granted, but it says nothing about how much fits.
-_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
 # What a server tells of a cap, a metric each.
 _CAP_METRICS = ("floor_bytes", "peak_bytes")
 # What is limited, by the name of what limits it.
@@ -216,10 +219,10 @@ def measure_task(
 def _plain(ending: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a record whose words any file and terminal can hold, whoever they are from."""
     reason = ending.get("reason")
-    cleaned: dict[str, Any] = {"reason": None if reason is None else plain(reason)}
+    cleaned: dict[str, Any] = {"reason": None if reason is None else plain(shortened(reason))}
     for key in ("warnings", "stderr"):
         if key in ending:
-            cleaned[key] = tuple(map(plain, ending[key]))
+            cleaned[key] = tuple(plain(shortened(text)) for text in ending[key])
     return {**ending, **cleaned}
 
 
@@ -227,8 +230,11 @@ def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
     """Outcome and fields of a record from how the child ended."""
     if reply.result is not None:
         result = dict(reply.result)
-        if reply.left:
-            result["warnings"] = [*result.get("warnings", ()), left_words(reply.left)]
+        if killed := _killed_at_limit(reply, case):
+            # A process of its own: without that, it is not what was to be measured.
+            reason = f"a process that it had started was {killed}"
+            result |= {"outcome": Outcome.KILLED, "reason": reason}
+        result["warnings"] = [*result.get("warnings", ()), *notes_of(reply)]
         return {
             "outcome": Outcome(result.pop("outcome")),
             "watched": _watched(result.pop("watched", None)),
@@ -237,7 +243,8 @@ def _ending(reply: Reply, case: Case, measuring: Measuring) -> dict[str, Any]:
             **_cap_fields(reply, result.get("metrics", {})),
         }  # fmt: skip
     outcome, reason = _death(reply, case, measuring)
-    return {"outcome": outcome, "reason": reason, **_cap_fields(reply, {})}
+    warnings = tuple(notes_of(reply))
+    return {"outcome": outcome, "reason": reason, "warnings": warnings, **_cap_fields(reply, {})}
 
 
 def _watched(told: Mapping[str, Any] | None) -> Watched | None:
@@ -261,23 +268,28 @@ def _death(reply: Reply, case: Case, measuring: Measuring) -> tuple[Outcome, str
     """Outcome and reason of a child that gave no result."""
     if reply.timed_out:
         return Outcome.TIMEOUT, took_longer(measuring.timeout_s)
-    if reply.cap is not None and reply.cap.get("killed"):
-        mechanism, budget = reply.cap["mechanism"], format_cap(case.memory_cap_bytes)
-        reason = f"killed by the kernel at {_LIMIT_OF[mechanism]} = {budget} ({mechanism})"
-        return Outcome.KILLED, reason
+    if killed := _killed_at_limit(reply, case):
+        return Outcome.KILLED, killed
     if case.memory_cap_bytes is not None and says_out_of_memory(reply.output):
         reason = allocation_that_failed(reply.output)
         return Outcome.OUT_OF_MEMORY, reason
-    if reply.exit_code == -9:
-        reason = "killed by signal 9: most likely the kernel, short of memory"
-        return Outcome.KILLED, reason
-    if -reply.exit_code in _CRASHES:
+    if reply.exit_code == -signal.SIGKILL:
+        return Outcome.KILLED, kill_words(reply)
+    if -reply.exit_code in CRASHES:
         name = signal.Signals(-reply.exit_code).name
         return Outcome.ERROR, f"crashed with {name}: {reply.last_words}"
     if reply.exit_code < 0:
         reason = f"killed by signal {-reply.exit_code}: {reply.last_words}"
         return Outcome.KILLED, reason
     return Outcome.ERROR, f"exit code {reply.exit_code}: {reply.last_words}"
+
+
+def _killed_at_limit(reply: Reply, case: Case) -> str | None:
+    """What is said of a kill at the limit of the case's own group; None where there was none."""
+    if reply.cap is None or not reply.cap.get("killed"):
+        return None
+    mechanism, budget = reply.cap["mechanism"], format_cap(case.memory_cap_bytes)
+    return f"killed by the kernel at {_LIMIT_OF[mechanism]} = {budget} ({mechanism})"
 
 
 def _frozen(value: Any) -> Any:

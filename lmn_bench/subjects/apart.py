@@ -6,10 +6,8 @@ lazy layers, tensors that belong to inference. What is measured must be the mode
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
-import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,8 +15,18 @@ from typing import NoReturn, TypeVar
 
 import torch
 
+from lmn_bench.offspring import (
+    adopt_orphans,
+    die_with_parent,
+    end_relatives,
+    has_children,
+    relatives,
+)
+from lmn_bench.shared import Shared
+
 _Result = TypeVar("_Result")
-_PR_SET_PDEATHSIG = 1
+# What a trial found out is a few hundred bytes, and an error's message a page.
+_MOST_BYTES = 2**20
 
 
 def without_trace(
@@ -39,16 +47,19 @@ def without_trace(
     """
     if not can_be_apart(device):
         return (here or call)()
-    reading, writing = os.pipe()
+    shared, me = Shared(_MOST_BYTES), os.getpid()
+    # What is started by the copy is to leave no trace either.
+    before = frozenset(relatives()) if has_children() else frozenset()
+    adopt_orphans()
     pid = os.fork()
     if pid == 0:
-        os.close(reading)
-        _run(call, known, writing)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        told = pipe.read()
+        _run(call, known, shared, me)
     with suppress(ChildProcessError):  # the model has children reaped as they end
         os.waitpid(pid, 0)
+    end_relatives(spared=before)
+    adopt_orphans(adopt=False)
+    told = shared.read()
+    shared.close()
     if not told:
         return call()
     succeeded, value = pickle.loads(told)  # written by ourselves
@@ -66,21 +77,24 @@ def can_be_apart(device: torch.device) -> bool:
     return device.type == "cpu" and threading.active_count() == 1
 
 
-def _run(call: Callable[[], _Result], known: tuple[type[Exception], ...], writing: int) -> NoReturn:
+def _run(
+    call: Callable[[], _Result], known: tuple[type[Exception], ...], shared: Shared, parent: int
+) -> NoReturn:
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent(parent)
+        shared.take()
         # What it prints is printed again where the model is called in earnest.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
+        os.close(nowhere)
         # OpenMP's threads stayed behind: whoever asked for more than one would wait for them.
         torch.set_num_threads(1)
         try:
             told = pickle.dumps((True, call()))
         except known as error:
             told = pickle.dumps((False, error))
-        with os.fdopen(writing, "wb") as pipe:
-            pipe.write(told)
+        shared.write(told)
     except BaseException:
         # It is made once more where it can be told.
         pass

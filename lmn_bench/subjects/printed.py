@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from lmn_bench.escapes import plain
+from lmn_bench.keeping import HEAD_BYTES, TAIL_BYTES
 from lmn_bench.plain import one_line
+from lmn_bench.units import format_bytes
 
 _STANDARD_ERROR = 2
-# Read from the end: a model that prints by the megabyte has its last words there too.
-_MOST_BYTES = 1 << 16
 # Kept of a record: enough for every kind of warning that a model gives, and no log file.
 MOST_LINES = 20
 MOST_CHARACTERS = 300
@@ -27,31 +27,40 @@ class Printed:
 
     def lines(self) -> list[str]:
         """Its lines, each different one once, cut to a bounded size."""
-        different = list(dict.fromkeys(_without_source(plain(self._text()).splitlines())))
+        text, cut = self._text()
+        different = list(dict.fromkeys(_without_source(plain(text).splitlines())))
         kept = [one_line(line, MOST_CHARACTERS) for line in different[:MOST_LINES]]
         left_out = len(different) - len(kept)
-        return [*kept, f"… and {left_out:,} more lines"] if left_out else kept
+        more = [f"… and {left_out:,} more lines"] if left_out else []
+        middle = [f"… {format_bytes(cut)} in the middle were not kept"] if cut else []
+        return [*kept, *more, *middle]
 
     def last_words(self) -> str:
         """The last line, in brackets; nothing if there is none."""
-        lines = [line for line in self._text().splitlines() if line.strip()]
+        lines = [line for line in self._text()[0].splitlines() if line.strip()]
         return f" (it printed: {one_line(lines[-1], MOST_CHARACTERS)})" if lines else ""
 
-    def _text(self) -> str:
+    def _text(self) -> tuple[str, int]:
+        """Its first and last part, and how many bytes between them are left out."""
         with suppress(Exception):  # a model may have closed it, or put anything in its place
             sys.stderr.flush()
         size = self._size()
-        begin = max(self._from, size - _MOST_BYTES)
-        if size <= begin:
-            return ""
+        last = max(self._from, size - TAIL_BYTES)
+        head = self._read(self._from, min(last, HEAD_BYTES))
+        tail = self._read(last, size)
+        cut = last - self._from - len(head)
+        if cut:
+            # The parts of lines that were cut through are no lines of their own.
+            head = (head.rpartition(b"\n")[0] or head) + b"\n"
+            tail = tail.partition(b"\n")[2] or tail
+        return (head + tail).decode(errors="backslashreplace"), max(0, cut)
+
+    @staticmethod
+    def _read(begin: int, end: int) -> bytes:
         try:
-            told = os.pread(_STANDARD_ERROR, size - begin, begin)
+            return os.pread(_STANDARD_ERROR, end - begin, begin) if begin < end else b""
         except OSError:
-            return ""
-        if begin > self._from and b"\n" in told:
-            # The rest of a line whose begin was left out is no line of its own.
-            told = told.partition(b"\n")[2]
-        return told.decode(errors="backslashreplace")
+            return b""
 
     @staticmethod
     def _size() -> int:

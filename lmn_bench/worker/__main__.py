@@ -2,8 +2,8 @@
 
 In:   {"measure": {...}}, {"profile": {...}}, {"probe": {...}}, {"cuda": {}} or {"ceilings": {...}}
 Out:  {"ready": true, "fields": …, versions} once, then for each job {"pid": n} and
-      {"result": ..., "exit": code, "output": …, "cap": what limited its memory, or null,
-       "left": how many processes it left behind}.
+      {"result": ..., "exit": code, "output": the end of what it printed, "cap": what limited its
+       memory, or null, "left": how many processes it left behind, "printed": bytes by stream}.
 With the argument --cgroup, memory is limited by cgroups where a job says so.
 The parent kills a child that overstays; the server only ever waits, blocked.
 """
@@ -18,18 +18,17 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from lmn_bench.cgroups import WITH_GROUPS
-from lmn_bench.worker.ending import (
-    adopt_orphans,
-    close_in_forks,
-    end_leftovers,
-    read_until_end,
-)
-from lmn_bench.worker.lifetime import die_with_parent
+from lmn_bench.keeping import Kept, end_of, make_file, printed_bytes, shortened
+from lmn_bench.offspring import adopt_orphans, die_with_parent, end_relatives
+from lmn_bench.shared import Shared, TooLongError
+from lmn_bench.worker.ending import wait_for
 
 if TYPE_CHECKING:
+    from lmn_bench.errors import LmnBenchError
     from lmn_bench.worker.best_loops import BestLoops
     from lmn_bench.worker.cgroup import CaseGroup, CaseGroups
 
@@ -104,26 +103,24 @@ def _serve(
 ) -> dict[str, float]:
     """Run one job in a child, answer the parent, and return the metrics that came out."""
     best.loop_s = min(best.loop_s, job.get("measure", {}).get("best_loop_s", best.loop_s))
-    log, errors = os.memfd_create("child-output"), os.memfd_create("child-errors")
+    streams = make_file("child-output"), make_file("child-errors")
     context = _context_of(job, contexts)
     # Made here: a child that the kernel kills could neither read how it ended nor take it away.
     group = groups.make() if groups is not None and _may_be_capped(job) else None
-    reading, writing = os.pipe()
+    told, server = Shared(), os.getpid()
     pid = os.fork()
     if pid == 0:
-        os.close(reading)
-        # Processes of a model's own must not hold our parent's pipe open.
-        os.close(answers.fileno())
-        _child(job, writing, (log, errors), context, best.of(_threads(job)), group)
-    os.close(writing)
+        _child(job, server, told, streams, context, best.of(_threads(job)), group)
     _send(answers, {"pid": pid})
-    text, status = read_until_end(pid, reading)
-    os.close(reading)
-    left = end_leftovers()
-    tail = _tail(errors) or _tail(log)
-    os.close(log)
-    os.close(errors)
-    result, cap = _parsed(text)
+    status = wait_for(pid, Kept(streams))
+    left = end_relatives()
+    log, errors = streams
+    tail = end_of(errors, _STDERR_TAIL_BYTES) or end_of(log, _STDERR_TAIL_BYTES)
+    printed = {"stdout": printed_bytes(log), "stderr": printed_bytes(errors)}
+    for stream in streams:
+        os.close(stream)
+    result, cap = _parsed(told.read())
+    told.close()
     if group is not None:
         if cap is not None and cap["mechanism"] == group.mechanism:
             cap |= group.ending()
@@ -132,7 +129,8 @@ def _serve(
         # The child may have died while it wrote its context.
         os.ftruncate(context, 0)
     code = os.waitstatus_to_exitcode(status)
-    _send(answers, {"result": result, "exit": code, "output": tail, "cap": cap, "left": left})
+    _send(answers, {"result": result, "exit": code, "output": tail, "cap": cap, "left": left,
+                    "printed": printed})  # fmt: skip
     metrics: dict[str, float] = (result or {}).get("metrics", {})
     return metrics
 
@@ -140,12 +138,6 @@ def _serve(
 def _threads(job: dict[str, Any]) -> int:
     threads: int = job.get("measure", {}).get("case", {}).get("threads", 1)
     return threads
-
-
-def _tail(printed: int) -> str:
-    """The end of what a child has printed."""
-    begin = max(0, os.fstat(printed).st_size - _STDERR_TAIL_BYTES)
-    return os.pread(printed, _STDERR_TAIL_BYTES, begin).decode(errors="backslashreplace")
 
 
 def _may_be_capped(job: dict[str, Any]) -> bool:
@@ -165,39 +157,32 @@ def _context_of(job: dict[str, Any], contexts: dict[str, int]) -> int | None:
     return contexts[key]
 
 
-def _parsed(text: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def _parsed(text: bytes) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """What a child said, and the cap it was under; None for what it died before it had said."""
     result = cap = None
     for line in text.splitlines():
-        # Half a line of a child that was killed, or what a model wrote into every descriptor.
-        with suppress(ValueError, KeyError, TypeError):
-            message: dict[str, Any] = json.loads(line)
-            if "cap" in message:
-                cap = message["cap"]
-            else:
-                result = message["result"]
+        message: dict[str, Any] = json.loads(line)
+        cap, result = message.get("cap", cap), message.get("result", result)
     return result, cap
 
 
 def _child(
     job: dict[str, Any],
-    writing: int,
-    printed: tuple[int, int],
+    server: int,
+    told: Shared,
+    streams: tuple[int, int],
     context: int | None,
     best_loops_s: tuple[float, ...],
     group: CaseGroup | None,
 ) -> NoReturn:
-    """Measure in the forked process and write the result as a line of JSON."""
+    """Measure in the forked process and tell the result as a line of JSON."""
     code = 1
     try:
         # A group of its own, so that a kill takes whatever a model started.
         os.setpgid(0, 0)
-        die_with_parent()
-        close_in_forks(writing)
-        os.dup2(printed[0], 1)
-        os.dup2(printed[1], 2)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
+        die_with_parent(server)
+        told.take()
+        _take_streams(*streams)
 
         from lmn_bench.errors import ComparisonError, LmnBenchError, ProfileError
         from lmn_bench.worker.caps import AppliedCap, Cap
@@ -207,7 +192,7 @@ def _child(
 
         def tell(applied: AppliedCap) -> None:
             # At once: a process that dies of its cap says nothing later.
-            _tell(writing, {"cap": asdict(applied)})
+            _tell(told, {"cap": asdict(applied)})
 
         cap = Cap(group, tell)
         try:
@@ -227,16 +212,19 @@ def _child(
             elif "probe" in job:
                 result = probe(**job["probe"])
             else:
-                kept = None if context is None else ContextFile(context)
+                kept = None if context is None else ContextFile(_open_in(server, context))
                 result = run_job(Job.from_dict(job["measure"]), kept, best_loops_s, cap)
         except ComparisonError as error:
-            result = {"incomparable": {"message": error.message, "hint": error.hint}}
+            result = {"incomparable": _words(error)}
         except ProfileError as error:
-            result = {"failed": {"message": error.message, "hint": error.hint}}
+            result = {"failed": _words(error)}
         except LmnBenchError as error:
-            result = {"refused": {"message": error.message, "hint": error.hint}}
-        _tell(writing, {"result": result})
+            result = {"refused": _words(error)}
+        _tell(told, {"result": result})
         code = 0
+    except TooLongError:
+        with suppress(BaseException):
+            sys.stderr.write("what it measured is too long to be told\n")
     except BaseException:
         with suppress(BaseException):
             traceback.print_exc()
@@ -248,10 +236,33 @@ def _child(
         os._exit(code)
 
 
-def _tell(writing: int, message: dict[str, Any]) -> None:
+def _tell(told: Shared, message: dict[str, Any]) -> None:
     """Write a line to the server."""
-    with os.fdopen(writing, "w", closefd=False) as pipe:
-        pipe.write(json.dumps(message) + "\n")
+    told.write(json.dumps(message).encode() + b"\n")
+
+
+def _take_streams(log: int, errors: int) -> None:
+    """Print into these, read nothing, and hold no other descriptor: a model is to have none."""
+    os.dup2(log, 1)
+    os.dup2(errors, 2)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    with os.scandir("/proc/self/fd") as entries:
+        last = max(int(entry.name) for entry in entries)
+    os.closerange(3, last + 1)
+
+
+def _open_in(process: int, descriptor: int) -> Path:
+    """The file that another process has open."""
+    return Path("/proc", str(process), "fd", str(descriptor))
+
+
+def _words(error: LmnBenchError) -> dict[str, str | None]:
+    """What a parent can raise again, whoever has written it, as long as it needs to be."""
+    return {
+        "message": shortened(error.message),
+        "hint": None if error.hint is None else shortened(error.hint),
+    }
 
 
 def _send(answers: TextIO, message: dict[str, Any]) -> None:

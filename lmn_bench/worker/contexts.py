@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,16 +22,18 @@ WORTH_KEEPING_S = 1.0
 
 
 class ContextFile:
-    """Where one case keeps its state between processes: an open file, empty at first."""
+    """Where one case keeps its state between processes: a file, empty at first.
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    Named, not open: a model cannot write into it by chance, nor close it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def state(self, prefill: Callable[[], Any], device: torch.device) -> Any:
         """The state that an earlier process kept, or that of `prefill`, kept if it took long."""
-        if os.fstat(self._descriptor).st_size:
-            with os.fdopen(os.dup(self._descriptor), "rb") as file:
-                file.seek(0)
+        if self._size():
+            with self._path.open("rb") as file:
                 # Written by ourselves, into memory that nobody else can reach.
                 return torch.load(file, map_location=device, weights_only=False)
         begin = time.perf_counter()
@@ -38,11 +42,17 @@ class ContextFile:
             self._keep(state)
         return state
 
+    def _size(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:  # a system that hides what other processes have open
+            return 0
+
     def _keep(self, state: Any) -> None:
         try:
-            with os.fdopen(os.dup(self._descriptor), "wb") as file:
-                file.seek(0)
+            with self._path.open("wb") as file:
                 torch.save(state, file)
         except Exception:
             # A user's state may hold anything; then every process prefills for itself.
-            os.ftruncate(self._descriptor, 0)
+            with suppress(OSError):
+                os.truncate(self._path, 0)

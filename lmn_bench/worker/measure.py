@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,7 @@ from lmn_bench.errors import LmnBenchError
 from lmn_bench.malloc import make_lean
 from lmn_bench.nvml import GpuUse, watch_gpu
 from lmn_bench.outcomes import allocation_that_failed
-from lmn_bench.plain import said_at
+from lmn_bench.plain import said_at, said_by
 from lmn_bench.schema import LEAN_MALLOC, Case, Measuring, Outcome
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.names import is_user_subject
@@ -34,6 +35,7 @@ from lmn_bench.worker.clock import clock_for
 from lmn_bench.worker.contexts import ContextFile
 from lmn_bench.worker.counting import look_closer
 from lmn_bench.worker.job import Job, case_of, spec_of
+from lmn_bench.worker.limits import open_words, started_words, what_cannot_be_started
 from lmn_bench.worker.loading import load_everything, start_cuda
 from lmn_bench.worker.needs import measure_needs
 from lmn_bench.worker.plant import planted_share, slowed
@@ -42,9 +44,13 @@ from lmn_bench.worker.settings import Settings
 from lmn_bench.worker.summary import summarize, waiting_fields
 from lmn_bench.worker.timing import Timing, sample
 from lmn_bench.worker.trial import try_out
+from lmn_bench.worker.unseen import OverCapError, Unseen
 from lmn_bench.worker.warming import LONG_CALL_S, require_threads, warm_up_copy, watched
 from lmn_bench.worker.watch import Watch
 from lmn_bench.worker.workload import Workload, build_workload, grad_mode
+
+# Metrics of a model that are known before it is called.
+_KNOWN_BEFORE = ("floor_bytes", "parameters", "parameter_bytes")
 
 
 def probe(
@@ -109,17 +115,28 @@ def run_job(
         outcome, reason = _measure(job, fields, context, best_loops_s, cap or Cap(), printed), None
     except LmnBenchError:
         raise  # a model that cannot be built, or a cap: the parent says so
+    except OverCapError as error:
+        # Nothing that was measured over the cap stands for the case.
+        metrics = {key: fields["metrics"][key] for key in _KNOWN_BEFORE if key in fields["metrics"]}
+        fields = {"metrics": metrics, "warnings": fields["warnings"]}
+        outcome, reason = Outcome.OUT_OF_MEMORY, str(error)
     except (Exception, SystemExit) as error:
-        outcome, reason = _failure(error)
+        outcome, reason = _failure(error, job.case)
     if is_user_subject(job.case.subject):
         fields.setdefault("stderr", printed.lines())
     return {"outcome": outcome, **fields, **({"reason": reason} if reason else {})}
 
 
-def _failure(error: BaseException) -> tuple[Outcome, str]:
+def _failure(error: BaseException, case: Case) -> tuple[Outcome, str]:
     """How a model that raised an error has ended, and why."""
     if isinstance(error, IncorrectSubjectError):
         return Outcome.INCORRECT, str(error)
+    if isinstance(error, Exception) and (wanting := what_cannot_be_started(error)):
+        if case.memory_cap_bytes is not None:
+            return Outcome.OUT_OF_MEMORY, f"no memory for another {wanting}: {said_by(error)}"
+        return Outcome.ERROR, f"{said_at(error)}: {started_words(wanting)}"
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return Outcome.ERROR, f"{said_at(error)}: {open_words()}"
     if isinstance(error, Exception) and is_out_of_memory(error):
         return Outcome.OUT_OF_MEMORY, allocation_that_failed(str(error))
     ours = isinstance(error, compiling.CompilationError)
@@ -191,6 +208,7 @@ def _measure(
     clock = clock_for(device)
     if case.memory_cap_bytes is not None and device.type == "cpu":
         cap = cap.by(job.measuring.cap_mechanism)
+    unseen = _unseen(case, device, cap)
     with memory_budget(case.memory_cap_bytes, device, cap), grad_mode(case.mode, subject):
         if job.measuring.needs:
             metrics.update(measure_needs(case, subject, dtype, device))
@@ -220,6 +238,8 @@ def _measure(
             call_s = metrics["latency_s"] * work.steps / (1 + share)
             if share:
                 fields["warnings"].append(f"a slow-down of {100 * share:.4g}% was planted")
+    if unseen is not None:
+        fields["warnings"] += unseen.told()
     if own is not None:
         # What counting makes torch print is nothing that the model said.
         fields["stderr"] = printed.lines()
@@ -242,6 +262,13 @@ def _measure(
         # Times and memory are good, whatever a dispatch mode or a sampler does to the model.
         fields["warnings"].append(f"not counted: {said_at(error)}")
     return Outcome.OK
+
+
+def _unseen(case: Case, device: torch.device, cap: Cap) -> Unseen | None:
+    """What looks after memory that the limit does not see; None where it sees all."""
+    if case.memory_cap_bytes is None or device.type == "cuda" or cap.group is not None:
+        return None
+    return Unseen(case.memory_cap_bytes)
 
 
 def _check(

@@ -100,8 +100,18 @@ class RunQueue:
                 # CPU time, time on a run queue, time slices.
                 found[name] = int(os.pread(file, 64, 0).split()[1])
             except (OSError, ValueError, IndexError):
-                os.close(self._files.pop(name))
+                del self._files[name]
+                _close_if_it_is(self._root / name, file)
         return found
+
+
+def _close_if_it_is(thread: Path, file: int) -> None:
+    """Close what was opened of a thread; not what a model that has closed it has opened since."""
+    with suppress(OSError):
+        # Behind the name of one that has ended, the kernel adds that it was deleted.
+        is_now = Path(f"/proc/self/fd/{file}").readlink()
+        if f"{is_now}".startswith(f"{thread.resolve() / 'schedstat'}"):
+            os.close(file)
 
 
 def _fastest_s(loop: Callable[[], object]) -> float:

@@ -193,7 +193,7 @@ def test_a_folder_in_place_of_a_file_is_told(tmp_path, read):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["no/such", "a/folder", "x" * 250])
+@pytest.mark.parametrize("name", ["no/such", "a/folder", "x" * 256])
 def test_a_file_that_cannot_be_written_is_told_by_the_name_that_was_given(tmp_path, name):
     path = tmp_path / name
     (tmp_path / "a" / "folder").mkdir(parents=True)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from bench_helpers import case
 
 from lmn_bench.run.process import ForkServer
@@ -30,6 +34,19 @@ def environ(**more: str) -> dict[str, str]:
     """Ours, with the models that misbehave where a server finds them."""
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PYTHONPATH": path, **more}
+
+
+def kill_learning_process_of(parent: subprocess.Popen[str]) -> None:
+    """Wait for it, and kill it: while it loads, if nothing keeps us from that."""
+    while True:
+        assert parent.poll() is None, "it ended before it learned anything"
+        with suppress(psutil.Error):
+            for one in psutil.Process(parent.pid).children(recursive=True):
+                words = one.cmdline()
+                if "lmn_bench.worker.learning" in words and "--" not in words:
+                    one.kill()
+                    return
+        time.sleep(0.01)
 
 
 def rogue(name: str) -> str:

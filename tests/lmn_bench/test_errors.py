@@ -24,8 +24,10 @@ def test_a_mistake_of_the_user_ends_in_2_and_one_of_ours_in_3(error):
         errors.WorkerError: ExitCode.INTERNAL,
         errors.ComparisonError: ExitCode.INCOMPARABLE,
         errors.ProfileError: ExitCode.CASES_FAILED,
+        errors.ServerKilledError: ExitCode.CASES_FAILED,
         errors.TrainingError: ExitCode.CASES_FAILED,
         errors.KilledError: ExitCode.CASES_FAILED,
+        errors.OutOfMemoryError: ExitCode.CASES_FAILED,
         errors.DivergedError: ExitCode.CASES_FAILED,
     }
     assert error.exit_code is others.get(error, ExitCode.USAGE)

@@ -78,6 +78,10 @@ MODELS = """
     def leaves(spec):
         return Plain(lambda x: os._exit(0) if not torch.is_grad_enabled() else x)
 
+    def dies(spec):
+        die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+        return Plain(lambda x: die() if not torch.is_grad_enabled() else x)
+
     def busy(spec):
         os.chdir("/")
         torch.set_num_threads(2)
@@ -105,7 +109,7 @@ examples = 4
 [[sweep]]
 modes = ["learn"]
 task = ["copy-16"]
-subjects = ["learning_models:busy", "learning_models:leaves"]
+subjects = ["learning_models:busy", "learning_models:leaves", "learning_models:dies"]
 batch = 2
 width = 8
 heads = 2
@@ -189,8 +193,8 @@ def test_what_cannot_be_believed_is_refused_with_the_reason(folder, factory, wor
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
-    """Records of a run of models that disturb their process, by name."""
+def run(tmp_path_factory):
+    """A run of models that disturb their process."""
     folder, before = tmp_path_factory.mktemp("run"), Path.cwd()
     (folder / "learning_models.py").write_text(textwrap.dedent(MODELS))
     (folder / "own.toml").write_text(SUITE)
@@ -199,8 +203,13 @@ def records(tmp_path_factory):
         run_command_line(["run", "--suite", "own.toml", "--results", "results", "--quiet"])
     finally:
         os.chdir(before)
-    read = read_run(next((folder / "results").iterdir()))
-    return {one.subject.split(":")[1]: one for one in read.records}
+    return read_run(next((folder / "results").iterdir()))
+
+
+@pytest.fixture(scope="module")
+def records(run):
+    """Its records by the model's name."""
+    return {one.subject.split(":")[1]: one for one in run.records}
 
 
 def test_standard_error_of_a_training_is_kept_once_and_what_it_prints_besides_is_not(records):
@@ -229,6 +238,13 @@ def test_a_training_that_ends_its_process_is_an_error_and_no_interruption(record
     record = records["leaves"]
     assert record.outcome is Outcome.ERROR
     assert record.reason == "the learning process ended too early: exit code 0"
+
+
+def test_a_training_that_is_killed_over_and_over_leaves_its_run_to_go_on_with(run, records):
+    record = records["dies"]
+    assert record.outcome is Outcome.KILLED
+    assert "had been continued once by itself" in record.reason
+    assert run.info.finished_at is None
 
 
 def test_the_report_shows_standard_error_once_per_model():

@@ -9,16 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from process_helpers import kill_learning_process_of
 
 from lmn_bench.cli import run_command_line
 from lmn_bench.errors import ExitCode, UsageError
 from lmn_bench.lessons import Budget, Learning, Lesson
-from lmn_bench.schema import Case, ModelSpec
-from lmn_bench.store import read_run
+from lmn_bench.schema import Case, ModelSpec, Outcome
+from lmn_bench.store import dump_record, read_run
 from lmn_bench.worker.learning.interim import Course, Interim
 from lmn_bench.worker.learning.lesson import LessonJob, learn_lesson
 
@@ -26,6 +28,8 @@ TEXT = "the cat sat on the mat, and the dog sat on the log; " * 60
 SMALL = ModelSpec(width=8, heads=2, banks=1)
 ROOT = Path(__file__).resolve().parents[2]
 SIX = Budget(6)
+# No busy machine takes so long.
+HANGS_S = 600
 SUITE = """
 name = "cats"
 [learning]
@@ -229,15 +233,23 @@ def test_a_run_is_not_resumed_with_another_text(cli, folder):
     assert "never mixed" in err
 
 
-def test_a_resumed_run_learns_only_what_has_no_record(cli, folder):
-    _, out, _ = cli("run", "--suite", "cats.toml", "--seeds", "1", "--json")
+def test_a_resumed_run_learns_only_what_was_killed(cli, folder):
+    _, out, _ = cli("run", "--suite", "cats.toml", "--models", "gru", "--json")
     run = Path(json.loads(out)["run"])
+    whole = {record.replicate: record for record in read_run(run).records}
     lines = (run / "records.jsonl").read_text().splitlines(keepends=True)
-    (run / "records.jsonl").write_text(lines[0])
+    killed = dump_record(replace(whole[1], outcome=Outcome.KILLED, learned=None, reason="killed"))
+    (run / "records.jsonl").write_text(lines[0] + killed)
     code, _, err = cli("run", "--resume", run)
     assert code == ExitCode.OK, err
-    assert (run / "records.jsonl").read_text().splitlines(keepends=True)[0] == lines[0]
-    assert len(read_run(run).records) == 2
+    assert "set aside" not in err
+    # The killed one stays where it was written, and gives way to how it went on.
+    assert (run / "records.jsonl").read_text().startswith(lines[0] + killed)
+    resumed = read_run(run)
+    assert resumed.bad_lines == ()
+    assert {record.replicate: record.learned for record in resumed.records} == {
+        replicate: record.learned for replicate, record in whole.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -305,10 +317,11 @@ def test_a_full_disk_keeps_what_was_learned_before(folder, monkeypatch):
     assert (folder / "interim.pt").read_bytes() == before
 
 
-def test_ctrl_c_saves_the_training_and_resuming_ends_with_the_same_scores(folder):
+def test_ctrl_c_saves_the_training_and_resuming_it_killed_again_ends_with_the_same_scores(folder):
     # long enough to be interrupted, and with a seed that no default would give
     command = [sys.executable, "-m", "lmn_bench", "run", "--suite", "cats.toml", "--models", "gru",
-               "--seeds", "1", "--steps", "400", "--seed", "3"]  # fmt: skip
+               "--seeds", "1", "--steps", "400", "--seed", "3", "--set",
+               "save_every=20"]  # fmt: skip
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     whole = subprocess.run([*command, "--results", "whole"], env=environ, capture_output=True)
     assert whole.returncode == ExitCode.OK, whole.stderr
@@ -319,18 +332,22 @@ def test_ctrl_c_saves_the_training_and_resuming_ends_with_the_same_scores(folder
         assert process.poll() is None, "it ended before anything was saved"
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANGS_S)
     assert process.returncode == ExitCode.INTERRUPTED, err
     assert "stopping after this step" in err
     (cut,) = Path("cut").iterdir()
     assert f"lmn-bench run --resume {cut}" in err
-    resumed = subprocess.run(
-        [*command[:3], "run", "--resume", str(cut)], env=environ, capture_output=True
+    resumed = subprocess.Popen(
+        [*command[:3], "run", "--resume", str(cut)], env=environ, stderr=subprocess.PIPE, text=True
     )
-    assert resumed.returncode == ExitCode.OK, resumed.stderr
+    kill_learning_process_of(resumed)
+    _, err = resumed.communicate(timeout=HANGS_S)
+    assert resumed.returncode == ExitCode.OK, err
+    assert "killed by signal 9" in err
     (whole_run,) = Path("whole").iterdir()
     (one,), (other,) = read_run(whole_run).records, read_run(cut).records
     assert other.learned.seed == 3
-    assert other.learned.resumptions == 1
+    assert other.learned.resumptions >= 1
+    assert "continued once by itself" in other.warnings[0]
     assert other.learned.training == one.learned.training
     assert other.learned.validation == one.learned.validation

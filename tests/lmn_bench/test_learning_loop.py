@@ -29,8 +29,9 @@ class OneWeight(torch.nn.Module):
 
 
 class Log:
-    def __init__(self, stop_after=None, enough_after=None):
+    def __init__(self, stop_after=None, enough_after=None, full_at=()):
         self.said, self.stop_after, self.enough_after = [], stop_after, enough_after
+        self.full_at = full_at
 
     def stepped(self, step, loss, seconds):
         self.said.append(("step", step))
@@ -38,8 +39,9 @@ class Log:
     def validated(self, step, score):
         self.said.append(("validated", step, score))
 
-    def save(self, step):
-        self.said.append(("saved", step))
+    def save(self, step, *, last):
+        self.said.append(("tried" if step in self.full_at else "saved", step))
+        return step not in self.full_at
 
     def stops(self):
         return self.stop_after is not None and ("step", self.stop_after) in self.said
@@ -91,6 +93,20 @@ def test_what_is_enough_is_validated_and_saved_as_the_end():
     assert run(OneWeight(), log, steps=None) == 4
     assert log.of("validated") == [3, 4]
     assert log.of("saved") == [2, 4]
+
+
+def test_what_was_enough_before_is_enough_when_it_is_gone_on_with():
+    log = Log(enough_after=0)
+    log.stepped(0, 0.0, 0.0)
+    assert run(OneWeight(), log, done=4) == 4
+    assert log.of("saved") == []
+
+
+def test_a_save_that_failed_before_a_stop_is_tried_again_at_it():
+    log = Log(stop_after=4, full_at=(4,))
+    run(OneWeight(), log)
+    assert log.of("tried") == [4, 4]
+    assert log.of("saved") == [2]
 
 
 def test_a_validation_loss_that_is_no_number_stops_it():

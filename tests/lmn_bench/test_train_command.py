@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from process_helpers import kill_learning_process_of
 
 from lmn.checkpoint import load_model, read_notes, save_model
 from lmn_bench.cli import run_command_line
@@ -197,6 +199,70 @@ def test_the_learning_process_ends_with_its_parent(folder):
     assert not Path(f"/proc/{children[0]}").exists()
     # whatever it was doing, the checkpoint is whole
     assert len(read_notes("a.safetensors")["curve"]["training"]) >= 5
+
+
+def test_a_killed_training_says_what_it_keeps_and_goes_on_from_there(folder):
+    process = start("--steps", 100_000, "--set", "validate_every=5", "--set", "save_every=5", "-o",
+                    "a.safetensors")  # fmt: skip
+    for line in process.stderr:
+        if line.startswith("step 10:"):
+            break
+    kill_learning_process_of(process)
+    # The rest of its talk is read to its end: nobody who was started holds the pipe open.
+    _, err = process.communicate()
+    assert process.returncode == ExitCode.CASES_FAILED
+    done = len(read_notes("a.safetensors")["curve"]["training"])
+    assert "not by the kernel for want of memory; a.safetensors keeps step " in err
+    assert "hint: go on with `lmn-bench train --resume -o a.safetensors`" in err
+    rest = train_here("a.safetensors", resume=True, given=["steps"], steps=done + 3)
+    whole = train_here("b.safetensors", steps=done + 3)
+    assert curve_of(rest)["training"] == curve_of(whole)["training"]
+
+
+def test_a_training_killed_before_its_first_save_says_so(folder):
+    process = start("--steps", 100_000, "-o", "a.safetensors")
+    kill_learning_process_of(process)
+    _, err = process.communicate()
+    assert process.returncode == ExitCode.CASES_FAILED
+    assert "nothing had been saved" in err
+
+
+def test_halves_of_its_checkpoint_are_swept_before_it_trains(folder, cli):
+    half = Path(".a.safetensors.01234567.part")
+    half.write_bytes(b"half")
+    code, _, _ = cli("--corpus", "nowhere.txt", "-o", "a.safetensors")
+    assert code == ExitCode.USAGE
+    assert not half.exists()
+
+
+def test_a_checkpoint_that_cannot_be_saved_once_costs_nothing_and_twice_ends_it(folder):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def full(*, once):
+        told = []
+
+        def tell(message):
+            told.append(message)
+            if once and "unsaved" in message:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+        settings = replace(QUICK, corpus="cats.txt", threads=1,
+                           **{**SIZES, "steps": 6, "save_every": 2})  # fmt: skip
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        try:
+            train(TrainJob(settings, (), "a.safetensors", resume=False, quiet=True), tell,
+                  lambda: False)  # fmt: skip
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        return told
+
+    with pytest.raises(TrainingError, match=r"learned by step 4 cannot be kept.*no checkpoint"):
+        full(once=False)
+    assert not Path("a.safetensors").exists()
+    told = full(once=True)
+    said = [name for message in told for name in message if name in ("saved", "unsaved")]
+    assert said == ["unsaved", "saved", "saved"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.safetensors", "cats.txt"]
 
 
 def test_another_corpus_or_config_is_not_gone_on_with(folder):

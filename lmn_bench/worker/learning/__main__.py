@@ -17,9 +17,9 @@ from types import FrameType
 from typing import Any
 
 from lmn_bench.errors import LmnBenchError, TrainingError
+from lmn_bench.offspring import adopt_orphans, die_with_parent, end_relatives
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
-from lmn_bench.worker.ending import adopt_orphans, close_in_forks, end_leftovers
-from lmn_bench.worker.lifetime import die_with_parent
+from lmn_bench.worker.learning.telling import Answers, LostPipeError
 
 
 class _Stop:
@@ -40,16 +40,19 @@ def main() -> None:
     """Do the one job that standard input holds."""
     stop = _Stop()
     die_with_parent()
+    tell = Answers()
     # Whatever a library prints must not end up between our answers.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    # Processes of a model's own, loaders for one, must not hold our parent's pipe open.
-    close_in_forks(answers.fileno())
     os.dup2(int(sys.argv[1]) if len(sys.argv) > 1 else 2, 1)
+    tell.be_alone()
+    try:
+        _do(json.loads(sys.stdin.readline()), tell, stop)
+    except LostPipeError as error:
+        # Its last words: nothing else of ours can be heard.
+        sys.exit(str(error))
 
-    def tell(message: dict[str, Any]) -> None:
-        answers.write(json.dumps(message) + "\n")
 
-    job = json.loads(sys.stdin.readline())
+def _do(job: dict[str, Any], tell: Answers, stop: _Stop) -> None:
+    """Do the job, and tell why it failed if it does."""
     try:
         _run(job, tell, stop)
     except LmnBenchError as error:
@@ -64,7 +67,7 @@ def main() -> None:
         tell({"failed": {"code": failed.exit_code, "message": failed.message, "hint": failed.hint}})
 
 
-def _run(job: dict[str, Any], tell: Any, stop: _Stop) -> None:
+def _run(job: dict[str, Any], tell: Answers, stop: _Stop) -> None:
     if "train" in job:
         from lmn_bench.worker.learning.train import TrainJob, train
 
@@ -74,7 +77,7 @@ def _run(job: dict[str, Any], tell: Any, stop: _Stop) -> None:
         from lmn_bench.worker.learning.lesson import LessonJob, learn_lesson
 
         adopt_orphans()
-        learn_lesson(LessonJob.from_dict(job["learn"]), tell, stop, end_leftovers)
+        learn_lesson(LessonJob.from_dict(job["learn"]), tell, stop, end_relatives)
         return
     from lmn_bench.worker.learning.generate import GenerateJob, generate
 

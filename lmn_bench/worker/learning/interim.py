@@ -1,15 +1,16 @@
-"""What an interrupted lesson goes on from: weights, optimizer and course, in one file."""
+"""What an interrupted lesson goes on from: weights, optimizer, random numbers, course: one file."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lmn.atomic import replacing
 from lmn_bench.subjects.learners import Learner
+from lmn_bench.worker.learning.randomness import random_states, restore_random_states
 
 
 @dataclass
@@ -45,21 +46,23 @@ class Interim:
         self._path, self._about = path, about
 
     def save(self, model: Learner, optimizer: torch.optim.Optimizer, course: Course) -> None:
-        """Replace the file as a whole: a crash leaves the old one or the new one.
+        """Replace the file as a whole: a crash or a full disk leaves the old one, and no half one.
 
         Raises:
             OSError: it cannot be written.
         """
-        partial = self._path.with_name(self._path.name + ".partial")
         content = {
             "about": self._about, "model": model.state_dict(),
             "optimizer": optimizer.state_dict(), "course": asdict(course),
+            "random": random_states(),
         }  # fmt: skip
-        with partial.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self._path)
+        # Somebody may have tidied up.
+        self._path.parent.mkdir(exist_ok=True)
+        try:
+            with replacing(self._path, follow=False) as file:
+                torch.save(content, file)
+        except Exception as error:
+            raise _of_the_disk(error) or error from None
 
     def restore(
         self, model: Learner, optimizer: torch.optim.Optimizer, device: torch.device
@@ -77,12 +80,21 @@ class Interim:
             course = _course(content["course"])
             model.load_state_dict(content["model"])
             optimizer.load_state_dict(content["optimizer"])
+            restore_random_states(content.get("random", {}))
         # torch raises whatever its unpickler happens upon in a damaged file
         except Exception as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             return Course(), f"started anew: {self._path.name} cannot be read: {reason}"
         course.resumptions += 1
         return course, ""
+
+
+def _of_the_disk(error: BaseException) -> OSError | None:
+    """What the disk said first: torch stumbles over a file that is too short while it closes it."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, OSError):
+        found = found.__context__
+    return found
 
 
 def _course(plain: dict[str, Any]) -> Course:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from lmn_bench.errors import DeviceError, DivergedError, SubjectError, TrainingError
+from lmn_bench.errors import DeviceError, DivergedError, SubjectError
 from lmn_bench.lessons import Budget, Learned, Learning, Lesson
 from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.plain import said_at, said_by, user_place
@@ -24,6 +23,7 @@ from lmn_bench.subjects.sequence_model import WrappedModel
 from lmn_bench.subjects.user_body import copy_of
 from lmn_bench.typed import typed
 from lmn_bench.worker.learning.interim import Course, Interim
+from lmn_bench.worker.learning.keeping import Keeper
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.material import Material, material_of
 from lmn_bench.worker.learning.remarks import Remarks
@@ -84,7 +84,7 @@ def learn_lesson(
     Raises:
         UsageError: the corpus cannot be had, or is another one.
         DeviceError: there is no such device.
-        TrainingError: what is to be kept cannot be written.
+        TrainingError: what is to be kept cannot be written, twice in a row.
     """
     printed = Printed()
     try:
@@ -139,8 +139,11 @@ def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> dict[str, A
         course.peak_bytes = max(course.peak_bytes, peak)
         course.working_bytes = max(course.working_bytes, peak - held)
 
-    watcher = _Watcher(lesson, steps, course, lambda: interim.save(model, optimizer, course),
-                       mark, tell, stops, Path(job.interim).parents[1])  # fmt: skip
+    keeper = Keeper(
+        lambda _: interim.save(model, optimizer, course), len(course.losses) or None, tell,
+        lambda saved: _next_time(job, saved),
+    )  # fmt: skip
+    watcher = _Watcher(lesson, steps, course, keeper, mark, tell, stops)
     done = learn(
         model, optimizer, Lessons(
             material.training, lambda: score_of(model, material.validation(), device), device
@@ -168,6 +171,12 @@ def _learn(job: LessonJob, tell: Tell, stops: Callable[[], bool]) -> dict[str, A
         )),
         "warnings": [*([warning] if warning else []), *told.warnings],
     }}  # fmt: skip
+
+
+def _next_time(job: LessonJob, saved: int | None) -> str:
+    """How to go on with the run of a training that cannot be kept here any more."""
+    where = f"go on from step {saved:,}" if saved else "begin it again"
+    return f"{where} with `{typed('run', '--resume', Path(job.interim).parents[1])}`"
 
 
 def _new(
@@ -214,12 +223,11 @@ class _Watcher:
     """Keeps the course, saves it, tells the parent, and knows when a budget is spent."""
 
     def __init__(
-        self, lesson: Lesson, steps: int | None, course: Course, save: Callable[[], None],
-        mark: Callable[[], None], tell: Tell, stops: Callable[[], bool], run: Path,
+        self, lesson: Lesson, steps: int | None, course: Course, keeper: Keeper,
+        mark: Callable[[], None], tell: Tell, stops: Callable[[], bool],
     ) -> None:  # fmt: skip
-        self._run = run
         self._lesson, self._steps, self._course = lesson, steps, course
-        self._save, self._mark, self.stops = save, mark, stops
+        self._keeper, self._mark, self.stops = keeper, mark, stops
         self._tell, self._ticker = tell, Ticker()
         self._spent_s = sum(course.step_s)
 
@@ -236,17 +244,10 @@ class _Watcher:
         self._course.validation.append((step, score.loss, score.accuracy))
         self._tell({"validation": {**self._state(step), **asdict(score)}})
 
-    def save(self, step: int) -> None:
-        """Keep it."""
+    def save(self, step: int, *, last: bool) -> bool:
+        """Keep it. At its end that may fail: its record is what is kept then."""
         self._mark()
-        try:
-            self._save()
-        except OSError as error:
-            first = "make room" if error.errno == errno.ENOSPC else "mend that"
-            raise TrainingError(
-                f"what was learned by step {step:,} cannot be kept: {error.strerror}",
-                f"{first}, then go on with `{typed('run', '--resume', self._run)}`",
-            ) from None
+        return self._keeper.keep(step, can_wait=not last or self.is_complete(step))
 
     def enough(self) -> bool:
         """Whether the time is spent, or the task is learned well enough."""

@@ -29,14 +29,17 @@ class Watcher(Protocol):
     def validated(self, step: int, score: Score) -> None:
         """The score on what is not learned from, after `step` steps."""
 
-    def save(self, step: int) -> None:
-        """Keep what is needed to go on after `step` steps; all weights are finite."""
+    def save(self, step: int, *, last: bool) -> bool:
+        """Keep what is needed to go on after `step` steps; all weights are finite.
+
+        Whether it is kept. `last`: no step comes after it here, or ever.
+        """
 
     def stops(self) -> bool:
         """Whether to break off here, to go on another time; asked before every step."""
 
     def enough(self) -> bool:
-        """Whether this is all, before the last step: asked after every step."""
+        """Whether this is all, before the last step: asked after every step, and at first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +96,8 @@ def learn(
     Raises:
         DivergedError: a loss or a weight that is no finite number. Nothing is saved from then on.
     """
-    step, saved, last = done, done, done == schedule.steps
+    # One that was saved at its end, and killed before it could say so, has nothing left to learn.
+    step, saved, last = done, done, done == schedule.steps or (done > 0 and watcher.enough())
     while not last and not watcher.stops():
         begin = time.perf_counter()
         loss = _step(model, optimizer, lessons, step, schedule.gradient_clip)
@@ -103,11 +107,10 @@ def learn(
         if last or step % schedule.validate_every == 0:
             watcher.validated(step, _score(lessons, step))
             last = last or watcher.enough()
-        if last or step % schedule.save_every == 0:
-            _save(model, watcher, step)
+        if (last or step % schedule.save_every == 0) and _save(model, watcher, step, last=last):
             saved = step
-    if saved < step:
-        _save(model, watcher, step)
+    if saved < step and not last:
+        _save(model, watcher, step, last=True)
     return step
 
 
@@ -133,11 +136,11 @@ def _score(lessons: Lessons, step: int) -> Score:
     return score
 
 
-def _save(model: Learner, watcher: Watcher, step: int) -> None:
+def _save(model: Learner, watcher: Watcher, step: int, *, last: bool) -> bool:
     """Keep this step, unless the weights are broken: their loss would tell one step too late."""
     if not all(bool(weight.isfinite().all()) for weight in model.parameters()):
         raise _diverged(f"weights are not finite after step {step:,}")
-    watcher.save(step)
+    return watcher.save(step, last=last)
 
 
 def _diverged(what: str) -> DivergedError:

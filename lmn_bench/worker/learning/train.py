@@ -21,6 +21,7 @@ from lmn_bench.learning.tokens import (
     vocabulary_from_dict,
 )
 from lmn_bench.learning.windows import TextWindows, cut_windows
+from lmn_bench.worker.learning.keeping import Keeper
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.notes import Curve, Notes
 from lmn_bench.worker.learning.resources import require_room, take_threads
@@ -59,7 +60,7 @@ def train(job: TrainJob, tell: Tell, stops: Callable[[], bool]) -> None:
     Raises:
         UsageError: settings, corpus or checkpoint do not fit.
         DeviceError: there is no such device.
-        TrainingError: it has diverged; the last checkpoint is kept.
+        TrainingError: it has diverged, or can't be kept; the last checkpoint stays.
     """
     kept = _kept_notes(job.output) if job.resume else None
     settings = job.settings if kept is None else _agreed(job, kept)
@@ -104,7 +105,10 @@ class _Watcher:
     ) -> None:  # fmt: skip
         self._job, self._notes, self._model, self._optimizer = job, notes, model, optimizer
         self._tell, self.stops = tell, stops
-        self._saved = len(notes.curve.training) if job.resume else None
+        self._keeper = Keeper(
+            self._write, len(notes.curve.training) if job.resume else None, tell,
+            lambda saved: "go on with --resume" if saved else "train again",
+        )  # fmt: skip
         self._last_tick, self._ticker = time.perf_counter(), Ticker()
 
     def stepped(self, step: int, loss: float, seconds: float) -> None:
@@ -126,25 +130,23 @@ class _Watcher:
         """Never before the last step."""
         return False
 
-    def save(self, step: int) -> None:
+    def save(self, step: int, *, last: bool) -> bool:
         """Write the checkpoint."""
         self._tick()
-        try:
-            save_training(self._job.output, self._model, self._optimizer, step=step,
-                          notes=self._notes.to_dict())  # fmt: skip
-        except OSError as error:
-            raise TrainingError(
-                f"the checkpoint of step {step:,} cannot be written: {error.strerror}",
-                "make room, then go on with --resume" if self._saved else None,
-            ) from None
-        self._saved = step
-        self._tell({"saved": step})
+        kept = self._keeper.keep(step, can_wait=not last)
+        if kept:
+            self._tell({"saved": step})
+        return kept
 
     def last_good(self) -> str:
         """Which checkpoint there is."""
-        if self._saved is None:
+        if self._keeper.saved is None:
             return "no checkpoint was written"
-        return f"{self._job.output} keeps that of step {self._saved:,}"
+        return f"{self._job.output} keeps that of step {self._keeper.saved:,}"
+
+    def _write(self, step: int) -> None:
+        save_training(self._job.output, self._model, self._optimizer, step=step,
+                      notes=self._notes.to_dict())  # fmt: skip
 
     def _tick(self) -> None:
         now = time.perf_counter()

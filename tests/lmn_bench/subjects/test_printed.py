@@ -51,10 +51,11 @@ def test_a_long_line_is_cut_and_shows_it():
     assert printed.lines() == ["x" * (MOST_CHARACTERS - 1) + "…"]
 
 
-def test_of_very_much_the_end_is_read():
+def test_of_very_much_the_first_and_the_last_part_are_read_and_the_rest_is_told():
     printed = Printed()
-    say("early\n" + "noise\n" * 20_000 + "last\n")
-    assert printed.lines() == ["noise", "last"]
+    say("early\n" + "noise\n" * 20_000)
+    say("middle\n" + "noise\n" * 40_000 + "last\n")
+    assert printed.lines() == ["early", "noise", "last", "… 224 KiB in the middle were not kept"]
 
 
 def test_the_source_line_below_a_warning_is_left_out():

@@ -1,0 +1,35 @@
+"""All random numbers of a process that a model may draw from: torch's, Python's and numpy's."""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Any
+
+import torch
+
+
+def random_states() -> dict[str, Any]:
+    """Where every generator stands, as tensors and plain data."""
+    states: dict[str, Any] = {"torch": torch.get_rng_state(), "python": random.getstate()}
+    if torch.cuda.is_initialized():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    # Not imported for this: what nobody has loaded, nobody draws from.
+    if (numpy := sys.modules.get("numpy")) is not None:
+        name, keys, *rest = numpy.random.get_state()
+        states["numpy"] = (name, keys.tolist(), *rest)
+    return states
+
+
+def restore_random_states(states: dict[str, Any]) -> None:
+    """Put back what `random_states` gave; a generator that is not among them stays as it is."""
+    if "torch" in states:
+        torch.set_rng_state(states["torch"].cpu())
+    if "cuda" in states:
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+    if "python" in states:
+        random.setstate(states["python"])
+    if "numpy" in states:
+        import numpy
+
+        numpy.random.set_state(states["numpy"])
