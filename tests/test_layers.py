@@ -77,7 +77,7 @@ ALLOWED = {
     "subjects": {*VOCABULARY, "costs", "subjects.names", "subjects.sizes", "learning"},
     "worker": {
         *VOCABULARY, "nvml", "cgroups", "costs", "malloc", "subjects", "subjects.names",
-        "subjects.sizes", "learning",
+        "subjects.sizes", "learning", "disk",
     },
     "cli": {
         *VOCABULARY, "costs", "subjects.names", "suite", "suite_file", "plan", "environment",

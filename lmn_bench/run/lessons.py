@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lmn.atomic import sweep
 from lmn_bench.errors import KilledError, StoreError, WorkerError
 from lmn_bench.escapes import plain
 from lmn_bench.lessons import Learned, Learning
@@ -64,6 +65,12 @@ def run_lessons(
     interim = folder / INTERIM_FOLDER
     try:
         interim.mkdir(exist_ok=True)
+        if interim.is_symlink():
+            raise StoreError(
+                f"{interim} is a symbolic link: nothing is written through links in a run folder",
+                "put the folder itself there",
+            )
+        sweep(interim)
     except OSError as error:
         raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
     for done, task in enumerate(backstop.in_turn()):

@@ -11,6 +11,7 @@ import torch
 
 from lmn import LMNConfig, LMNLanguageModel, LMNLanguageModelConfig
 from lmn.checkpoint import CheckpointError, read_notes, resume_training, save_training
+from lmn_bench.disk import disk_words
 from lmn_bench.errors import DeviceError, TrainingError, UsageError
 from lmn_bench.learning.corpora import Corpus, load_corpus
 from lmn_bench.learning.settings import FREE, TrainingSettings
@@ -134,7 +135,7 @@ class _Watcher:
                           notes=self._notes.to_dict())  # fmt: skip
         except OSError as error:
             raise TrainingError(
-                f"the checkpoint of step {step:,} cannot be written: {error.strerror}",
+                f"the checkpoint of step {step:,} cannot be written: {disk_words(error)}",
                 "make room, then go on with --resume" if self._saved else None,
             ) from None
         self._saved = step
