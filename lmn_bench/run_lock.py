@@ -18,13 +18,15 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
-from lmn.atomic import is_part
+from lmn.atomic import is_part, sweep
 from lmn_bench.disk import RESERVE_FILE, disk_words
 from lmn_bench.errors import StoreError, UsageError
 from lmn_bench.places import LINES_FILE, RECORDS_FILE, TRACE_FILE
 
 # What may lie in a folder of which nothing says yet what it is: no `run.json`, nor its like.
 _UNBORN: Final = frozenset({RESERVE_FILE, TRACE_FILE, TRACE_FILE.removesuffix(".gz"), LINES_FILE})
+# Folders of ours in such a folder: those of `ab`, and of trainings.
+_INNER: Final = ("base", "null", "new", "interim")
 _NAME: Final = re.compile(r".+-[0-9]{8}-[0-9]{6}(-[0-9]+)?")
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 _POLL_S = 0.05
@@ -66,7 +68,7 @@ def new_folder(results: Path, name: str, moment: datetime) -> Iterator[Path]:
     """A folder of its own, locked, that sorts by time: scaling-20261123-141500.
 
     It is gone again if the block fails before there is a `run.json`, `gate.json` or `profile.json`
-    in it. What others left so when they were killed is removed.
+    in it. What others beside it left when they were killed is removed.
 
     Args:
         results: where; made if need be.
@@ -79,7 +81,7 @@ def new_folder(results: Path, name: str, moment: datetime) -> Iterator[Path]:
     base = f"{name}-{moment:%Y%m%d-%H%M%S}"
     try:
         results.mkdir(parents=True, exist_ok=True)
-        _sweep_unborn(results)
+        _sweep_results(results)
         folder, handle = _claimed(results, base)
     except OSError as error:
         raise StoreError(
@@ -141,17 +143,21 @@ def _claimed(results: Path, base: str) -> tuple[Path, int]:
     raise AssertionError("numbers do not end")
 
 
-def _sweep_unborn(results: Path) -> None:
-    """Remove folders of runs that were killed before they had measured anything."""
+def _sweep_results(results: Path) -> None:
+    """Remove what killed runs left: half of a file, a reserve, a folder before it held anything."""
     for folder in results.iterdir():
-        if _NAME.fullmatch(folder.name) and _is_unborn(folder):
-            with suppress(OSError):
-                handle = _opened(folder)
-                try:
-                    if _take(handle):
-                        _remove_unborn(folder)
-                finally:
-                    os.close(handle)
+        if not _NAME.fullmatch(folder.name) or folder.is_symlink():
+            continue
+        with suppress(OSError):
+            handle = _opened(folder)
+            try:
+                if _take(handle):
+                    _remove_unborn(folder)
+                    for inner in (folder, *(folder / name for name in _INNER)):
+                        sweep(inner)
+                        (inner / RESERVE_FILE).unlink(missing_ok=True)
+            finally:
+                os.close(handle)
 
 
 def _is_unborn(folder: Path) -> bool:

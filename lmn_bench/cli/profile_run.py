@@ -14,7 +14,7 @@ from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.outputs import form_of, require_writable, save_made
 from lmn_bench.cli.results_place import tell_place
 from lmn_bench.environment import read_environment
-from lmn_bench.errors import DeviceError, UnknownNameError, UsageError
+from lmn_bench.errors import DeviceError, StoreError, UnknownNameError, UsageError
 from lmn_bench.places import LINES_FILE, TRACE_FILE
 from lmn_bench.places import PROFILE_FILE as JSON_FILE
 from lmn_bench.profiles import Profile, profile_json, profile_of
@@ -80,7 +80,12 @@ def run_profile(
             created = moment.isoformat(timespec="seconds")
             command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
             profile = profile_of(case, seen, environment, created, command, depth=depth)
-            files = _save(profile, folder)
+            try:
+                files = _save(profile, folder)
+            except StoreError:
+                # What was found stands, whatever becomes of the disk.
+                _tell(profile, {}, None, as_json=as_json)
+                raise
     _tell(profile, files, output, as_json=as_json)
     if not quiet:
         _tell_files(files)

@@ -81,6 +81,19 @@ def test_what_was_killed_before_it_had_measured_is_swept_by_the_next(tmp_path, f
         assert names(tmp_path) == [folder.name]
 
 
+def test_a_killed_run_keeps_what_it_measured_and_nothing_else(tmp_path):
+    kept = "ab-x-20260101-000000/gate.json", "ab-x-20260101-000000/base/records.jsonl"
+    left = "ab-x-20260101-000000/base/.reserve", "ab-x-20260101-000000/.report.md.0123abcd.part"
+    for name in (*kept, *left):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with locked(tmp_path / "ab-x-20260101-000000"), new_folder(tmp_path, "other", MOMENT):
+        assert all((tmp_path / name).exists() for name in (*kept, *left))
+    with new_folder(tmp_path, "other", MOMENT):
+        assert all((tmp_path / name).exists() for name in kept)
+        assert not any((tmp_path / name).exists() for name in left)
+
+
 def test_what_is_beginning_or_not_ours_is_not_swept(tmp_path):
     (tmp_path / "mine-20260101-000000x").mkdir()
     (tmp_path / "link-20260101-000000").symlink_to(tmp_path / "mine-20260101-000000x")
