@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from lmn.atomic import sweep
 from lmn_bench.errors import StoreError
 from lmn_bench.run.backstop import Task
 
@@ -31,12 +32,18 @@ def make_interim_folder(folder: Path, tasks: Iterable[Task]) -> None:
     What is left of others has a record by now, or was cut off in the middle of a save.
 
     Raises:
-        StoreError: the run folder cannot be written.
+        StoreError: the run folder cannot be written, or a link is in its place.
     """
     interim = folder / INTERIM_FOLDER
     kept = {interim_file(folder, task).name for task in tasks}
     try:
         interim.mkdir(exist_ok=True)
+        if interim.is_symlink():
+            raise StoreError(
+                f"{interim} is a symbolic link: nothing is written through links in a run folder",
+                "put the folder itself there",
+            )
+        sweep(interim)
         for path in interim.iterdir():
             if path.name not in kept and _OURS.fullmatch(path.name):
                 path.unlink()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 
+from lmn_bench.disk import disk_words
 from lmn_bench.errors import TrainingError
 from lmn_bench.worker.learning.telling import Tell
 
@@ -53,7 +54,7 @@ class Keeper:
             if self._failed or not can_wait:
                 raise self._given_up(step, error) from None
             self._failed = True
-            reason = error.strerror or str(error)
+            reason = disk_words(error)
             self._tell({"unsaved": {"step": step, "reason": reason, "saved": self.saved}})
             return False
         self.saved, self._failed = step, False
@@ -63,6 +64,6 @@ class Keeper:
         hint = self._next_time(self.saved)
         first = "make room" if error.errno in _NO_ROOM else "mend that"
         return TrainingError(
-            f"what was learned by step {step:,} cannot be kept: {error.strerror or error}",
+            f"what was learned by step {step:,} cannot be kept: {disk_words(error)}",
             None if hint is None else f"{first}, then {hint}",
         )
