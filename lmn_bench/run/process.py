@@ -38,7 +38,7 @@ _CEILINGS_TIMEOUT_S = 120.0
 _SOFTWARE = ("python", "torch", "lmn_bench")
 # After a child was killed: how long the server may take to say so, while nothing keeps it; and how
 # long the kernel may take to free what the child held (some 0.1 s per GiB).
-_ANSWER_TIMEOUT_S = 1.6
+_ANSWER_TIMEOUT_S = 1.3
 _TEARDOWN_TIMEOUT_S = 60.0
 # One that is killed while it starts may have met a bad moment of the machine.
 _STARTS = 2
