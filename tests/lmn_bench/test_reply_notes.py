@@ -8,7 +8,7 @@ import pytest
 from bench_helpers import case
 
 from lmn_bench.run.backstop import Task
-from lmn_bench.run.oom import oom_kills
+from lmn_bench.run.oom import OomKills
 from lmn_bench.run.reply import Reply
 from lmn_bench.run.schedule import measure_task
 from lmn_bench.schema import Measuring, Outcome
@@ -49,15 +49,23 @@ def test_a_process_of_its_own_that_was_killed_at_the_limit_is_no_ok():
     )
 
 
-@pytest.mark.parametrize(("kills", "words"), [(0, "not by the kernel"), (1, "short of memory")])
-def test_a_kill_is_the_kernels_only_where_the_kernel_has_killed(kills, words):
+@pytest.mark.parametrize(
+    ("kills", "words"),
+    [(0, "not by the kernel"), (1, "most likely the kernel"), (None, "most likely the kernel")],
+)
+def test_a_kill_is_not_the_kernels_where_the_kernel_has_killed_nobody(kills, words):
     assert words in record_of(replace(KILLED, oom_kills=kills)).reason
 
 
 def test_the_kernel_counts_its_kills(tmp_path):
-    (tmp_path / "vmstat").write_text("nr_free_pages 7\noom_kill 3\n")
-    assert oom_kills(tmp_path / "vmstat") == 3
-    assert oom_kills(tmp_path / "none") == 0
+    file = tmp_path / "vmstat"
+    file.write_text("nr_free_pages 7\noom_kill 3\n")
+    kills = OomKills(file)
+    assert kills.since() == 0
+    file.write_text("nr_free_pages 7\noom_kill 5\n")
+    assert kills.since() == 2
+    file.write_text("nr_free_pages 7\n")
+    assert kills.since() is None
 
 
 def test_a_message_of_megabytes_becomes_a_page():
