@@ -30,7 +30,8 @@ class Reply:
         cap: what limited its memory: `mechanism`, `floor_bytes`; by cgroup also `peak_bytes` and
             `killed`. None without a cap, or when it died before one was set.
         printed: bytes that it printed, by stream.
-        oom_kills: processes that the kernel ended meanwhile, on this machine, for want of memory.
+        oom_kills: processes that the kernel ended meanwhile, on this machine, for want of memory;
+            None where it does not tell.
     """
 
     result: dict[str, Any] | None
@@ -40,7 +41,7 @@ class Reply:
     cap: dict[str, Any] | None = None
     left: int = 0
     printed: Mapping[str, int] = field(default_factory=dict)
-    oom_kills: int = 0
+    oom_kills: int | None = None
 
     @property
     def last_words(self) -> str:
@@ -71,9 +72,9 @@ def profile_of(reply: Reply, timeout_s: float) -> dict[str, Any]:
 
 def kill_words(reply: Reply) -> str:
     """Who has killed a process by signal 9, as far as that can be told."""
-    if reply.oom_kills:
-        return BY_THE_KERNEL
-    return "killed by signal 9, not by the kernel for want of memory: by its own code, or someone"
+    if reply.oom_kills == 0:
+        return "killed by signal 9, not by the kernel for want of memory: by its own code or a user"
+    return BY_THE_KERNEL
 
 
 def end_words(reply: Reply) -> str:
