@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lmn_bench.differences import renamed_hosts
 from lmn_bench.errors import StoreError, UnknownNameError, UsageError
-from lmn_bench.places import BASELINES, RUN_FILE
+from lmn_bench.places import BASELINES, RUN_FILE, folders_with
 from lmn_bench.pooling import pool
 from lmn_bench.samples import with_low_latency
 from lmn_bench.schema import Outcome, Record
@@ -95,9 +95,17 @@ def save_baseline(
 
 
 def list_baselines(results: Path) -> list[Path]:
-    """The folders of all baselines, by name."""
-    folders = (path.parent for path in (results / BASELINES).glob(f"*/{RUN_FILE}"))
-    return sorted(folder for folder in folders if _NAME.fullmatch(folder.name))
+    """The folders of all baselines, by name.
+
+    Raises:
+        StoreError: their folder cannot be read.
+    """
+    place = results / BASELINES
+    try:
+        folders = folders_with(place, RUN_FILE)
+    except OSError as error:
+        raise StoreError(f"cannot read {place}: {error.strerror}") from error
+    return [folder for folder in folders if _NAME.fullmatch(folder.name)]
 
 
 def find_baseline(name: str, results: Path) -> Path:

@@ -25,21 +25,27 @@ GROUND = {
     "lessons",
     "places",
     "plain",
+    "reading",
 }
-VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
+VOCABULARY = {
+    *GROUND, "schema", "metrics", "disturbance", "samples", "differences", "grid", "stored",
+}  # fmt: skip
 ALLOWED = {
     "errors": set(),
     "escapes": set(),
     "numerals": {"errors"},
     "units": {"errors", "numerals"},
     "typed": set(),
-    "texts": {"errors", "typed"},
+    "reading": {"errors", "units", "numerals"},
+    "texts": {"errors", "reading", "typed"},
     "outcomes": {"errors", "units"},
     "lessons": set(),
     "places": set(),
     "plain": {"escapes"},
     "schema": GROUND,
     "metrics": GROUND,
+    "grid": {*GROUND, "schema"},
+    "stored": {*GROUND, "schema", "metrics", "grid"},
     "devices": {*GROUND, "schema"},
     "disturbance": {*GROUND, "schema"},
     "malloc": set(),
@@ -62,7 +68,7 @@ ALLOWED = {
     "baselines": {*VOCABULARY, "store", "pooling"},
     "profiles": VOCABULARY,
     "learning.names": set(),
-    "learning": {"errors", "numerals", "texts", "units", "learning.names"},
+    "learning": {"errors", "numerals", "reading", "texts", "units", "learning.names"},
     "analysis": VOCABULARY,
     "sizing": {
         *VOCABULARY, "analysis", "costs", "devices", "malloc", "subjects.names", "subjects.sizes",

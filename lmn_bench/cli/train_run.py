@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from lmn_bench.learning.names import CORPORA
 from lmn_bench.learning.settings import DEFAULT_PRESET, PRESETS, TrainingSettings
 from lmn_bench.learning.settings_file import KEYS, check_settings, key_kind, read_settings_file
 from lmn_bench.numerals import decimal_comma
+from lmn_bench.reading import DataError, toml_data
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
 from lmn_bench.typed import typed
 from lmn_bench.units import format_count, format_duration, format_number
@@ -114,8 +114,8 @@ def _setting(text: str) -> tuple[str, Any]:
     if key_kind(key) is str:
         return key, value
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key, toml_data(f"value = {value}")["value"]
+    except DataError:
         if comma := decimal_comma(value):
             raise UnitError(f"--set {key}: {comma.message}", comma.hint) from None
         return key, value
