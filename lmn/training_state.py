@@ -116,7 +116,14 @@ def _kind(setting: object) -> type:
 
 
 def _check_state(path: PathLike, state: Mapping[int, Any], weights: list[Tensor]) -> None:
-    """Raise a CheckpointError unless what is kept for a parameter has its shape."""
+    """Raise a CheckpointError unless the same is kept for all parameters, of the shape of each."""
+    kinds = {frozenset(kept) for kept in state.values()}
+    if len(kinds) > 1:
+        odd = sorted(frozenset.union(*kinds) - frozenset.intersection(*kinds))
+        raise CheckpointError(
+            f"the optimizer in {path} lacks {', '.join(odd)} of some parameters; the file was "
+            "changed after it was written, so take another copy"
+        )
     for number, kept in state.items():
         for name, entry in kept.items():
             told = entry.shape if isinstance(entry, Tensor) else ()

@@ -39,8 +39,8 @@ class PlannedCase:
         skip: why it won't be, or None.
         memory_bytes: forecast of parameters + state + working memory; None for a user's model.
         seconds: forecast for all its processes together; None for a user's model.
-        absent: it asks for a device that isn't here, or a mode that this version lacks: such cases are no part of a run on this
-            machine, and leave no record.
+        absent: it asks for a device that isn't here, or a mode that this version lacks: such
+            cases are no part of a run on this machine, and leave no record.
     """
 
     case: Case

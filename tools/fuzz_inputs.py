@@ -7,7 +7,8 @@
 Every input is drawn from a seed of its own, which is printed where it fails: half of each kind by
 hypothesis out of the shapes that a file has (keys, types, ranges, names), half by a mutator of the
 bytes of good ones. Commands run in this process, with their output caught; each is watched: its
-exit code, its seconds of CPU time, and how far the memory of the process rises. -o appends the table.
+exit code, its seconds of CPU time, and how far the memory of the process rises. -o appends the
+table.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class TooSlow(BaseException):
 
 @contextlib.contextmanager
 def limited() -> Iterator[None]:
-    """End what is inside with `TooSlow` after `MOST_S` of CPU time, or `MOST_WAITED_S` by the clock."""
+    """End what is inside by `TooSlow` after `MOST_S` of CPU time or `MOST_WAITED_S` of waiting."""
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise TooSlow
