@@ -7,7 +7,7 @@ torch.
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal
@@ -217,7 +217,7 @@ def _require_epsilon(value: object) -> None:
             f"norm_eps must be a positive number or None, got {value!r} of type "
             f"{type(value).__name__}"
         )
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value <= sys.float_info.max:
         raise ValueError(
             f"norm_eps must be positive and finite, got {value}; a usual value is 1e-6, "
             "and None takes the machine epsilon"

@@ -54,7 +54,9 @@ def load_optimizer(
     """
     try:
         _load_optimizer(path, optimizer, saved, entries)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointError(
             f"the optimizer in {path} cannot be read ({type(error).__name__}: {error}); the file "
             "was changed after it was written, so take another copy"
@@ -100,7 +102,7 @@ def _check_groups(path: PathLike, groups: list[dict[str, Any]], mine: list[dict[
     How many parameters there are is seen to by torch.
     """
     for theirs, ours in zip(groups, mine, strict=False):
-        wrong = [name for name in ours if _kind(theirs.get(name)) is not _kind(ours[name])]
+        wrong = [name for name in ours if _kind(theirs.get(name)) != _kind(ours[name])]
         wrong += [name for name in theirs if name not in ours]
         if wrong:
             raise CheckpointError(
@@ -109,8 +111,10 @@ def _check_groups(path: PathLike, groups: list[dict[str, Any]], mine: list[dict[
             )
 
 
-def _kind(setting: object) -> type:
-    """The type of a setting; all numbers are of one."""
+def _kind(setting: object) -> object:
+    """The type of a setting; all numbers are of one, and a tuple is of the types that it holds."""
+    if isinstance(setting, tuple):
+        return tuple(map(_kind, setting))
     number = isinstance(setting, int | float) and not isinstance(setting, bool)
     return float if number else type(setting)
 

@@ -30,7 +30,7 @@ def read_runs(
 ) -> list[RunResults]:
     """Runs by folder, name or the beginning of one (None: the latest), each once.
 
-    Lines that cannot be read are named on stderr.
+    Lines that cannot be read are named on stderr; of several runs, those that cannot be read too.
 
     Args:
         names: of the runs.
@@ -41,12 +41,19 @@ def read_runs(
     Raises:
         UsageError: a run is given twice, none has such a subject, or a reference is named and one
             learned.
+        StoreError: no run of these can be read.
     """
     found: list[RunResults] = []
     folders: dict[Path, None] = {}
+    unreadable: list[StoreError] = []
     others = None if claims is None else load_suite(find_suite(claims)).claims
     for name in names:
-        stored = read_run(find_run(name, results))
+        folder = find_run(name, results)
+        try:
+            stored = read_run(folder)
+        except StoreError as error:
+            unreadable.append(error)
+            continue
         if stored.folder.resolve() in folders:
             raise UsageError(f"{stored.folder} is given twice", "name every run once")
         folders[stored.folder.resolve()] = None
@@ -60,6 +67,11 @@ def read_runs(
         _warn_of_unknown_modes(stored)
         info = stored.info
         found.append(summed_up(stored, plan(info.suite, info.environment, info.no_cuda)))
+    if unreadable and not found:
+        raise unreadable[0]
+    for bad in unreadable:
+        text = f"warning: a run is left out: {bad.message}"
+        stderr_console().print(text, style="yellow", markup=False, soft_wrap=True)
     if reference is not None:
         _check_known(reference, found, ", ".join(folder.name for folder in folders))
     return found

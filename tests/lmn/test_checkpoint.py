@@ -18,6 +18,7 @@ from lmn.checkpoint import (
     save_model,
     save_training,
 )
+from lmn.weight_shapes import weight_shapes
 
 CORPUS = random_tokens(1, 2000)[0]
 
@@ -183,7 +184,8 @@ def with_block(**changes):
         (with_config(init="nobody's"), "config in .* cannot be read: init must be"),
         (with_config(layers=10**9), "layers is 2 in the weights and 1000000000 in the config"),
         (with_config(vocabulary=10**8), "vocabulary is 7 in the weights and 100000000"),
-        (with_block(feedforward_width=10**18), "asks for a model that cannot be"),
+        (with_block(feedforward_width=10**18), r"expected \(1000000000000000000"),
+        (with_block(norm_eps=10**400), "norm_eps must be positive and finite"),
         (with_block(banks=10**6), "expected "),
         (
             lambda entries, _: entries.update({"norm.bias": torch.zeros(8, dtype=torch.int64)}),
@@ -228,6 +230,15 @@ def without(*names):
     return change
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The bytes of a training's file after one step."""
+    training, path = Training(), tmp_path_factory.mktemp("kept") / "training"
+    training.run(1)
+    training.save(path, 1)
+    return path.read_bytes()
+
+
 def with_entry(name, entry):
     """What puts an entry into a file."""
     return lambda entries, _: entries.update({name: entry})
@@ -242,6 +253,7 @@ def with_entry(name, entry):
         (without("optimizer", "kind"), "optimizer in .* cannot be read"),
         (without("optimizer", "groups", 0, "lr"), "has no such settings as this one: lr"),
         (without("optimizer", "groups", 0, "params"), "params"),
+        (without("optimizer", "groups", 0, "betas", 1), "has no such settings as this one: betas"),
         (with_entry("training.optimizer.0.exp_avg", torch.zeros(3)), r"has shape \(3,\)"),
         (lambda entries, _: entries.pop("training.optimizer.3.exp_avg"), "lacks exp_avg of some"),
         (with_entry("training.optimizer.x.exp_avg", torch.zeros(3)), "does not fit|cannot be read"),
@@ -252,10 +264,9 @@ def with_entry(name, entry):
         ),
     ],
 )
-def test_a_training_that_is_broken_is_told_and_changes_nothing(tmp_path, change, words):
-    training, path = Training(), tmp_path / "training"
-    training.run(1)
-    training.save(path, 1)
+def test_a_training_that_is_broken_is_told_and_changes_nothing(kept, tmp_path, change, words):
+    path = tmp_path / "training"
+    path.write_bytes(kept)
     rewritten(path, change)
     other = Training(seed=1)
     before = [weight.clone() for weight in other.model.parameters()]
@@ -264,6 +275,16 @@ def test_a_training_that_is_broken_is_told_and_changes_nothing(tmp_path, change,
         other.resume(path)
     assert all(map(torch.equal, before, other.model.parameters()))
     assert torch.equal(random, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("block", ONE_OF_EACH, ids=name_of)
+def test_shapes_told_from_the_config_are_those_of_the_weights(block, tied):
+    model = make_language_model(block, tie_weights=tied)
+    shapes = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    if tied:
+        del shapes["head.weight"]
+    assert list(weight_shapes(model.config).items()) == list(shapes.items())
 
 
 def test_weights_of_other_sizes_are_told_by_the_sizes_not_one_by_one(tmp_path):

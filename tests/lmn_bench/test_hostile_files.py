@@ -237,6 +237,17 @@ def test_one_bad_folder_does_not_take_the_others_from_a_listing(cli, tmp_path, b
     assert "unreadable" in out
 
 
+def test_a_report_of_several_runs_names_the_one_that_cannot_be_read(cli, tmp_path):
+    stored(tmp_path / "results", name="good-1")
+    (stored(tmp_path / "results", name="bad-1") / "run.json").write_text("{")
+    code, out, err = cli("report", "good-1", "bad-1")
+    assert code == ExitCode.OK
+    assert "good-1" in out
+    assert "a run is left out: cannot read results/bad-1/run.json" in err
+    code, _, err = cli("report", "bad-1")
+    assert code == ExitCode.USAGE
+
+
 def test_a_run_that_asks_for_a_grid_without_end_is_not_planned(tmp_path):
     run = stored(tmp_path)
     data = json.loads((run / "run.json").read_text())
