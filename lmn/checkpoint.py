@@ -16,9 +16,8 @@ read by `lmn.public_weights`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,8 +25,11 @@ from torch import Tensor
 from lmn.atomic import PathLike
 from lmn.checkpoint_file import (
     CheckpointError,
+    Entry,
     config_of,
+    plain_of,
     read_file,
+    read_header,
     read_metadata,
     require_config,
     write_file,
@@ -44,9 +46,16 @@ from lmn.training_state import (
     optimizer_entries,
     random_entries,
 )
+from lmn.weight_shapes import weight_shapes
 
 # weights that do not fit, of which one tells as much as all
 _TOLD: Final = 2
+# layers that the weights have not, of which more are not worth making to tell their shapes
+_MOST_LAYERS: Final = 64
+# what weights may be numbers of, by safetensors' names
+_DTYPES: Final = ("F32", "BF16", "F16", "F64")
+
+_Entry = TypeVar("_Entry", Tensor, Entry)
 
 __all__ = [
     "CheckpointError",
@@ -94,14 +103,14 @@ def load_model(
         FileNotFoundError: there is no such file.
         CheckpointError: it is damaged, of another kind or a newer version, or lacks entries.
     """
-    entries, metadata = read_file(path)
+    header, metadata = read_header(path)
     config = config_of(path, metadata)
-    weights = _without_training(entries)
+    _check_weights(path, _without_training(header), config, _expected(header, config))
+    weights = _without_training(read_file(path)[0])
     random = torch.get_rng_state()
     # the weights drawn here are not kept, so nobody's random numbers should go on for them
     model = LMNLanguageModel(config, implementation=implementation)
     torch.set_rng_state(random)
-    _check_weights(path, weights, model)
     model.to(device, weights["embedding.weight"].dtype)
     _load_weights(model, weights)
     return model
@@ -114,8 +123,7 @@ def read_config(path: PathLike) -> LMNLanguageModelConfig:
 
 def read_notes(path: PathLike) -> dict[str, Any]:
     """The notes that were saved with a checkpoint; raises as `load_model`."""
-    notes: dict[str, Any] = json.loads(read_metadata(path)["notes"])
-    return notes
+    return plain_of(path, read_metadata(path), "notes")
 
 
 def save_training(
@@ -173,24 +181,28 @@ def resume_training(
         CheckpointError: it is damaged, holds no training, is of another config, or lacks entries.
             Nothing has been changed then.
     """
-    entries, metadata = read_file(path)
+    header, metadata = read_header(path)
     if "training" not in metadata:
         raise CheckpointError(
             f"{path} holds a model without its training; start from it with load_model, or resume "
             "from a file of save_training"
         )
     require_config(path, config_of(path, metadata), model.config)
-    weights = _without_training(entries)
-    _check_weights(path, weights, model)
-    training = json.loads(metadata["training"])
+    shapes = {name: tuple(weight.shape) for name, weight in _weights(model).items()}
+    _check_weights(path, _without_training(header), model.config, shapes)
+    training = plain_of(path, metadata, "training")
+    step = training.get("step")
+    if not isinstance(step, int) or step < 0:
+        raise CheckpointError(f"{path} does not say after which step it was written, got {step!r}")
+    entries, _ = read_file(path)
     check_random(path, entries, random_entries(model.device, generators or {}))
-    load_optimizer(path, optimizer, training["optimizer"], entries)
-    _load_weights(model, weights)
+    load_optimizer(path, optimizer, training.get("optimizer"), entries)
+    _load_weights(model, _without_training(entries))
     load_random(entries, generators or {})
-    return int(training["step"])
+    return step
 
 
-def _without_training(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _without_training(entries: Mapping[str, _Entry]) -> dict[str, _Entry]:
     return {name: entry for name, entry in entries.items() if not name.startswith(TRAINING)}
 
 
@@ -207,19 +219,40 @@ def _load_weights(model: LMNLanguageModel, weights: Mapping[str, Tensor]) -> Non
     model.load_state_dict(weights)
 
 
-def _check_weights(path: PathLike, weights: Mapping[str, Tensor], model: LMNLanguageModel) -> None:
+def _expected(
+    header: Mapping[str, Entry], config: LMNLanguageModelConfig
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of the weights that a config asks for; {} if it asks for so many that the first
+    difference is all there is to tell.
+    """
+    if _other_sizes(_without_training(header), config) and config.layers > _MOST_LAYERS:
+        return {}
+    return weight_shapes(config)
+
+
+def _check_weights(
+    path: PathLike,
+    weights: Mapping[str, Entry],
+    config: LMNLanguageModelConfig,
+    expected: Mapping[str, tuple[int, ...]],
+) -> None:
     """Tell what is wrong with the weights: sizes first, then single ones, a few of each kind."""
-    expected = _weights(model)
-    missing = [f"missing {name!r}" for name in expected if name not in weights]
-    unknown = [f"unexpected {name!r}" for name in weights if name not in expected]
-    misshapen = [
-        f"{name!r} has shape {tuple(weights[name].shape)}, expected {tuple(weight.shape)}"
-        for name, weight in expected.items()
-        if name in weights and weights[name].shape != weight.shape
+    wrong = [
+        f"{name!r} has shape {weights[name].shape}, expected {shape}"
+        for name, shape in expected.items()
+        if name in weights and weights[name].shape != shape
     ]
-    wrong = [*misshapen, *missing, *unknown]
-    if wrong:
-        told = [*_other_sizes(weights, model), *wrong[:_TOLD]]
+    if expected:
+        wrong += [f"missing {name!r}" for name in expected if name not in weights]
+        wrong += [f"unexpected {name!r}" for name in weights if name not in expected]
+    wrong += [
+        f"{name!r} is of type {weight.dtype}, expected one of {', '.join(_DTYPES)}"
+        for name, weight in weights.items()
+        if weight.dtype not in _DTYPES
+    ]
+    sizes = _other_sizes(weights, config)
+    if sizes or wrong:
+        told = [*sizes, *wrong[:_TOLD]]
         if len(wrong) > _TOLD:
             told.append(f"{len(wrong) - _TOLD} more do not fit")
         raise CheckpointError(
@@ -228,13 +261,15 @@ def _check_weights(path: PathLike, weights: Mapping[str, Tensor], model: LMNLang
         )
 
 
-def _other_sizes(weights: Mapping[str, Tensor], model: LMNLanguageModel) -> list[str]:
+def _other_sizes(weights: Mapping[str, Entry], config: LMNLanguageModelConfig) -> list[str]:
     """Sizes that the weights have and the config has not, as far as names and shapes tell."""
     found = {"layers": len({name.split(".")[1] for name in weights if name.startswith("blocks.")})}
     table = weights.get("embedding.weight")
-    if table is not None and table.dim() == 2:
+    if table is None:
+        return ["there is no embedding"]
+    if len(table.shape) == 2:
         found["vocabulary"], found["width"] = table.shape
-    wanted = {name: getattr(model.config, name) for name in found}
+    wanted = {name: getattr(config, name) for name in found}
     return [
         f"{name} is {size} in the weights and {wanted[name]} in the config"
         for name, size in found.items()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,14 @@ from lmn.config import LMNLanguageModelConfig
 
 FORMAT: Final = "lmn-language-model"
 VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tensor as the file's header tells of it; `dtype` by safetensors' name: "F32"."""
+
+    shape: tuple[int, ...]
+    dtype: str
 
 
 class CheckpointError(ValueError):
@@ -67,6 +77,17 @@ def read_file(path: PathLike) -> tuple[dict[str, Tensor], dict[str, str]]:
         return {name: file.get_tensor(name).clone() for name in file.keys()}, metadata  # noqa: SIM118
 
 
+def read_header(path: PathLike) -> tuple[dict[str, Entry], dict[str, str]]:
+    """What the entries are, without reading them, and the metadata; raises as `read_file`."""
+    with _opened(path) as file:
+        metadata = _checked(path, file.metadata())
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        entries = {
+            name: Entry(tuple(one.get_shape()), one.get_dtype()) for name, one in slices.items()
+        }
+        return entries, metadata
+
+
 def read_metadata(path: PathLike) -> dict[str, str]:
     """The metadata alone; raises as `read_file`."""
     with _opened(path) as file:
@@ -80,9 +101,35 @@ def config_of(path: PathLike, metadata: Mapping[str, str]) -> LMNLanguageModelCo
         CheckpointError: it is missing or not one that this version knows.
     """
     try:
-        return LMNLanguageModelConfig.from_dict(json.loads(metadata["config"]))
-    except (KeyError, ValueError, TypeError) as error:
+        return LMNLanguageModelConfig.from_dict(plain_of(path, metadata, "config"))
+    except (ValueError, TypeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
         raise CheckpointError(f"the config in {path} cannot be read: {error}") from error
+
+
+def plain_of(path: PathLike, metadata: Mapping[str, str], name: str) -> dict[str, Any]:
+    """The plain data of that name in the metadata.
+
+    Raises:
+        CheckpointError: they are missing, or no table of names and values.
+    """
+    try:
+        plain = json.loads(metadata[name])
+    except KeyError:
+        reason = "it is missing"
+    except RecursionError:
+        reason = "it is nested too deep"
+    except ValueError as error:
+        reason = str(error)
+    else:
+        if isinstance(plain, dict):
+            return plain
+        reason = f"expected a table, got {type(plain).__name__}"
+    raise CheckpointError(
+        f"the {name} in {path} cannot be read: {reason}; the file was changed after it was "
+        "written, or another program wrote it, so take another copy"
+    )
 
 
 def require_config(
@@ -110,6 +157,8 @@ def _opened(path: PathLike) -> Iterator[Any]:
         raise CheckpointError(
             f"{path} is a folder; expected a file of save_model or save_training, perhaps one in it"
         )
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise CheckpointError(f"{path} is a pipe or a device; expected a file")
     try:
         with safe_open(path, framework="pt") as file:
             yield file

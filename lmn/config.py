@@ -7,13 +7,16 @@ torch.
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal
 
 SummarizerName = Literal["linear", "conv", "expander"]
 ConvGroups = Literal["bank", "mix"]
+
+# Numbers of heads that are tried for one that divides the width: more than models have.
+_SEARCHED: Final = 4096
 
 SUMMARIZERS: Final[tuple[str, ...]] = ("linear", "conv", "expander")
 CONV_GROUPS: Final[tuple[str, ...]] = ("bank", "mix")
@@ -77,12 +80,14 @@ class LMNConfig:
 
     def _require_agreement(self) -> None:
         if self.width % self.heads:
-            small = [n for n in range(1, math.isqrt(self.width) + 1) if self.width % n == 0]
-            fitting = [*small, *(self.width // n for n in reversed(small))]
-            nearest = min(fitting, key=lambda heads: abs(heads - self.heads))
+            nearest = _nearest_divisor(self.width, self.heads)
+            hint = (
+                "1 always does"
+                if nearest is None
+                else f"the nearest number of heads that does is {nearest}"
+            )
             raise ValueError(
-                f"heads must divide width, but {self.heads} does not divide {self.width}; "
-                f"the nearest number of heads that does is {nearest}"
+                f"heads must divide width, but {self.heads} does not divide {self.width}; {hint}"
             )
         if self.expansion and self.summarizer != "expander":
             raise ValueError(
@@ -164,6 +169,15 @@ class LMNLanguageModelConfig:
         return cls(**{**plain, "block": LMNConfig(**plain["block"])})
 
 
+def _nearest_divisor(width: int, heads: int) -> int | None:
+    """The divisor of `width` that is nearest to `heads`, if one is near; the smaller of two."""
+    for distance in range(_SEARCHED):
+        for nearby in (heads - distance, heads + distance):
+            if nearby > 0 and width % nearby == 0:
+                return nearby
+    return None
+
+
 def _require_entries(kind: type, plain: object) -> None:
     known = {field.name for field in fields(kind)}
     if not isinstance(plain, Mapping) or set(plain) != known:
@@ -203,7 +217,7 @@ def _require_epsilon(value: object) -> None:
             f"norm_eps must be a positive number or None, got {value!r} of type "
             f"{type(value).__name__}"
         )
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value <= sys.float_info.max:
         raise ValueError(
             f"norm_eps must be positive and finite, got {value}; a usual value is 1e-6, "
             "and None takes the machine epsilon"

@@ -100,30 +100,42 @@ def state_itemsize(itemsize: int) -> int:
 
 def prefill_flops(config: LMNConfig, tokens: int, batch: int = 1, tokens_before: int = 0) -> int:
     """FLOPs of one forward pass over `tokens` tokens, from nothing or after `tokens_before`."""
-    flops = 0
-    for layout in _layouts(config, tokens, batch, tokens_before):
+    flops = batch * tree_flops(config, tokens_before, tokens_before + tokens)
+    for layout, times in _layouts(config, tokens, batch, tokens_before):
         if layout.tokens == 1:
-            flops += batch * _step_flops(config, layout)
+            flops += times * batch * _step_flops(config, layout)
             continue
-        flops += batch * _linear_flops(config, layout) + _folding_flops(config, layout)
-        flops += batch * _key_value_flops(config, layout)
-        flops += batch * 2 * _attention_product_flops(config, layout)
+        segment = batch * _linear_flops(config, layout) + _folding_flops(config, layout)
+        segment += batch * _key_value_flops(config, layout)
+        segment += batch * 2 * _attention_product_flops(config, layout)
+        flops += times * segment
+    return flops
+
+
+def tree_flops(config: LMNConfig, before: int, last: int) -> int:
+    """FLOPs of making the nodes that the tokens number `before` + 1 to `last` complete."""
+    flops = 0
+    for level in range(1, tree.level_count(last) + 1):
+        made = tree.newest_node(last, level) - tree.newest_node(before, level)
+        flops += made * _merge_flops(config, level)
     return flops
 
 
 def training_flops(config: LMNConfig, tokens: int, batch: int = 1) -> int:
     """FLOPs of forward and backward over `tokens` tokens from nothing, for all gradients."""
     flops = AGAIN * batch * tokens * 2 * config.width * config.hidden_width
-    for layout in _layouts(config, tokens, batch, 0):
+    flops += LINEAR_TRAINING_FACTOR * batch * tree_flops(config, 0, tokens)
+    for layout, times in _layouts(config, tokens, batch, 0):
         if layout.tokens == 1:
-            flops += LINEAR_TRAINING_FACTOR * batch * _step_flops(config, layout)
+            flops += times * LINEAR_TRAINING_FACTOR * batch * _step_flops(config, layout)
             continue
         linear = batch * _linear_flops(config, layout) + _folding_flops(config, layout)
-        flops += LINEAR_TRAINING_FACTOR * linear
+        segment = LINEAR_TRAINING_FACTOR * linear
         key_value = batch * _key_value_flops(config, layout)
-        flops += (LINEAR_TRAINING_FACTOR + AGAIN) * key_value
+        segment += (LINEAR_TRAINING_FACTOR + AGAIN) * key_value
         products = 2 + ATTENTION_BACKWARD_PRODUCTS
-        flops += products * batch * _attention_product_flops(config, layout)
+        segment += products * batch * _attention_product_flops(config, layout)
+        flops += times * segment
     return flops
 
 
@@ -157,6 +169,15 @@ def prefill_bytes(
     return itemsize * outside + state_itemsize(itemsize) * of_tree
 
 
+def made_rows(config: LMNConfig, before: int, last: int) -> int:
+    """Rows of the nodes that the tokens number `before` + 1 to `last` complete."""
+    return sum(
+        tree.rows_per_node(level, config.banks, config.expansion)
+        * (tree.newest_node(last, level) - tree.newest_node(before, level))
+        for level in range(1, tree.level_count(last) + 1)
+    )
+
+
 def training_bytes(config: LMNConfig, tokens: int, batch: int = 1, itemsize: int = 4) -> int:
     """Bytes that forward and backward over `tokens` tokens from nothing move at least.
 
@@ -188,48 +209,35 @@ def _tree_vectors(config: LMNConfig, tokens: int, tokens_before: int) -> int:
     """Vectors of the tree of one sequence that a forward pass moves; the table above."""
     last = tokens_before + tokens
     chunk_exponent = tree.chunk_layout(tokens_before, tokens, config.width).exponent
-    made = seen = 0
+    seen = 0
     for level in range(1, tree.level_count(last) + 1):
         rows = tree.rows_per_node(level, config.banks, config.expansion)
-        before = tree.newest_node(tokens_before, level)
-        made += rows * (tree.newest_node(last, level) - before)
         # a low node serves one chunk, a high one many: count nodes, or chunks
         shift = min(level, chunk_exponent)
         first = max(tokens_before + 1, 1 << level)
         seen += rows * ((last >> shift) - (first >> shift) + 1)
     state = slot_count(config, tokens_before) + slot_count(config, last)
-    return 2 * made + seen + state
+    return 2 * made_rows(config, tokens_before, last) + seen + state
 
 
 def _linear_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
-    """Products outside attention in one forward pass over one sequence, without its rows' keys and
-    values; tokens are padded to whole chunks.
+    """Products outside attention in one forward pass over one sequence, without the tree and its
+    rows' keys and values; tokens are padded to whole chunks.
     """
     padded = layout.chunks * layout.chunk_size
     # folded, one product makes the query and nothing else is needed
     projections = 1 if is_folded(config, layout.tokens) else 3
     flops = padded * projections * 2 * config.width**2
-    flops += layout.tokens * _after_attention_flops(config)
-    return flops + _tree_flops(config, layout)
-
-
-def _tree_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
-    """Making the nodes that these tokens complete."""
-    flops = 0
-    for level in range(1, layout.levels + 1):
-        before = tree.newest_node(layout.tokens_before, level)
-        made = tree.newest_node(layout.last_token, level) - before
-        flops += made * _merge_flops(config, level)
-    return flops
+    return flops + layout.tokens * _after_attention_flops(config)
 
 
 def _step_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
-    """A token alone: its query, that query as nodes want it, every head's scores of and sums over
-    raw nodes, and values out of these.
+    """A token alone, without the tree: its query, that query as nodes want it, every head's scores
+    of and sums over raw nodes, and values out of these.
     """
     attention = 4 * slot_count(config, layout.last_token) * config.heads * config.width
     projections = 6 * config.width**2
-    return projections + attention + _after_attention_flops(config) + _tree_flops(config, layout)
+    return projections + attention + _after_attention_flops(config)
 
 
 def _folding_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int:
@@ -255,11 +263,13 @@ def _attention_product_flops(config: LMNConfig, layout: tree.ChunkLayout) -> int
 
 def _layouts(
     config: LMNConfig, tokens: int, batch: int, tokens_before: int
-) -> Iterator[tree.ChunkLayout]:
-    """The layouts of the segments that a block works on one after the other."""
+) -> Iterator[tuple[tree.ChunkLayout, int]]:
+    """The layouts of the segments that a block works on one after the other, and how many segments
+    cost the same but for the tree.
+    """
     size = tree.segment_tokens(batch, config.width)
-    for first, last in tree.segments(tokens_before, tokens, size):
-        yield tree.chunk_layout(tokens_before + first, last - first, config.width)
+    for first, last, times in tree.segment_runs(tokens_before, tokens, size):
+        yield tree.chunk_layout(tokens_before + first, last - first, config.width), times
 
 
 def _decode_flops(config: LMNConfig, token: int, merges: int, batch: int) -> int:

@@ -38,7 +38,7 @@ def optimizer_entries(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tenso
 def load_optimizer(
     path: PathLike,
     optimizer: torch.optim.Optimizer,
-    saved: Mapping[str, Any],
+    saved: object,
     entries: Mapping[str, Tensor],
 ) -> None:
     """Put back what `optimizer_entries` gave.
@@ -50,8 +50,23 @@ def load_optimizer(
         entries: the tensors, among others.
 
     Raises:
-        CheckpointError: the optimizer is of another kind, or has other parameters.
+        CheckpointError: the optimizer is of another kind, or has other parameters; or these data
+            are not what `optimizer_entries` gave. Nothing has been changed then.
     """
+    try:
+        _load_optimizer(path, optimizer, saved, entries)
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"the optimizer in {path} cannot be read ({type(error).__name__}: {error}); the file "
+            "was changed after it was written, so take another copy"
+        ) from error
+
+
+def _load_optimizer(
+    path: PathLike, optimizer: torch.optim.Optimizer, saved: Any, entries: Mapping[str, Tensor]
+) -> None:
     kind = type(optimizer).__name__
     if kind != saved["kind"]:
         raise CheckpointError(
@@ -71,12 +86,57 @@ def load_optimizer(
         }
         for group in saved["groups"]
     ]
+    mine = optimizer.state_dict()["param_groups"]
+    _check_groups(path, groups, mine)
+    _check_state(path, state, [one for group in optimizer.param_groups for one in group["params"]])
     try:
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     except ValueError as error:
         raise CheckpointError(
             f"the optimizer in {path} does not fit this one: {error}; make it as it was made then"
         ) from error
+
+
+def _check_groups(path: PathLike, groups: list[dict[str, Any]], mine: list[dict[str, Any]]) -> None:
+    """Raise a CheckpointError unless the settings are of the names and kinds that they have here.
+
+    How many parameters there are is seen to by torch.
+    """
+    for theirs, ours in zip(groups, mine, strict=False):
+        wrong = [name for name in ours if _kind(theirs.get(name)) != _kind(ours[name])]
+        wrong += [name for name in theirs if name not in ours]
+        if wrong:
+            raise CheckpointError(
+                f"the optimizer in {path} has no such settings as this one: {', '.join(wrong)}; "
+                "make it as it was made then"
+            )
+
+
+def _kind(setting: object) -> object:
+    """The type of a setting; all numbers are of one, and a tuple is of the types that it holds."""
+    if isinstance(setting, tuple):
+        return tuple(map(_kind, setting))
+    number = isinstance(setting, int | float) and not isinstance(setting, bool)
+    return float if number else type(setting)
+
+
+def _check_state(path: PathLike, state: Mapping[int, Any], weights: list[Tensor]) -> None:
+    """Raise a CheckpointError unless the same is kept for all parameters, of the shape of each."""
+    kinds = {frozenset(kept) for kept in state.values()}
+    if len(kinds) > 1:
+        odd = sorted(frozenset.union(*kinds) - frozenset.intersection(*kinds))
+        raise CheckpointError(
+            f"the optimizer in {path} lacks {', '.join(odd)} of some parameters; the file was "
+            "changed after it was written, so take another copy"
+        )
+    for number, kept in state.items():
+        for name, entry in kept.items():
+            told = entry.shape if isinstance(entry, Tensor) else ()
+            if len(told) and (number >= len(weights) or told != weights[number].shape):
+                raise CheckpointError(
+                    f"the optimizer in {path} does not fit this one: {name} of parameter {number} "
+                    f"has shape {tuple(told)}; make it as it was made then"
+                )
 
 
 def random_entries(device: torch.device, generators: Generators) -> dict[str, Tensor]:
@@ -126,3 +186,22 @@ def check_random(
             f"{path} holds the random numbers {stored}, and this training has {here}; resume with "
             "the same generators and devices"
         )
+    for entry, state in wanted.items():
+        if not _is_state(entries[entry], state):
+            raise CheckpointError(
+                f"the random numbers {entry.removeprefix(RANDOM)!r} in {path} cannot be read; the "
+                "file was changed after it was written, so take another copy"
+            )
+
+
+def _is_state(stored: Tensor, here: Tensor) -> bool:
+    """Whether a generator could take it: of the right size and, on a CPU, no nonsense."""
+    if stored.shape != here.shape or stored.dtype != here.dtype:
+        return False
+    scratch = torch.Generator()
+    if here.shape == scratch.get_state().shape:
+        try:
+            scratch.set_state(stored)
+        except RuntimeError:
+            return False
+    return True

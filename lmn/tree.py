@@ -194,6 +194,34 @@ def segments(tokens_before: int, tokens: int, size: int) -> Iterator[tuple[int, 
         first = last
 
 
+def segment_runs(tokens_before: int, tokens: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """The segments of `segments`, alike ones told once: (first, last, how many there are).
+
+    Alike are neighbouring whole segments whose last tokens see as many levels. A run is told by its
+    first segment; there are about log2(tokens) of them, however many segments there are.
+
+    Args:
+        tokens_before: that were read before.
+        tokens: to be cut.
+        size: of a segment, a power of two.
+    """
+    if not tokens:
+        return
+    first = min(size - (tokens_before + 1) % size, tokens)
+    yield 0, first, 1
+    whole, rest = divmod(tokens - first, size)
+    # whole segment number m covers the tokens m * size .. m * size + size - 1
+    number = (tokens_before + first + 1) // size
+    end = number + whole
+    while number < end:
+        after = min(1 << number.bit_length(), end)
+        start = number * size - 1 - tokens_before
+        yield start, start + size, after - number
+        number = after
+    if rest:
+        yield tokens - rest, tokens, 1
+
+
 def _require_tokens(tokens: int) -> None:
     if tokens < 0:
         raise ValueError(f"a number of tokens cannot be negative, got {tokens}")

@@ -17,7 +17,7 @@ from lmn.atomic import sync_folder
 from lmn_bench.differences import renamed_hosts
 from lmn_bench.disk import disk_words
 from lmn_bench.errors import StoreError, UnknownNameError, UsageError
-from lmn_bench.places import BASELINES, RECORDS_FILE, RUN_FILE
+from lmn_bench.places import BASELINES, RECORDS_FILE, RUN_FILE, folders_with
 from lmn_bench.pooling import pool
 from lmn_bench.run_lock import locked
 from lmn_bench.samples import with_low_latency
@@ -103,10 +103,18 @@ def save_baseline(
 
 
 def list_baselines(results: Path) -> list[Path]:
-    """The folders of all baselines, by name."""
+    """The folders of all baselines, by name.
+
+    Raises:
+        StoreError: their folder cannot be read.
+    """
     _recover(results)
-    folders = (path.parent for path in (results / BASELINES).glob(f"*/{RUN_FILE}"))
-    return sorted(folder for folder in folders if _NAME.fullmatch(folder.name))
+    place = results / BASELINES
+    try:
+        folders = folders_with(place, RUN_FILE)
+    except OSError as error:
+        raise StoreError(f"cannot read {place}: {error.strerror}") from error
+    return [folder for folder in folders if _NAME.fullmatch(folder.name)]
 
 
 def find_baseline(name: str, results: Path) -> Path:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +33,7 @@ from lmn_bench.errors import (
     UsageError,
     nearest_hint,
 )
+from lmn_bench.reading import DataError, shown, toml_data
 from lmn_bench.schema import DTYPES
 from lmn_bench.texts import read_text
 from lmn_bench.units import parse_bandwidth, parse_bytes
@@ -128,15 +128,14 @@ def device(name: str) -> DeviceProfile:
 @cache
 def _load(path: Path) -> dict[str, DeviceProfile]:
     try:
-        data = tomllib.loads(read_text(path))
+        data = toml_data(read_text(path))
     except OSError as error:
         raise DeviceFileError(str(path), [Problem(str(path), f"cannot be read: {error}")]) from None
     except UsageError as error:
         problem = Problem(str(path), error.message, error.hint)
         raise DeviceFileError(str(path), [problem]) from None
-    except tomllib.TOMLDecodeError as error:
-        problem = Problem(str(path), f"is not valid TOML: {error}")
-        raise DeviceFileError(str(path), [problem]) from None
+    except DataError as error:
+        raise DeviceFileError(str(path), [Problem(str(path), str(error))]) from None
     try:
         rows = _FILE.validate_python(data)
     except ValidationError as error:
@@ -159,7 +158,7 @@ def _fail(message: str, hint: str | None = None) -> PydanticCustomError:
 def _one_of(kind: str, known: tuple[str, ...]) -> BeforeValidator:
     def check(value: Any) -> Any:
         if value not in known:
-            raise _fail(f"unknown {kind} {value!r}", nearest_hint(kind, str(value), known))
+            raise _fail(f"unknown {kind} {shown(value)}", nearest_hint(kind, str(value), known))
         return value
 
     return BeforeValidator(check)
@@ -168,7 +167,7 @@ def _one_of(kind: str, known: tuple[str, ...]) -> BeforeValidator:
 def _read_by(parse: Callable[[str], float]) -> BeforeValidator:
     def read(value: Any) -> float:
         if not isinstance(value, str):
-            raise _fail(f"expected text with a unit, got {value!r}")
+            raise _fail(f"expected text with a unit, got {shown(value)}")
         try:
             return parse(value)
         except LmnBenchError as error:
@@ -242,6 +241,6 @@ def _problem(item: Any) -> Problem:
     if item["type"] == "device":
         return Problem(place, item["ctx"]["text"], item["ctx"]["hint"])
     if item["type"] == "model_type":
-        return Problem(place, f"expected a table of keys, got {item['input']!r}")
+        return Problem(place, f"expected a table of keys, got {shown(item['input'])}")
     message = item["msg"].replace("Input should be", "expected")
-    return Problem(place, f"{message[0].lower()}{message[1:]}, got {item['input']!r}")
+    return Problem(place, f"{message[0].lower()}{message[1:]}, got {shown(item['input'])}")

@@ -70,11 +70,14 @@ def loads_printable(text: str | bytes) -> Any:
         text: JSON as `json.dumps` writes it: ASCII alone.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or nested deeper than Python goes.
     """
-    data = json.loads(text)
     raw = text.decode() if isinstance(text, bytes) else text
-    return _mapped(data, plain) if _ESCAPES_IN_JSON.search(raw) else data
+    try:
+        data = json.loads(raw)
+        return _mapped(data, plain) if _ESCAPES_IN_JSON.search(raw) else data
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _mapped(data: Any, change: Any) -> Any:

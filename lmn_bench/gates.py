@@ -12,12 +12,18 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lmn_bench.errors import NewerSchemaError, StoreError
+from pydantic import TypeAdapter
+
+from lmn_bench.errors import NewerSchemaError, StoreError, UsageError
+from lmn_bench.escapes import loads_printable
 from lmn_bench.places import GATE_FILE
+from lmn_bench.reading import read_stored
 from lmn_bench.schema import SCHEMA
 from lmn_bench.store import save
 
 ARMS = ("base", "null", "new")
+# A few sentences.
+_MOST_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,9 @@ class GateInfo:
     new: str
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
+
+
+_GATE: TypeAdapter[GateInfo] = TypeAdapter(GateInfo)
 
 
 def is_gate(folder: Path) -> bool:
@@ -64,11 +73,11 @@ def read_gate(folder: Path) -> GateInfo:
     """
     path = folder / GATE_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-        found = GateInfo(data["base"], data["new"], tuple(data["notes"]), int(data["schema"]))
+        text = read_stored(path, _MOST_BYTES).decode("utf-8-sig")
+        found = _GATE.validate_python(loads_printable(text))
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, UsageError) as error:
         raise StoreError(
             f"{path} is not what `lmn-bench ab` wrote", "compare its runs: base and new"
         ) from error

@@ -5,6 +5,7 @@ Nothing here reads what a file holds: names are enough, and shells that complete
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +95,31 @@ def baseline_names(results: Path) -> list[str]:
     names = (path.parent.name for path in (results / BASELINES).glob(f"*/{RUN_FILE}"))
     # What a crash left over begins with a dot.
     return sorted(name for name in names if not name.startswith("."))
+
+
+def folders_with(place: Path, file: str) -> list[Path]:
+    """The folders in `place` that have such a file, and those that we may not look into.
+
+    Those may have it or not: whoever reads them says that they can't be read.
+
+    Raises:
+        OSError: `place` is there and cannot be read.
+    """
+    try:
+        entries = [entry.name for entry in os.scandir(place)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [place / name for name in sorted(entries) if _may_have(place / name / file)]
+
+
+def _may_have(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _latest_first(results: Path, file: str) -> list[Path]:

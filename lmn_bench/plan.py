@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from lmn_bench import costs
 from lmn_bench.errors import SubjectError
 from lmn_bench.lessons import TEXT, Learning, Lesson
-from lmn_bench.schema import Case, Environment, Measuring, ModelSpec, Suite, Sweep
+from lmn_bench.schema import MODES, Case, Environment, Measuring, ModelSpec, Suite, Sweep
 from lmn_bench.subjects.learner_sizes import learner_feedforward_width
 from lmn_bench.subjects.names import BUILTIN, WITH_CUDA_GRAPHS, is_user_subject
 
@@ -39,8 +39,8 @@ class PlannedCase:
         skip: why it won't be, or None.
         memory_bytes: forecast of parameters + state + working memory; None for a user's model.
         seconds: forecast for all its processes together; None for a user's model.
-        absent: it asks for a device that isn't here: such cases are no part of a run on this
-            machine, and leave no record.
+        absent: it asks for a device that isn't here, or a mode that this version lacks: such
+            cases are no part of a run on this machine, and leave no record.
     """
 
     case: Case
@@ -141,6 +141,9 @@ def _vocabulary(task: str) -> int:
 
 
 def _planned(case: Case, measuring: Measuring, environment: Environment) -> PlannedCase:
+    if case.mode not in MODES:
+        unknown = f"mode {case.mode!r} is unknown here: a newer lmn-bench measured it"
+        return PlannedCase(case, unknown, None, None, absent=True)
     skip = _skip_reason(case, environment)
     if case.subject not in BUILTIN:
         return PlannedCase(case, skip, None, None)

@@ -21,15 +21,19 @@ from pydantic import TypeAdapter, ValidationError
 
 from lmn.atomic import replacing, sweep
 from lmn_bench.disk import RESERVE_KIB, Reserve, disk_words, is_full
-from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
+from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError, UsageError
 from lmn_bench.escapes import ESCAPED, loads_printable
-from lmn_bench.places import RECORDS_FILE, RUN_FILE
+from lmn_bench.places import RECORDS_FILE, RUN_FILE, folders_with
+from lmn_bench.reading import open_stored, read_stored
 from lmn_bench.schema import SCHEMA, Outcome, Record, RunInfo, SeriesLimit
+from lmn_bench.stored import problem_of_record, problem_of_run
 from lmn_bench.typed import typed
 
 REJECTED_FILE = "records.rejected.jsonl"
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+# Those of suites with a thousand sweeps have some 2 MiB.
+_MOST_RUN_BYTES = 16 * 2**20
 # What lmn-bench wrote of the end of a series before `Record.limit`.
 _OLD_LIMIT = re.compile(r"(out_of_memory|timeout|killed) at length ([\d,]+)")
 _RUN_INFO: TypeAdapter[RunInfo] = TypeAdapter(RunInfo)
@@ -216,13 +220,7 @@ def read_run(folder: Path) -> StoredRun:
     info = read_info(folder)
     records: dict[tuple[str, int], Record] = {}
     bad_lines = []
-    path = folder / RECORDS_FILE
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace") if path.exists() else ""
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    # Not splitlines(): it also splits at characters that may stand inside a text.
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(_lines(folder / RECORDS_FILE), start=1):
         if not line.strip():
             continue
         parsed = _parse_record(line)
@@ -238,6 +236,23 @@ def read_run(folder: Path) -> StoredRun:
                 reason = f"replicate {parsed.replicate} of {parsed.case_id} a second time"
                 bad_lines.append(BadLine(number, line, reason))
     return StoredRun(folder, info, tuple(records.values()), tuple(bad_lines))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """The lines of a file one by one; none where there is no file.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    try:
+        with open_stored(path) as file:
+            # Bytes: text would also be split at characters that may stand inside it.
+            for line in file:
+                yield line.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\n")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
 
 
 def repair(run: StoredRun) -> StoredRun:
@@ -288,10 +303,15 @@ def find_run(name: str | None, results: Path) -> Path:
 
 
 def list_runs(results: Path) -> list[Path]:
-    """All run folders below `results`, oldest first."""
-    if not results.is_dir():
-        return []
-    folders = [path.parent for path in results.glob(f"*/{RUN_FILE}")]
+    """All run folders below `results`, oldest first; also those that we may not look into.
+
+    Raises:
+        StoreError: the folder of results cannot be read.
+    """
+    try:
+        folders = folders_with(results, RUN_FILE)
+    except OSError as error:
+        raise StoreError(f"cannot read {results}: {error.strerror}") from error
     return sorted(folders, key=lambda folder: (_created_at(folder), folder.name))
 
 
@@ -344,10 +364,14 @@ def clear_left_over(folder: Path) -> None:
 
 def _created_at(folder: Path) -> str:
     try:
-        text = (folder / RUN_FILE).read_text(encoding="utf-8-sig")
-        return str(json.loads(text).get("created_at", ""))
-    except (OSError, ValueError, AttributeError):
+        return str(_run_data(folder / RUN_FILE).get("created_at", ""))
+    except (OSError, ValueError, AttributeError, UsageError):
         return ""
+
+
+def _run_data(path: Path) -> Any:
+    """What a `run.json` holds; raises as reading and `loads_printable` do."""
+    return loads_printable(read_stored(path, _MOST_RUN_BYTES).decode("utf-8-sig"))
 
 
 def dump_info(info: RunInfo) -> str:
@@ -373,23 +397,29 @@ def read_info(folder: Path) -> RunInfo:
     """
     path = folder / RUN_FILE
     try:
-        data = loads_printable(path.read_text(encoding="utf-8-sig"))
+        data = _run_data(path)
     except FileNotFoundError:
         raise StoreError(f"{folder} is no run folder: it has no {RUN_FILE}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, UsageError) as error:
         raise StoreError(f"cannot read {path}: {error}") from error
     _refuse_newer(data, path)
     try:
-        return _RUN_INFO.validate_python(data)
+        info = _RUN_INFO.validate_python(data)
     except ValidationError as error:
         raise StoreError(f"{path} is no run of lmn-bench: {_first_error(error)}") from error
+    problem = problem_of_run(info)
+    if problem is not None:
+        raise StoreError(f"{path} is no run that can be worked with: {problem}")
+    return info
 
 
 def _parse_record(line: str) -> Record | str:
     """A record, or why the line isn't one."""
     try:
         data = loads_printable(line)
-    except (ValueError, RecursionError):
+    except ValueError:
         return "not JSON (cut off in the middle?)"
     if not isinstance(data, dict) or "case_id" not in data:
         return "not a record of lmn-bench"
@@ -400,6 +430,9 @@ def _parse_record(line: str) -> Record | str:
         return error.message
     except ValidationError as error:
         return f"not a record: {_first_error(error)}"
+    problem = problem_of_record(record)
+    if problem is not None:
+        return problem
     if record.case.id != record.case_id:
         return "its case_id is not that of its fields"
     return _with_limit(record)

@@ -24,8 +24,7 @@ steps = 1000                # steps, token_budget, time_budget_s
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,12 +32,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from lmn_bench.errors import Problem, SuiteError, UnknownNameError, UsageError, nearest_hint
+from lmn_bench.grid import too_many_in
 from lmn_bench.places import suite_files
+from lmn_bench.reading import DataError, shown, toml_data
 from lmn_bench.schema import ALL_MODES, MODES, Claim, Measuring, Suite, Sweep
 from lmn_bench.suite_file import (
     BUDGET_KEYS,
     KNOWN_KEYS,
     LEARNING_KEYS,
+    MAX_TABLES,
+    MAX_VALUES,
     MEASURING_KEYS,
     SuiteFile,
 )
@@ -99,13 +102,15 @@ def load_suite(path: Path, overrides: Sequence[Override] = ()) -> Suite:
         SuiteError: with every mistake in the file and the overrides.
     """
     try:
-        data = tomllib.loads(read_text(path))
+        data = toml_data(read_text(path))
     except OSError as error:
-        raise SuiteError(str(path), [Problem(str(path), f"cannot be read: {error}")]) from error
+        raise SuiteError(
+            str(path), [Problem(str(path), f"cannot be read: {error.strerror}")]
+        ) from error
     except UsageError as error:
         raise SuiteError(str(path), [Problem(str(path), error.message, error.hint)]) from error
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(str(path), [Problem(str(path), f"is not valid TOML: {error}")]) from error
+    except DataError as error:
+        raise SuiteError(str(path), [Problem(str(path), str(error))]) from error
     return parse_suite(data, str(path), overrides)
 
 
@@ -143,10 +148,15 @@ def parse_suite(data: Mapping[str, Any], source: str, overrides: Sequence[Overri
     measuring = Measuring(**parsed.measuring.model_dump(exclude_none=True))
     claims = [claim for table in parsed.claim for claim in _claims(table)]
     kept = tuple(claim for claim in dict.fromkeys(claims) if _is_measured(claim, sweeps))
-    learning = learning_of(parsed.learning)
-    return Suite(
-        parsed.name, parsed.description, measuring, tuple(sweeps), kept, learning, reference
-    )
+    suite = Suite(
+        parsed.name, parsed.description, measuring, tuple(sweeps), kept,
+        learning_of(parsed.learning), reference,
+    )  # fmt: skip
+    excess = too_many_in(suite)
+    if excess is not None:
+        hint = "take fewer values, or make several suites of them"
+        raise SuiteError(source, [Problem("sweep", excess, hint)])
+    return suite
 
 
 def _reference(
@@ -229,11 +239,17 @@ def _narrow(sweeps: Sequence[Sweep], override: Override) -> tuple[list[Sweep], l
 
 def _grid_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[Problem]:
     """What is wrong with whole sweeps; read from raw data, so that it is told with the rest."""
+    for index, axes in _sweeps(data):
+        yield from _sweep_problems(f"sweep[{index}]", axes, origins)
+
+
+def _sweeps(data: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The sweeps as they stand in the file, those that are any, with what they inherit."""
     defaults, tables = data.get("defaults", {}), data.get("sweep", [])
     shared = defaults if isinstance(defaults, Mapping) else {}
-    for index, table in enumerate(tables if isinstance(tables, list) else []):
+    for index, table in enumerate(tables[:MAX_TABLES] if isinstance(tables, list) else []):
         if isinstance(table, Mapping):
-            yield from _sweep_problems(f"sweep[{index}]", {**shared, **table}, origins)
+            yield index, {**shared, **table}
 
 
 def _sweep_problems(
@@ -263,7 +279,13 @@ def _sweep_problems(
 def _claim_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[Problem]:
     """What is wrong with whole claims; also read from raw data."""
     tables = data.get("claim", [])
-    for index, table in enumerate(tables if isinstance(tables, list) else []):
+    measured = {
+        (subject, mode)
+        for _, axes in _sweeps(data)
+        for subject in _names(axes.get("subjects"))
+        for mode in _names(axes.get("modes"))
+    }
+    for index, table in enumerate(tables[:MAX_TABLES] if isinstance(tables, list) else []):
         if not isinstance(table, Mapping):
             continue
         place = f"claim[{index}]"
@@ -272,19 +294,13 @@ def _claim_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> Iter
             hint = 'law = "log n" is that law and no other; at_most = "log n" also slower growth'
             yield Problem(place, message, hint)
         if not {"subjects", "modes"} & set(origins):
-            yield from _unmeasured(place, table, data)
+            yield from _unmeasured(place, table, measured)
 
 
-def _unmeasured(place: str, table: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[Problem]:
+def _unmeasured(
+    place: str, table: Mapping[str, Any], measured: Collection[tuple[str, str]]
+) -> Iterator[Problem]:
     """Claims of what no sweep of the file measures; options may well leave some out."""
-    measured = set()
-    defaults, sweeps = data.get("defaults", {}), data.get("sweep", [])
-    shared = defaults if isinstance(defaults, Mapping) else {}
-    for sweep in sweeps if isinstance(sweeps, list) else []:
-        if isinstance(sweep, Mapping):
-            axes = {**shared, **sweep}
-            subjects, modes = _names(axes.get("subjects")), _names(axes.get("modes"))
-            measured |= {(subject, mode) for subject in subjects for mode in modes}
     mode = table.get("mode")
     for subject in _names(table.get("subject")):
         if isinstance(mode, str) and mode in MODES and (subject, mode) not in measured:
@@ -297,8 +313,7 @@ def _unmeasured(place: str, table: Mapping[str, Any], data: Mapping[str, Any]) -
 
 def _names(value: Any) -> list[str]:
     """The usable ones of a list of names, or of a single one."""
-    values = value if isinstance(value, list | tuple) else [value]
-    return [item for item in values if isinstance(item, str)]
+    return [item for item in _items(value) if isinstance(item, str)]
 
 
 def _claims(table: Any) -> Iterator[Claim]:
@@ -318,8 +333,8 @@ def _whole_numbers(value: Any) -> list[int]:
 
 
 def _items(value: Any) -> Sequence[Any]:
-    """The values of an axis as it stands in the file: one, or a list."""
-    return value if isinstance(value, list | tuple) else [value]
+    """The values of an axis as it stands in the file: one, or a list; not more than may be."""
+    return value[:MAX_VALUES] if isinstance(value, list | tuple) else [value]
 
 
 def _problem(item: Any, origins: Mapping[str, str]) -> Problem:
@@ -341,10 +356,10 @@ def _problem(item: Any, origins: Mapping[str, str]) -> Problem:
     if kind == "missing":
         return Problem(place, "is missing")
     if kind == "model_type":
-        return Problem(place, f"expected a table of keys, got {got!r}")
+        return Problem(place, f"expected a table of keys, got {shown(got)}")
     if place == "sweep":
         return Problem(place, "expected at least one [[sweep]] table")
     if kind == "suite":
         return Problem(place, context["text"], context["hint"])
     message = item["msg"].replace("Input should be", "expected")
-    return Problem(place, f"{message[0].lower()}{message[1:]}, got {got!r}")
+    return Problem(place, f"{message[0].lower()}{message[1:]}, got {shown(got)}")

@@ -20,10 +20,17 @@ from pydantic_core import PydanticCustomError
 
 from lmn.config import INITS
 from lmn_bench.errors import LmnBenchError, nearest_hint
-from lmn_bench.learning.limits import MAX_LAYERS, MAX_LEARNING_RATE
+from lmn_bench.learning.limits import (
+    MAX_COUNT,
+    MAX_LAYERS,
+    MAX_LEARNING_RATE,
+    MAX_WAIT_S,
+    MAX_WIDTH,
+)
 from lmn_bench.learning.names import TASKS
 from lmn_bench.lessons import TEXT
 from lmn_bench.metrics import METRICS
+from lmn_bench.reading import shown
 from lmn_bench.schema import (
     ALL_MODES,
     CAP_MECHANISMS,
@@ -36,13 +43,16 @@ from lmn_bench.schema import (
     Sweep,
 )
 from lmn_bench.subjects.names import BUILTIN, LEARNERS, LMN_FAMILY
-from lmn_bench.units import as_count, parse_lengths, parse_memory_cap, parse_seconds
+from lmn_bench.units import MAX_LENGTHS, as_count, parse_lengths, parse_memory_cap, parse_seconds
 
 AXES = tuple(field.name for field in fields(Sweep))
 MEASURING_KEYS = tuple(field.name for field in fields(Measuring))
 _USER_SUBJECT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 # A day; the kernel's own timers end at 24 of them.
-MAX_TIMEOUT_S = 86_400
+MAX_TIMEOUT_S = MAX_WAIT_S
+# Of one axis, as many as there may be lengths; and of tables of one kind.
+MAX_VALUES = MAX_LENGTHS
+MAX_TABLES = 1000
 # A year: whoever means more has mistaken the unit.
 MAX_TRAINING_S = 365 * 86_400
 # The interpreter itself asks for memory in pieces of 1 MiB.
@@ -59,16 +69,18 @@ def _as_list(value: Any) -> Any:
     if isinstance(value, list | tuple):
         if not value:
             raise _fail("an empty list", "give at least one value, or leave the key out")
+        if len(value) > MAX_VALUES:
+            raise _fail(f"{len(value):,} values are too many: at most {MAX_VALUES:,}")
         repeated = [v for i, v in enumerate(value) if v in value[:i]]
         if repeated:
-            raise _fail(f"{repeated[0]!r} stands twice")
+            raise _fail(f"{shown(repeated[0])} stands twice")
         return tuple(value)
     return (value,)
 
 
 def _subject(name: Any) -> str:
     if not isinstance(name, str):
-        raise _fail(f"expected a name, got {name!r}")
+        raise _fail(f"expected a name, got {shown(name)}")
     base, at, init = name.partition("@")
     if at and base in LMN_FAMILY:
         if init not in INITS:
@@ -84,7 +96,9 @@ def _subject(name: Any) -> str:
 def _one_of(kind: str, known: Sequence[str]) -> BeforeValidator:
     def check(value: Any) -> Any:
         if value not in known:
-            raise _fail(f"unknown {kind} {value!r}", nearest_hint(kind, str(value), list(known)))
+            raise _fail(
+                f"unknown {kind} {shown(value)}", nearest_hint(kind, shown(value), list(known))
+            )
         return value
 
     return BeforeValidator(check)
@@ -92,7 +106,7 @@ def _one_of(kind: str, known: Sequence[str]) -> BeforeValidator:
 
 def _lengths(value: Any) -> Any:
     if isinstance(value, bool | float | Mapping):
-        raise _fail(f"expected lengths, got {value!r}", 'write "2^7..2^15" or [128, 256]')
+        raise _fail(f"expected lengths, got {shown(value)}", 'write "2^7..2^15" or [128, 256]')
     try:
         return parse_lengths(value)
     except LmnBenchError as error:
@@ -101,7 +115,7 @@ def _lengths(value: Any) -> Any:
 
 def _cap(value: Any) -> int | None:
     if isinstance(value, bool | float) or not isinstance(value, str | int | None):
-        raise _fail(f"expected a memory cap, got {value!r}", 'write "64MiB" or "none"')
+        raise _fail(f"expected a memory cap, got {shown(value)}", 'write "64MiB" or "none"')
     try:
         cap = None if value is None else parse_memory_cap(value)
     except LmnBenchError as error:
@@ -119,7 +133,10 @@ def _seconds(value: Any) -> Any:
         raise _fail(error.message, error.hint) from None
 
 
-_Positive = Annotated[StrictInt, Field(ge=1), BeforeValidator(as_count)]
+_Positive = Annotated[StrictInt, Field(ge=1, le=MAX_COUNT), BeforeValidator(as_count)]
+_Width = Annotated[StrictInt, Field(ge=1, le=MAX_WIDTH), BeforeValidator(as_count)]
+# Ends of a wait, which may also be none at all.
+_Wait = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=MAX_WAIT_S)]
 _Seconds = Annotated[float, BeforeValidator(_seconds)]
 _List = BeforeValidator(_as_list)
 
@@ -143,13 +160,15 @@ class _SweepTable(_Table):
     ] = None
     batch: Annotated[tuple[_Positive, ...] | None, _List] = None
     threads: Annotated[tuple[_Positive, ...] | None, _List] = None
-    width: Annotated[tuple[_Positive, ...] | None, _List] = None
-    heads: Annotated[tuple[_Positive, ...] | None, _List] = None
+    width: Annotated[tuple[_Width, ...] | None, _List] = None
+    heads: Annotated[tuple[_Width, ...] | None, _List] = None
     layers: Annotated[
         tuple[Annotated[StrictInt, Field(ge=1, le=MAX_LAYERS)], ...] | None, _List
     ] = None
-    banks: Annotated[tuple[_Positive, ...] | None, _List] = None
-    expansion: Annotated[tuple[Annotated[StrictInt, Field(ge=0)], ...] | None, _List] = None
+    banks: Annotated[tuple[_Width, ...] | None, _List] = None
+    expansion: Annotated[
+        tuple[Annotated[StrictInt, Field(ge=0, le=MAX_WIDTH)], ...] | None, _List
+    ] = None
     compile: Annotated[tuple[StrictBool, ...] | None, _List] = None
     cuda_graph: Annotated[tuple[StrictBool, ...] | None, _List] = None
     task: Annotated[tuple[Annotated[str, _one_of("task", (TEXT, *TASKS))], ...] | None, _List] = (
@@ -167,13 +186,13 @@ class _SweepTable(_Table):
 class _MeasuringTable(_Table):
     processes: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     timeout_s: Annotated[_Seconds, Field(gt=0, le=MAX_TIMEOUT_S)] | None = None
-    time_goal_s: Annotated[_Seconds, Field(ge=0)] | None = None
+    time_goal_s: _Wait | None = None
     precision_goal: Annotated[float, Field(gt=0, lt=1)] | None = None
-    min_samples: Annotated[StrictInt, Field(ge=1)] | None = None
-    max_samples: Annotated[StrictInt, Field(ge=1)] | None = None
-    warmup_limit_s: Annotated[_Seconds, Field(ge=0)] | None = None
-    quiet_wait_s: Annotated[_Seconds, Field(ge=0)] | None = None
-    quiet_extra_s: Annotated[_Seconds, Field(ge=0)] | None = None
+    min_samples: Annotated[StrictInt, Field(ge=1, le=MAX_COUNT)] | None = None
+    max_samples: Annotated[StrictInt, Field(ge=1, le=MAX_COUNT)] | None = None
+    warmup_limit_s: _Wait | None = None
+    quiet_wait_s: _Wait | None = None
+    quiet_extra_s: _Wait | None = None
     decode_window: Annotated[StrictInt, Field(ge=1, le=4096)] | None = None
     timing: bool | None = None
     counters: bool | None = None
@@ -196,8 +215,8 @@ class LearningTable(_Table):
     seeds: Annotated[StrictInt, Field(ge=1, le=1000)] | None = None
     parameters: _Positive | None = None
     tie_weights: StrictBool | None = None
-    weight_decay: Annotated[float, Field(ge=0)] | None = None
-    gradient_clip: Annotated[float, Field(ge=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=MAX_COUNT)] | None = None
+    gradient_clip: Annotated[float, Field(ge=0, le=MAX_COUNT)] | None = None
     examples: _Positive | None = None
     enough_accuracy: Annotated[float, Field(gt=0, le=1)] | None = None
     validate_every: _Positive | None = None
@@ -232,8 +251,8 @@ class SuiteFile(_Table):
     measuring: _MeasuringTable = _MeasuringTable()
     learning: LearningTable | None = None
     defaults: _SweepTable = _SweepTable()
-    sweep: list[_SweepTable] = Field(min_length=1)
-    claim: list[_ClaimTable] = []
+    sweep: list[_SweepTable] = Field(min_length=1, max_length=MAX_TABLES)
+    claim: Annotated[list[_ClaimTable], Field(max_length=MAX_TABLES)] = []
 
 
 assert set(_SweepTable.model_fields) == set(AXES)

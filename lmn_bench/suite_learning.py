@@ -8,7 +8,7 @@ from typing import Any
 from lmn_bench.errors import Problem
 from lmn_bench.lessons import LEARN, TEXT, Budget, Learning
 from lmn_bench.subjects.names import BUILTIN, LEARNERS, is_user_subject
-from lmn_bench.suite_file import BUDGET_KEYS, LearningTable
+from lmn_bench.suite_file import BUDGET_KEYS, MAX_TABLES, MAX_VALUES, LearningTable
 
 # Axes of a sweep that mode learn has no use for, with the only value that they may have.
 _FIXED = {"dtype": "float32", "memory_cap": "none", "compile": False, "cuda_graph": False}
@@ -35,7 +35,7 @@ def learning_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> It
     shared = defaults if isinstance(defaults, Mapping) else {}
     sweeps = [
         (f"sweep[{place}]", {**shared, **table})
-        for place, table in enumerate(tables if isinstance(tables, list) else [])
+        for place, table in enumerate(tables[:MAX_TABLES] if isinstance(tables, list) else [])
         if isinstance(table, Mapping)
     ]
     learns = [LEARN in _items(axes.get("modes")) for _, axes in sweeps]
@@ -46,6 +46,7 @@ def learning_problems(data: Mapping[str, Any], origins: Mapping[str, str]) -> It
             for (_, axes), learning in zip(sweeps, learns, strict=True)
             if learning
             for task in _items(axes.get("task", TEXT))
+            if isinstance(task, str)
         }
         yield from _idle_options(tasks, origins)
     elif "learning" in data:
@@ -115,7 +116,7 @@ def _learning_sweep(
             "leave it out, and choose a task: lmn-bench list tasks",
         )  # fmt: skip
     for subject in _items(axes.get("subjects")):
-        if subject in BUILTIN and subject not in LEARNERS:
+        if isinstance(subject, str) and subject in BUILTIN and subject not in LEARNERS:
             yield Problem(
                 origins.get("subjects", f"{place}.subjects"), f"{subject} does not learn",
                 f"models that do: {', '.join(LEARNERS)}",
@@ -157,4 +158,4 @@ def _keys(table: Any) -> list[str]:
 
 
 def _items(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else [value]
+    return value[:MAX_VALUES] if isinstance(value, list | tuple) else [value]

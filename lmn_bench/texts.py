@@ -6,6 +6,7 @@ import codecs
 from pathlib import Path
 
 from lmn_bench.errors import UsageError
+from lmn_bench.reading import MOST_TYPED_BYTES, read_bytes
 from lmn_bench.typed import quoted
 
 # The longer marks first: that of UTF-32 begins with that of UTF-16.
@@ -20,18 +21,19 @@ _ZEROS = 0.7
 PIPED = "<stdin>"
 
 
-def read_text(path: Path, shown: str | None = None) -> str:
-    """The text of a file, without its byte order mark.
+def read_text(path: Path, most: int = MOST_TYPED_BYTES) -> str:
+    """The text of a file or a pipe, without its byte order mark.
 
     Args:
         path: of the file.
-        shown: its name in errors, if not the path.
+        most: bytes that it may hold.
 
     Raises:
         OSError: it cannot be read.
-        UsageError: it is no UTF-8; the message says what it is, or where it stops being any.
+        UsageError: it holds more, or is no UTF-8; the message says what it is, or where it stops
+            being any.
     """
-    return decode_text(path.read_bytes(), shown or str(path))
+    return decode_text(read_bytes(path, most), str(path))
 
 
 def decode_text(content: bytes, name: str) -> str:

@@ -28,15 +28,19 @@ GROUND = {
     "keeping",
     "offspring",
     "shared",
+    "reading",
 }
-VOCABULARY = {*GROUND, "schema", "metrics", "disturbance", "samples", "differences"}
+VOCABULARY = {
+    *GROUND, "schema", "metrics", "disturbance", "samples", "differences", "grid", "stored",
+}  # fmt: skip
 ALLOWED = {
     "errors": set(),
     "escapes": set(),
     "numerals": {"errors"},
     "units": {"errors", "numerals"},
     "typed": set(),
-    "texts": {"errors", "typed"},
+    "reading": {"errors", "units", "numerals"},
+    "texts": {"errors", "reading", "typed"},
     "outcomes": {"errors", "units", "keeping"},
     "lessons": set(),
     "places": set(),
@@ -47,6 +51,8 @@ ALLOWED = {
     "warden": {"keeping", "offspring"},
     "schema": GROUND,
     "metrics": GROUND,
+    "grid": {*GROUND, "schema"},
+    "stored": {*GROUND, "schema", "metrics", "grid"},
     "devices": {*GROUND, "schema"},
     "disturbance": {*GROUND, "schema"},
     "malloc": set(),
@@ -71,7 +77,7 @@ ALLOWED = {
     "baselines": {*VOCABULARY, "store", "pooling", "disk", "run_lock"},
     "profiles": VOCABULARY,
     "learning.names": set(),
-    "learning": {"errors", "numerals", "texts", "units", "learning.names"},
+    "learning": {"errors", "numerals", "reading", "texts", "units", "learning.names"},
     "analysis": VOCABULARY,
     "sizing": {
         *VOCABULARY, "analysis", "costs", "devices", "malloc", "subjects.names", "subjects.sizes",

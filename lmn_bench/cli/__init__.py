@@ -12,6 +12,7 @@ import click
 
 from lmn_bench import __version__
 from lmn_bench.cli.console import stderr_console
+from lmn_bench.cli.refusals import refusal
 from lmn_bench.cli.streams import steady_streams
 from lmn_bench.errors import ExitCode, FileError, LmnBenchError
 
@@ -49,6 +50,8 @@ Results go to stdout, talk to stderr.
 """
 
 
+# Mistakes in one file that are told; who has mended these sees the rest.
+_MOST_PROBLEMS = 50
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(,[0-9]{3})+")
 
 
@@ -110,10 +113,12 @@ def _exit_code(arguments: Sequence[str]) -> int:
         return int(code or ExitCode.OK)
     except FileError as error:
         console.print(f"error: {error.message}", style="bold red", markup=False, soft_wrap=True)
-        for problem in error.problems:
+        for problem in error.problems[:_MOST_PROBLEMS]:
             console.print(f"  {problem.place}: {problem.message}", markup=False, soft_wrap=True)
             if problem.hint:
                 console.print(f"    hint: {problem.hint}", markup=False, soft_wrap=True)
+        if (more := len(error.problems) - _MOST_PROBLEMS) > 0:
+            console.print(f"  and {more:,} more", markup=False, soft_wrap=True)
         return error.exit_code
     except LmnBenchError as error:
         return _fail(error.message, error.hint, error.exit_code)
@@ -129,7 +134,10 @@ def _exit_code(arguments: Sequence[str]) -> int:
         return _fail(error.format_message(), hint, ExitCode.USAGE)
     except KeyboardInterrupt:
         return _fail("interrupted", None, ExitCode.INTERRUPTED)
-    except Exception:
+    except Exception as error:
+        refused = refusal(error)
+        if refused is not None:
+            return _fail(refused.message, refused.hint, refused.exit_code)
         console.print(traceback.format_exc(), markup=False, highlight=False, soft_wrap=True)
         return _fail("internal error (above)", "please report it", ExitCode.INTERNAL)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +75,6 @@ def command(
               "--threads": threads, "--memory-cap": memory_cap,
               "--cap-mechanism": cap_mechanism}  # fmt: skip
     overrides = [*overrides_of(chosen, None, settings), *_more(more)]
-    if math.isnan(time_limit):
-        raise UsageError("--time-limit nan: expected seconds")
     outputs = Outputs(markdown, html, junit, as_json, everything, fail_on == "inconclusive")
     outputs.check()
     return run_ab(

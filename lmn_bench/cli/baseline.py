@@ -162,7 +162,7 @@ def _facts(run: StoredRun) -> dict[str, Any]:
         "cases": len(counts),
         "processes": {"least": min(counts, default=0), "most": max(counts, default=0)},
         "outcomes": dict(Counter(record.outcome.value for record in run.records)),
-        "size_bytes": sum(path.stat().st_size for path in run.folder.iterdir()),
+        "size_bytes": sum(path.lstat().st_size for path in run.folder.iterdir()),
         "machine": asdict(run.info.environment),
     }
 

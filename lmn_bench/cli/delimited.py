@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lmn_bench.errors import UsageError
+from lmn_bench.reading import read_bytes, read_stream
 from lmn_bench.texts import PIPED, decode_text
 from lmn_bench.typed import quoted
 
@@ -29,6 +30,9 @@ _MAGIC = (
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 STDIN = "-"
+# Of a table that is read into memory, where it takes some twenty times as much.
+MOST_BYTES = 32 * 2**20
+MOST_ROWS = 500_000
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,11 @@ def read_delimited(path: Path, wanted: Sequence[str]) -> Delimited:
 
 def _content(path: Path) -> bytes:
     try:
-        return sys.stdin.buffer.read() if str(path) == STDIN else path.read_bytes()
+        if str(path) == STDIN:
+            return read_stream(sys.stdin.buffer, MOST_BYTES, PIPED)
+        return read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
 
 
 def _text(content: bytes, path: Path) -> str:
@@ -227,4 +231,9 @@ class _Rows:
                 f"{self._path}, {Row(self._number, line, ()).place}: {error}",
                 "is a quotation mark not closed, or followed by something?",
             ) from error
+        if self._number > MOST_ROWS:
+            raise UsageError(
+                f"{self._path} has more than {MOST_ROWS:,} rows",
+                "give fewer: a few hundred lengths, with some processes each, decide any law",
+            )
         return Row(self._number, line, tuple(cell.strip() for cell in cells))

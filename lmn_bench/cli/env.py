@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from lmn_bench.cli.console import print_json, stdout_console
-from lmn_bench.cli.options import json_option
+from lmn_bench.cli.options import COUNT, json_option
 from lmn_bench.errors import UsageError
 from lmn_bench.schema import DTYPES, Ceiling, Environment
 
@@ -15,7 +15,7 @@ from lmn_bench.schema import DTYPES, Ceiling, Environment
 @click.command(name="env", short_help="Show the machine and what disturbs it.")
 @click.option("--ceilings", is_flag=True,
               help="Measure what it can do: matrix product and copy, per dtype.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(min=1), metavar="N",
+@click.option("--threads", type=COUNT, metavar="N",
               help="CPU threads for --ceilings.  [default: all cores]")  # fmt: skip
 @json_option
 def command(ceilings: bool, threads: int | None, as_json: bool) -> None:

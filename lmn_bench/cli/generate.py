@@ -6,7 +6,8 @@ from typing import IO
 
 import click
 
-from lmn_bench.cli.options import json_option
+from lmn_bench.cli.options import COUNT, FiniteRange, json_option
+from lmn_bench.learning.limits import MAX_COUNT
 
 
 @click.command(name="generate", short_help="Let a trained model write.")
@@ -14,18 +15,18 @@ from lmn_bench.cli.options import json_option
 @click.option("--prompt", metavar="TEXT", help="What it goes on with.")
 @click.option("--prompt-file", type=click.File("rb"), metavar="FILE",
               help="The same, from a UTF-8 file; - is stdin.")  # fmt: skip
-@click.option("--tokens", type=click.IntRange(1), default=200, show_default=True, metavar="N",
+@click.option("--tokens", type=COUNT, default=200, show_default=True, metavar="N",
               help="At most so many.")  # fmt: skip
-@click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True,
+@click.option("--temperature", type=FiniteRange(0, MAX_COUNT), default=0.8, show_default=True,
               help="0 takes the likeliest token, 1 the model's own chances.")  # fmt: skip
-@click.option("--top-k", type=click.IntRange(1), metavar="K", help="Draw among the K likeliest.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P",
+@click.option("--top-k", type=COUNT, metavar="K", help="Draw among the K likeliest.")
+@click.option("--top-p", type=FiniteRange(0, 1, min_open=True), metavar="P",
               help="Draw among the likeliest that make up P.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N",
               help="The same seed draws the same text again.")  # fmt: skip
 @click.option("--stop", "stops", multiple=True, metavar="TEXT",
               help="End before this text; may be given several times.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+@click.option("--threads", type=COUNT, default=1, show_default=True,
               help="CPU threads.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Only the text.")
 @json_option

@@ -11,11 +11,14 @@ from typing import IO, Any
 from lmn_bench.cli.console import print_json, stderr_console
 from lmn_bench.cli.streams import is_unread
 from lmn_bench.errors import UsageError
+from lmn_bench.reading import read_stream
 from lmn_bench.run.learning import LearningProcess
 from lmn_bench.texts import decode_text
 from lmn_bench.typed import typed
 from lmn_bench.units import format_bytes, format_count, format_seconds
 
+# Of a prompt: at ten thousand tokens a second, two hours of reading.
+MOST_PROMPT_BYTES = 64 * 2**20
 # A model of bytes may write anything: on a terminal, control characters are shown as signs
 # (U+2400 and on) in place of being obeyed.
 _SIGNS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
@@ -27,7 +30,7 @@ def read_prompt(prompt: str | None, file: IO[bytes] | None) -> str:
     """The prompt, from one of two places.
 
     Raises:
-        UsageError: none or both are given, it is empty, or the file isn't UTF-8.
+        UsageError: none or both are given, it is empty, or the file isn't UTF-8 or too long.
     """
     if (prompt is None) == (file is None):
         came = "neither" if prompt is None else "both"
@@ -35,7 +38,7 @@ def read_prompt(prompt: str | None, file: IO[bytes] | None) -> str:
             f"expected --prompt or --prompt-file, got {came}", 'for example --prompt "The "'
         )
     if file is not None:
-        prompt = decode_text(file.read(), file.name)
+        prompt = decode_text(read_stream(file, MOST_PROMPT_BYTES, file.name), file.name)
     if not prompt:
         raise UsageError("the prompt is empty", "give at least one character")
     return prompt

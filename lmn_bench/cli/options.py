@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,11 +11,32 @@ import click
 
 from lmn_bench.cli import complete
 from lmn_bench.cli.results_place import default_results
+from lmn_bench.learning.limits import MAX_COUNT, MAX_LAYERS, MAX_WIDTH
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class SecondsRange(click.FloatRange):
+# Sizes of models, and anything that is counted.
+WIDTH = click.IntRange(1, MAX_WIDTH)
+LAYERS = click.IntRange(1, MAX_LAYERS)
+EXPANSION = click.IntRange(0, MAX_WIDTH)
+COUNT = click.IntRange(1, MAX_COUNT)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within a range; NaN, which no comparison finds out of one, is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number, within the range."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a valid float: it is no finite number.", param, ctx)
+        return number
+
+
+class SecondsRange(FiniteRange):
     """Seconds from a plain number of them, or from a time with its unit: "90", "2min"."""
 
     def convert(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmn_bench.errors import UnitError, UnknownNameError, UsageError
+from lmn_bench.reading import DataError, shown, toml_data
 from lmn_bench.suite import REFERENCE, Override
 from lmn_bench.suite_file import AXES, LEARNING_KEYS, MEASURING_KEYS
 
@@ -16,6 +16,8 @@ _COUNTING = {"timing": False, "processes": 1, "counters": True}
 # "0,5" or "1,024", where one value is expected; and where a list is, what no list of numbers says.
 _SLIP = re.compile(r"[0-9]+,[0-9]+")
 _LISTED_SLIP = re.compile(r"0,[0-9]+|[0-9]+,0[0-9]+")
+# Of a number of threads; Python itself refuses to read thousands of digits.
+_MOST_DIGITS = 9
 _KEY_OF_OPTION = {
     "--models": "subjects",
     "--modes": "modes",
@@ -95,8 +97,8 @@ def _value(key: str, text: str) -> Any:
         UnitError: a comma that is meant as a decimal point, or to part thousands.
     """
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml_data(f"value = {text}")["value"]
+    except DataError:
         pass
     if key == "lengths":
         return text
@@ -113,8 +115,8 @@ def _value(key: str, text: str) -> Any:
 
 def _item(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml_data(f"value = {text}")["value"]
+    except DataError:
         return text
 
 
@@ -126,6 +128,6 @@ def _items(option: str, text: str) -> list[str]:
 
 
 def _whole_number(option: str, text: str) -> int:
-    if not text.isdecimal():
-        raise UsageError(f"{option} expects whole numbers, got {text!r}")
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
+        raise UsageError(f"{option} expects whole numbers, got {shown(text)}")
     return int(text)

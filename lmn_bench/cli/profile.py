@@ -7,7 +7,16 @@ from pathlib import Path
 import click
 
 from lmn_bench.cli import complete
-from lmn_bench.cli.options import SecondsRange, json_option, results_option
+from lmn_bench.cli.options import (
+    COUNT,
+    EXPANSION,
+    LAYERS,
+    WIDTH,
+    SecondsRange,
+    json_option,
+    results_option,
+)
+from lmn_bench.learning.limits import MAX_WAIT_S
 from lmn_bench.schema import DEVICES, DTYPES, MODES, ModelSpec
 
 _SIZES = ModelSpec()
@@ -19,19 +28,19 @@ _SIZES = ModelSpec()
 @click.option("--length", required=True, metavar="N", help="Tokens, or the context of decode: "
               '4096, "4K", "2^12".')  # fmt: skip
 @click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--batch", type=COUNT, default=1, show_default=True)
 @click.option("--dtype", type=click.Choice(DTYPES), default="float32", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True,
+@click.option("--threads", type=COUNT, default=1, show_default=True,
               help="CPU threads.")  # fmt: skip
-@click.option("--width", type=click.IntRange(1), default=_SIZES.width, show_default=True)
-@click.option("--heads", type=click.IntRange(1), default=_SIZES.heads, show_default=True)
-@click.option("--layers", type=click.IntRange(1), default=_SIZES.layers, show_default=True)
-@click.option("--banks", type=click.IntRange(1), default=_SIZES.banks, show_default=True)
-@click.option("--expansion", type=click.IntRange(0), default=_SIZES.expansion, show_default=True)
-@click.option("--depth", type=click.IntRange(1), metavar="N", show_default="1",
+@click.option("--width", type=WIDTH, default=_SIZES.width, show_default=True)
+@click.option("--heads", type=WIDTH, default=_SIZES.heads, show_default=True)
+@click.option("--layers", type=LAYERS, default=_SIZES.layers, show_default=True)
+@click.option("--banks", type=WIDTH, default=_SIZES.banks, show_default=True)
+@click.option("--expansion", type=EXPANSION, default=_SIZES.expansion, show_default=True)
+@click.option("--depth", type=COUNT, metavar="N", show_default="1",
               help="Your own model's parts: its modules down to level N.")  # fmt: skip
 @click.option("--lines", is_flag=True, help="Memory line by line too, by memory-profiler.")
-@click.option("--timeout", type=SecondsRange(1), default=1800.0, show_default=True,
+@click.option("--timeout", type=SecondsRange(1, MAX_WAIT_S), default=1800.0, show_default=True,
               metavar="SECONDS", help="Give up after this long.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
               help="Write it here too: .html, .md, .json, or .txt as shown.")  # fmt: skip

@@ -16,7 +16,7 @@ from lmn_bench.plan import PlannedCase, plan
 from lmn_bench.report.build import RunResults
 from lmn_bench.report.document import Document
 from lmn_bench.report.page import page_of
-from lmn_bench.schema import Suite
+from lmn_bench.schema import ALL_MODES, Suite
 from lmn_bench.store import StoredRun, find_run, read_run
 from lmn_bench.suite import find_suite, load_suite
 from lmn_bench.typed import typed
@@ -32,7 +32,7 @@ def read_runs(
 ) -> list[RunResults]:
     """Runs by folder, name or the beginning of one (None: the latest), each once.
 
-    Lines that cannot be read are named on stderr.
+    Lines that cannot be read are named on stderr; of several runs, those that cannot be read too.
 
     Args:
         names: of the runs.
@@ -43,12 +43,19 @@ def read_runs(
     Raises:
         UsageError: a run is given twice, none has such a subject, or a reference is named and one
             learned.
+        StoreError: no run of these can be read.
     """
     found: list[RunResults] = []
     folders: dict[Path, None] = {}
+    unreadable: list[StoreError] = []
     others = None if claims is None else load_suite(find_suite(claims)).claims
     for name in names:
-        stored = read_run(find_run(name, results))
+        folder = find_run(name, results)
+        try:
+            stored = read_run(folder)
+        except StoreError as error:
+            unreadable.append(error)
+            continue
         if stored.folder.resolve() in folders:
             raise UsageError(f"{stored.folder} is given twice", "name every run once")
         folders[stored.folder.resolve()] = None
@@ -59,11 +66,27 @@ def read_runs(
             suite = _with_reference(suite, stored, reference)
         stored = replace(stored, info=replace(stored.info, suite=suite))
         warn_of_bad_lines(stored)
+        _warn_of_unknown_modes(stored)
         info = stored.info
         found.append(summed_up(stored, plan(info.suite, info.environment, info.no_cuda)))
+    if unreadable and not found:
+        raise unreadable[0]
+    for bad in unreadable:
+        text = f"warning: a run is left out: {bad.message}"
+        stderr_console().print(text, style="yellow", markup=False, soft_wrap=True)
     if reference is not None:
         _check_known(reference, found, ", ".join(folder.name for folder in folders))
     return found
+
+
+def _warn_of_unknown_modes(run: StoredRun) -> None:
+    """Name the modes that this version lacks: cases of them are in no table."""
+    modes = dict.fromkeys(mode for sweep in run.info.suite.sweeps for mode in sweep.modes)
+    unknown = [repr(mode) for mode in modes if mode not in ALL_MODES]
+    if unknown:
+        named = f"mode{'s' * (len(unknown) > 1)} {', '.join(unknown)}"
+        text = f"warning: {run.folder.name}: {named} left out (of a newer lmn-bench?)"
+        stderr_console().print(text, markup=False, soft_wrap=True)
 
 
 def _with_reference(suite: Suite, stored: StoredRun, reference: str) -> Suite:

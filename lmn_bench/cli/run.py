@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lmn_bench.cli import complete
-from lmn_bench.cli.options import json_option, results_option, selection_options
+from lmn_bench.cli.options import COUNT, json_option, results_option, selection_options
 from lmn_bench.errors import UsageError
 
 DEFAULT_SUITE = "smoke"
@@ -28,7 +28,7 @@ _LATEST = ""
     shell_complete=complete.corpus,
     help="Learn from python-docs, tinyshakespeare, a text file or a folder of them.",
 )
-@click.option("--steps", type=click.IntRange(1), metavar="N", help="Steps of every training.")
+@click.option("--steps", type=COUNT, metavar="N", help="Steps of every training.")
 @click.option("--seeds", type=click.IntRange(1, 1000), metavar="N", help="Trainings per case.")
 @click.option(
     "--reference",

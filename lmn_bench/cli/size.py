@@ -7,7 +7,16 @@ from pathlib import Path
 import click
 
 from lmn_bench.cli import complete
-from lmn_bench.cli.options import SecondsRange, json_option, results_option
+from lmn_bench.cli.options import (
+    COUNT,
+    EXPANSION,
+    LAYERS,
+    WIDTH,
+    SecondsRange,
+    json_option,
+    results_option,
+)
+from lmn_bench.learning.limits import MAX_WAIT_S
 
 _FOUND = ("context", "batch", "width", "layers", "device")
 
@@ -26,16 +35,16 @@ _FOUND = ("context", "batch", "width", "layers", "device")
               shell_complete=complete.mode,
               help="decode (serving), prefill, read or train.")  # fmt: skip
 @click.option("--context", required=True, metavar="N", help='Tokens: 65536, "64K", "1M".')
-@click.option("--width", type=click.IntRange(1), default=64, show_default=True, metavar="N")
-@click.option("--heads", type=click.IntRange(1), default=4, show_default=True, metavar="N")
-@click.option("--layers", type=click.IntRange(1), default=4, show_default=True, metavar="N")
-@click.option("--banks", type=click.IntRange(1), default=1, show_default=True, metavar="N")
-@click.option("--expansion", type=click.IntRange(0), default=1, show_default=True, metavar="N")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, metavar="N")
+@click.option("--width", type=WIDTH, default=64, show_default=True, metavar="N")
+@click.option("--heads", type=WIDTH, default=4, show_default=True, metavar="N")
+@click.option("--layers", type=LAYERS, default=4, show_default=True, metavar="N")
+@click.option("--banks", type=WIDTH, default=1, show_default=True, metavar="N")
+@click.option("--expansion", type=EXPANSION, default=1, show_default=True, metavar="N")
+@click.option("--batch", type=COUNT, default=1, show_default=True, metavar="N")
 @click.option(
     "--dtype", default="float32", show_default=True, metavar="TYPE", shell_complete=complete.dtype
 )
-@click.option("--threads", type=click.IntRange(1), metavar="N",
+@click.option("--threads", type=COUNT, metavar="N",
               help="CPU threads.  [default: the fastest that was measured]")  # fmt: skip
 @click.option("--memory", metavar="SIZE", help='Limit of the whole process: "512MiB".')
 @click.option("--latency", metavar="TIME", help='Limit of a token (or sequence): "5ms".')
@@ -56,7 +65,7 @@ _FOUND = ("context", "batch", "width", "layers", "device")
                    '"bisect": look for the true longest.')  # fmt: skip
 @click.option("--cap-mechanism", type=click.Choice(("rlimit", "cgroup")), default="rlimit",
               show_default=True, help="Of --verify.")  # fmt: skip
-@click.option("--timeout", "timeout_s", type=SecondsRange(1), default=120.0,
+@click.option("--timeout", "timeout_s", type=SecondsRange(1, MAX_WAIT_S), default=120.0,
               show_default=True, metavar="S", help="Of each run of --verify.")  # fmt: skip
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path),
               help="Write a page for the decision.")  # fmt: skip

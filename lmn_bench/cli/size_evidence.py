@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lmn_bench.cli.console import stderr_console
 from lmn_bench.environment import read_environment
-from lmn_bench.errors import UsageError
+from lmn_bench.errors import StoreError, UsageError
 from lmn_bench.schema import ModelSpec, RunInfo
 from lmn_bench.sizing.evidence import Evidence, evidence_of, is_exact
 from lmn_bench.sizing.question import REACH, Question
@@ -48,7 +49,12 @@ def find_evidence(
         return found, machine
     read = 0
     for folder in reversed(list_runs(results)):
-        info = read_info(folder)
+        try:
+            info = read_info(folder)
+        except StoreError as error:
+            told = f"warning: {folder.name} is left out: {error.message}"
+            stderr_console().print(told, style="yellow", markup=False, soft_wrap=True)
+            continue
         if not _bears_on(info, question) or info.environment.machine != environment.machine:
             continue
         if found and info.suite.measuring.malloc != found[0].malloc:

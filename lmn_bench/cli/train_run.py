@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from lmn_bench.learning.names import CORPORA
 from lmn_bench.learning.settings import DEFAULT_PRESET, PRESETS, TrainingSettings
 from lmn_bench.learning.settings_file import KEYS, check_settings, key_kind, read_settings_file
 from lmn_bench.numerals import decimal_comma
+from lmn_bench.reading import DataError, toml_data
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
 from lmn_bench.run_lock import claimed_file
 from lmn_bench.typed import typed
@@ -120,8 +120,8 @@ def _setting(text: str) -> tuple[str, Any]:
     if key_kind(key) is str:
         return key, value
     try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key, toml_data(f"value = {value}")["value"]
+    except DataError:
         if comma := decimal_comma(value):
             raise UnitError(f"--set {key}: {comma.message}", comma.hint) from None
         return key, value

@@ -13,6 +13,7 @@ from pathlib import Path
 from lmn_bench.errors import UnknownNameError, UsageError
 from lmn_bench.learning.download import Opener, RemoteFile, cache_folder, fetch, open_address
 from lmn_bench.learning.names import CORPORA
+from lmn_bench.reading import read_bytes
 from lmn_bench.texts import decode_text
 from lmn_bench.units import format_bytes
 
@@ -22,6 +23,8 @@ TINY_SHAKESPEARE = RemoteFile(
     sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
     size_bytes=1_115_394,
 )
+# As text and as tokens in memory it takes ten times as much.
+MOST_CORPUS_BYTES = 2**30
 # What is read of a folder; everything else in it is left alone.
 SUFFIXES = (".md", ".rst", ".text", ".txt")
 
@@ -157,7 +160,7 @@ def _file(path: Path) -> str:
         if not stat.S_ISREG(path.stat().st_mode):
             # Reading a pipe or a device might never end.
             raise UsageError(f"{path} is neither a file nor a folder", "a corpus is UTF-8 text")
-        content = path.read_bytes()
+        content = read_bytes(path, MOST_CORPUS_BYTES)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     text = decode_text(content, str(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,15 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Valida
 
 from lmn.config import INITS, SUMMARIZERS
 from lmn_bench.errors import Problem, TrainingFileError, UsageError, nearest_hint
-from lmn_bench.learning.limits import MAX_LAYERS, MAX_LEARNING_RATE
+from lmn_bench.learning.limits import MAX_COUNT, MAX_LAYERS, MAX_LEARNING_RATE, MAX_WIDTH
 from lmn_bench.learning.settings import TrainingSettings
+from lmn_bench.reading import DataError, shown, toml_data
 from lmn_bench.texts import read_text
 from lmn_bench.units import as_count
 
 # What torch takes as a seed of its generators, and numpy as a key.
 _LARGEST_SEED = 2**63 - 1
 
-_Count = Annotated[StrictInt, Field(ge=1)]
+_Count = Annotated[StrictInt, Field(ge=1, le=MAX_COUNT)]
+_Width = Annotated[StrictInt, Field(ge=1, le=MAX_WIDTH)]
 _Name = Annotated[str, Field(min_length=1)]
 
 
@@ -35,17 +36,17 @@ class _Keys(BaseModel):
     batch: _Count = 1
     steps: _Count = 1
     learning_rate: Annotated[float, Field(gt=0, le=MAX_LEARNING_RATE)] = 1
-    weight_decay: Annotated[float, Field(ge=0)] = 0
-    gradient_clip: Annotated[float, Field(ge=0)] = 0
+    weight_decay: Annotated[float, Field(ge=0, le=MAX_COUNT)] = 0
+    gradient_clip: Annotated[float, Field(ge=0, le=MAX_COUNT)] = 0
     seed: Annotated[StrictInt, Field(ge=0, le=_LARGEST_SEED)] = 0
-    threads: Annotated[StrictInt, Field(ge=0)] = 0
+    threads: Annotated[StrictInt, Field(ge=0, le=MAX_COUNT)] = 0
     device: str = ""
-    width: _Count = 1
-    heads: _Count = 1
+    width: _Width = 1
+    heads: _Width = 1
     layers: Annotated[StrictInt, Field(ge=1, le=MAX_LAYERS)] = 1
-    banks: _Count = 1
+    banks: _Width = 1
     summarizer: str = ""
-    expansion: Annotated[StrictInt, Field(ge=0)] = 0
+    expansion: Annotated[StrictInt, Field(ge=0, le=MAX_WIDTH)] = 0
     init: str = ""
     tie_weights: StrictBool = False
     validate_every: _Count = 1
@@ -66,13 +67,13 @@ def read_settings_file(path: Path) -> dict[str, Any]:
         TrainingFileError: it cannot be read, or is no TOML.
     """
     try:
-        return tomllib.loads(read_text(path))
+        return toml_data(read_text(path))
     except OSError as error:
         problem = Problem(str(path), f"cannot be read: {error.strerror}")
     except UsageError as error:
         problem = Problem(str(path), error.message, error.hint)
-    except tomllib.TOMLDecodeError as error:
-        problem = Problem(str(path), f"is not valid TOML: {error}")
+    except DataError as error:
+        problem = Problem(str(path), str(error))
     raise TrainingFileError(str(path), [problem])
 
 
@@ -119,7 +120,9 @@ def _wrong_values(given: Mapping[str, Any], origins: Mapping[str, str]) -> Itera
                 yield Problem(place, "unknown key", nearest_hint("key", key, KEYS))
                 continue
             message = item["msg"].replace("Input should be", "expected")
-            yield Problem(place, f"{message[0].lower()}{message[1:]}, got {got!r}", _HINTS.get(key))
+            yield Problem(
+                place, f"{message[0].lower()}{message[1:]}, got {shown(got)}", _HINTS.get(key)
+            )
 
 
 _HINTS = {
@@ -133,7 +136,7 @@ def _wrong_choices(given: Mapping[str, Any], origins: Mapping[str, str]) -> Iter
         value = given.get(key)
         if isinstance(value, str) and value not in known:
             hint = nearest_hint(key, value, known)
-            yield Problem(origins.get(key, key), f"unknown {key} {value!r}", hint)
+            yield Problem(origins.get(key, key), f"unknown {key} {shown(value)}", hint)
 
 
 def _disagreements(values: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ makes the same one of it, wherever that is read.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,8 @@ from lmn_bench.texts import read_text
 
 TokenIds = NDArray[np.int32]
 
+# The largest tokenizers in use have files of some 35 MB.
+MOST_TOKENIZER_BYTES = 128 * 2**20
 # How many unknown characters an error names.
 _NAMED = 5
 
@@ -145,23 +148,23 @@ def make_vocabulary(tokenizer: str, text: str) -> Vocabulary:
     if tokenizer == "bytes":
         return ByteVocabulary()
     path = Path(tokenizer)
-    if path.exists() and not path.is_file() and not path.is_dir():
+    # not of Path: it raises where a path is too long
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # noqa: PTH110, PTH112, PTH113
         raise UsageError(
             f"{path} is a pipe or a device, and a tokenizer is read more than once",
             "save it in a file first",
         )
     try:
-        text = read_text(path)
+        text = read_text(path, MOST_TOKENIZER_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         extra = "; or give the path of a tokenizer.json"
         raise UnknownNameError("tokenizer", tokenizer, TOKENIZERS, extra) from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
     except UsageError as error:
-        hint = f"expected the JSON that `Tokenizer.save` writes; {error.hint}"
+        hint = "expected the JSON that `Tokenizer.save` writes"
+        hint += f"; {error.hint}" if error.hint else ""
         raise UsageError(f"no tokenizer file: {error.message}", hint) from None
-    except ValueError as error:  # a path with a zero byte
-        raise UsageError(f"{path} is no tokenizer file: {error}") from None
     return SubwordVocabulary(text)
 
 

@@ -187,9 +187,9 @@ def flops(subject: str, spec: ModelSpec, mode: str, length: int, batch: int = 1)
     """
     require_mode(subject, mode)
     if mode == "stream":
-        return sum(flops(subject, spec, "decode", seen, batch) for seen in range(length))
+        return over_steps(subject, lambda seen: flops(subject, spec, "decode", seen, batch), length)
     if mode == "read":
-        return sum(segment_flops(subject, spec, *part, batch) for part in segments(length))
+        return _read_flops(subject, spec, length, batch)
     if subject in LMN_FAMILY and subject != "lmn-published":
         config = lmn_config(subject, spec)
         of_mode = {
@@ -206,10 +206,72 @@ def flops(subject: str, spec: ModelSpec, mode: str, length: int, batch: int = 1)
     return spec.layers * batch * block
 
 
-def segments(length: int) -> Iterator[tuple[int, int]]:
-    """What `read` takes at once: tokens before, and tokens."""
-    for before in range(0, length, SEGMENT_TOKENS):
-        yield before, min(SEGMENT_TOKENS, length - before)
+def segment_runs(length: int, period: int = 1) -> Iterator[tuple[int, int, int]]:
+    """What `read` takes at once, alike segments told once: tokens before, tokens, how many.
+
+    Alike are whole segments of `SEGMENT_TOKENS` whose tokens see as many levels, and of which the
+    same number in a `period` ends. There are a few for every doubling of the length.
+    """
+    whole, rest = divmod(length, SEGMENT_TOKENS)
+    number = 0
+    while number < whole:
+        # up to the segment before the one whose last token is a power of two
+        octave = min((1 << number.bit_length()) - 1, whole)
+        ends = octave // period - number // period
+        for first, times in (
+            (number, octave - number - ends),
+            (-(-(number + 1) // period) * period - 1, ends),
+        ):
+            if times:
+                yield first * SEGMENT_TOKENS, SEGMENT_TOKENS, times
+        if octave < whole:
+            yield octave * SEGMENT_TOKENS, SEGMENT_TOKENS, 1
+        number = octave + 1
+    if rest:
+        yield whole * SEGMENT_TOKENS, rest, 1
+
+
+def over_steps(subject: str, step: Callable[[int], int], length: int) -> int:
+    """The sum of `step` over 0 .. `length` - 1 tokens seen, without asking for each of them.
+
+    Args:
+        subject: whose steps they are: of an LMN they differ by levels and merges alone, of
+            attention they grow by the same number with every token, of a recurrence all are alike.
+        step: what the step after so many tokens takes.
+        length: of the stream.
+    """
+    if subject not in LMN_FAMILY:
+        return (step(0) + step(length - 1)) * length // 2
+    total = 0
+    for level in range(length.bit_length()):
+        first, last = 1 << level, min((2 << level) - 1, length)
+        for merges in range(level + 1):
+            # of all multiples of 2^merges, those that are none of twice as much
+            unit = 1 << merges
+            count = _multiples(first, last, unit) - _multiples(first, last, 2 * unit)
+            if count:
+                total += count * step((first if merges == level else first + unit) - 1)
+    return total
+
+
+def _multiples(first: int, last: int, of: int) -> int:
+    return last // of - (first - 1) // of
+
+
+def _read_flops(subject: str, spec: ModelSpec, length: int, batch: int) -> int:
+    if subject not in LMN_FAMILY:
+        return sum(
+            times * segment_flops(subject, spec, before, tokens, batch)
+            for before, tokens, times in segment_runs(length)
+        )
+    config = lmn_config(subject, spec)
+    total = batch * cost.tree_flops(config, 0, length)
+    # a block's own segments may be longer, and end in some of these
+    period = max(1, tree.segment_tokens(batch, spec.width) // SEGMENT_TOKENS)
+    for before, tokens, times in segment_runs(length, period):
+        segment = cost.prefill_flops(config, tokens, batch, before)
+        total += times * (segment - batch * cost.tree_flops(config, before, before + tokens))
+    return spec.layers * total
 
 
 def segment_flops(

@@ -27,9 +27,10 @@ from lmn_bench.subjects.names import LMN_FAMILY
 from lmn_bench.subjects.sizes import (
     RECURRENT_STATE_VECTORS,
     lmn_config,
+    over_steps,
     parameters,
     require_mode,
-    segments,
+    segment_runs,
 )
 
 TRAINING_FACTOR: Final = 3
@@ -46,12 +47,11 @@ def bytes_moved(
     """
     require_mode(subject, mode)
     if mode == "stream":
-        steps = range(length)
-        return sum(bytes_moved(subject, spec, "decode", n, batch, itemsize) for n in steps)
+        return over_steps(subject, lambda seen: _step(subject, spec, seen, batch, itemsize), length)
     if mode == "decode":
         return _step(subject, spec, length, batch, itemsize)
     if mode == "read":
-        return sum(_sequence(subject, spec, *part, batch, itemsize) for part in segments(length))
+        return _read(subject, spec, length, batch, itemsize)
     factor = TRAINING_FACTOR if mode == "train" else 1
     return factor * _sequence(subject, spec, 0, length, batch, itemsize)
 
@@ -84,6 +84,21 @@ def _sequence(
     else:
         vectors = 2 * tokens + RECURRENT_STATE_VECTORS[subject] * (2 if before else 1)
     return itemsize * (parameters(subject, spec) + spec.layers * batch * vectors * spec.width)
+
+
+def _read(subject: str, spec: ModelSpec, length: int, batch: int, itemsize: int) -> int:
+    """Bytes of a sequence in segments; nodes are made at places of their own, so counted apart."""
+    runs = list(segment_runs(length))
+    total = sum(
+        times * _sequence(subject, spec, before, tokens, batch, itemsize)
+        for before, tokens, times in runs
+    )
+    if subject not in LMN_FAMILY:
+        return total
+    config = lmn_config(subject, spec)
+    told = sum(times * cost.made_rows(config, first, first + n) for first, n, times in runs)
+    more = 2 * batch * spec.width * (cost.made_rows(config, 0, length) - told)
+    return total + spec.layers * cost.state_itemsize(itemsize) * more
 
 
 def _step(subject: str, spec: ModelSpec, seen: int, batch: int, itemsize: int) -> int:

@@ -18,6 +18,7 @@ from lmn.checkpoint import (
     save_model,
     save_training,
 )
+from lmn.weight_shapes import weight_shapes
 
 CORPUS = random_tokens(1, 2000)[0]
 
@@ -146,6 +147,26 @@ def rewritten(path, change):
     save_file(entries, path, metadata)
 
 
+def with_config(**changes):
+    """What gives a file another config."""
+
+    def change(_, metadata):
+        metadata["config"] = json.dumps({**json.loads(metadata["config"]), **changes})
+
+    return change
+
+
+def with_block(**changes):
+    """The same for the sizes of a block."""
+
+    def change(_, metadata):
+        config = json.loads(metadata["config"])
+        config["block"] |= changes
+        metadata["config"] = json.dumps(config)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -159,6 +180,17 @@ def rewritten(path, change):
         (lambda _, metadata: metadata.update(version="2"), "has version 2 of the format"),
         (lambda _, metadata: metadata.update(config="{}"), "config in .* cannot be read: expected"),
         (lambda _, metadata: metadata.pop("config"), "config in .* cannot be read"),
+        (lambda _, metadata: metadata.update(config="[" * 10**5), "it is nested too deep"),
+        (with_config(init="nobody's"), "config in .* cannot be read: init must be"),
+        (with_config(layers=10**9), "layers is 2 in the weights and 1000000000 in the config"),
+        (with_config(vocabulary=10**8), "vocabulary is 7 in the weights and 100000000"),
+        (with_block(feedforward_width=10**18), r"expected \(1000000000000000000"),
+        (with_block(norm_eps=10**400), "norm_eps must be positive and finite"),
+        (with_block(banks=10**6), "expected "),
+        (
+            lambda entries, _: entries.update({"norm.bias": torch.zeros(8, dtype=torch.int64)}),
+            "'norm.bias' is of type I64, expected one of F32",
+        ),
     ],
 )
 def test_files_that_hold_something_else_are_told(tmp_path, change, words):
@@ -167,6 +199,92 @@ def test_files_that_hold_something_else_are_told(tmp_path, change, words):
     rewritten(path, change)
     with pytest.raises(CheckpointError, match=words):
         load_model(path)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "[" * 10**5, '"notes"'])
+def test_notes_that_are_none_are_told(tmp_path, text):
+    path = tmp_path / "model"
+    save_model(path, make_language_model(ONE_OF_EACH[0]))
+
+    def change(_, metadata):
+        metadata.pop("notes")
+        if text is not None:
+            metadata["notes"] = text
+
+    rewritten(path, change)
+    with pytest.raises(CheckpointError, match=r"the notes in .* cannot be read"):
+        read_notes(path)
+
+
+def without(*names):
+    """What takes a part of a training's plain data away."""
+
+    def change(_, metadata):
+        training = json.loads(metadata["training"])
+        place = training
+        for name in names[:-1]:
+            place = place[name]
+        del place[names[-1]]
+        metadata["training"] = json.dumps(training)
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The bytes of a training's file after one step."""
+    training, path = Training(), tmp_path_factory.mktemp("kept") / "training"
+    training.run(1)
+    training.save(path, 1)
+    return path.read_bytes()
+
+
+def with_entry(name, entry):
+    """What puts an entry into a file."""
+    return lambda entries, _: entries.update({name: entry})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda _, metadata: metadata.update(training="{}"), "after which step"),
+        (lambda _, metadata: metadata.update(training=""), "the training in .* cannot be read"),
+        (lambda _, metadata: metadata.update(training='{"step": 1}'), "optimizer in .* cannot be"),
+        (without("optimizer", "kind"), "optimizer in .* cannot be read"),
+        (without("optimizer", "groups", 0, "lr"), "has no such settings as this one: lr"),
+        (without("optimizer", "groups", 0, "params"), "params"),
+        (without("optimizer", "groups", 0, "betas", 1), "has no such settings as this one: betas"),
+        (with_entry("training.optimizer.0.exp_avg", torch.zeros(3)), r"has shape \(3,\)"),
+        (lambda entries, _: entries.pop("training.optimizer.3.exp_avg"), "lacks exp_avg of some"),
+        (with_entry("training.optimizer.x.exp_avg", torch.zeros(3)), "does not fit|cannot be read"),
+        (with_entry("training.random.torch", torch.zeros(3)), "'torch' in .* cannot be read"),
+        (
+            with_entry("training.random.torch", torch.full((5056,), 255, dtype=torch.uint8)),
+            "'torch' in .* cannot be read",
+        ),
+    ],
+)
+def test_a_training_that_is_broken_is_told_and_changes_nothing(kept, tmp_path, change, words):
+    path = tmp_path / "training"
+    path.write_bytes(kept)
+    rewritten(path, change)
+    other = Training(seed=1)
+    before = [weight.clone() for weight in other.model.parameters()]
+    random = torch.get_rng_state()
+    with pytest.raises(CheckpointError, match=words):
+        other.resume(path)
+    assert all(map(torch.equal, before, other.model.parameters()))
+    assert torch.equal(random, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("block", ONE_OF_EACH, ids=name_of)
+def test_shapes_told_from_the_config_are_those_of_the_weights(block, tied):
+    model = make_language_model(block, tie_weights=tied)
+    shapes = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    if tied:
+        del shapes["head.weight"]
+    assert list(weight_shapes(model.config).items()) == list(shapes.items())
 
 
 def test_weights_of_other_sizes_are_told_by_the_sizes_not_one_by_one(tmp_path):

@@ -106,6 +106,17 @@ def test_segments_are_the_tokens_in_order_cut_before_multiples_of_their_size(
         assert first == 0 or (before + first + 1) % (1 << exponent) == 0
 
 
+@some
+@given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 9))
+def test_runs_of_segments_are_the_segments(before, tokens, exponent):
+    told = [
+        (first + number * (last - first), last + number * (last - first))
+        for first, last, times in tree.segment_runs(before, tokens, 1 << exponent)
+        for number in range(times)
+    ]
+    assert told == list(tree.segments(before, tokens, 1 << exponent))
+
+
 def test_a_segment_shrinks_with_the_batch_and_with_the_width_down_to_what_products_need():
     assert tree.segment_tokens(1, 32) == 8192
     assert tree.segment_tokens(4, 32) == 2048

@@ -247,7 +247,7 @@ def test_outputs_that_are_no_numbers_are_a_regression(project):
         (("--base", "nowhere"), "unknown revision 'nowhere'"),
         (("--base", ""), "--base is empty"),
         (("--base", "HEAD", "--metric", "reference_loop_s"), "tells of the machine"),
-        (("--base", "HEAD", "--time-limit", "nan"), "expected seconds"),
+        (("--base", "HEAD", "--time-limit", "nan"), "no finite number"),
         (("HEAD",), "--base HEAD"),
         (("--base", "HEAD", "--margin", "wide"), "cannot read 'wide' as a share"),
         (("--base", "HEAD", "--metric", "flops"), "counters are always compared"),

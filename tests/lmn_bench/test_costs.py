@@ -13,7 +13,8 @@ from lmn_bench.schema import MODES, Case, ModelSpec
 from lmn_bench.subjects.build import build
 from lmn_bench.subjects.flop_formulas import FORMULAS
 from lmn_bench.subjects.names import BUILTIN, LACKING
-from lmn_bench.subjects.sizes import SEGMENT_TOKENS
+from lmn_bench.subjects.sizes import SEGMENT_TOKENS, segment_flops
+from lmn_bench.subjects.traffic import bytes_moved
 
 SPECS = (
     ModelSpec(),
@@ -88,6 +89,25 @@ def test_reading_does_the_work_of_its_segments(name):
     subject, x = on_cpu(name, spec), torch.randn(1, length, spec.width)
     with torch.inference_mode():
         assert costs.flops(name, spec, "read", length) == counted(lambda: subject.read(x))
+
+
+@pytest.mark.parametrize("batch", [1, 50])
+@pytest.mark.parametrize("width", [2, 64])
+@pytest.mark.parametrize("length", [1, 4095, 4096, 3 * 4096 + 5, 40 * 4096 + 1])
+def test_a_long_read_is_the_sum_of_its_segments(length, width, batch):
+    spec = ModelSpec(width=width, heads=1, banks=2)
+    parts = [(at, min(SEGMENT_TOKENS, length - at)) for at in range(0, length, SEGMENT_TOKENS)]
+    for name in ("lmn", "lmn-expander", "gru"):
+        total = sum(segment_flops(name, spec, *part, batch) for part in parts)
+        assert costs.flops(name, spec, "read", length, batch) == total
+
+
+@each_subject
+def test_the_longest_calls_are_counted_at_once(name):
+    for mode in MODES:
+        if (name, mode) not in LACKING:
+            assert costs.flops(name, ModelSpec(), mode, 2**40) > 0
+            assert bytes_moved(name, ModelSpec(), mode, 2**40) > 0
 
 
 @pytest.mark.parametrize(("name", "mode"), list(LACKING))

@@ -108,6 +108,8 @@ def _loaded(path: str) -> tuple[LMNLanguageModel, Notes, Vocabulary]:
         model = load_model(path)
     except CheckpointError as error:
         raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     vocabulary = vocabulary_from_dict(notes.vocabulary)
     if vocabulary.size != model.config.vocabulary:
         raise UsageError(

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from os import PathLike
 from typing import Any
 
-from lmn_bench.errors import UsageError
+from lmn_bench.errors import FileError, UsageError
 from lmn_bench.learning.settings import TrainingSettings
+from lmn_bench.learning.settings_file import check_settings
 
 
 @dataclass
@@ -56,13 +57,28 @@ class Notes:
             UsageError: they aren't notes of `lmn-bench train`.
         """
         try:
-            curve = Curve(**plain["curve"])
-            curve.validation = [(int(step), float(loss)) for step, loss in curve.validation]
-            settings = TrainingSettings(**plain["settings"])
-            return cls(settings, dict(plain["vocabulary"]), dict(plain["corpus"]), curve)
-        except (KeyError, TypeError, ValueError):
+            corpus = {name: str(plain["corpus"][name]) for name in ("name", "sha256")}
+            settings = _settings(plain["settings"])
+            return cls(settings, dict(plain["vocabulary"]), corpus, _curve(plain["curve"]))
+        except (KeyError, TypeError, ValueError, OverflowError, FileError):
             raise UsageError(
                 f"{path} is a checkpoint without the notes of `lmn-bench train`: expected "
                 "settings, vocabulary, corpus and curve",
                 "a program of yours or another release wrote it; train with this one",
             ) from None
+
+
+def _settings(plain: Mapping[str, Any]) -> TrainingSettings:
+    """All settings, each of the kind and in the range that a config file may have."""
+    TrainingSettings(**plain)
+    return check_settings(plain, TrainingSettings(), "notes", {})
+
+
+def _curve(plain: Mapping[str, Any]) -> Curve:
+    curve = Curve(**plain)
+    return Curve(
+        [float(loss) for loss in curve.training],
+        [(int(step), float(loss)) for step, loss in curve.validation],
+        int(curve.tokens),
+        float(curve.seconds),
+    )

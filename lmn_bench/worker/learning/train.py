@@ -175,6 +175,8 @@ def _kept_notes(path: str) -> Notes:
         return Notes.from_dict(read_notes(path), path)
     except CheckpointError as error:
         raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _resumed(path: str, model: LMNLanguageModel, optimizer: torch.optim.Optimizer) -> int:
@@ -182,6 +184,8 @@ def _resumed(path: str, model: LMNLanguageModel, optimizer: torch.optim.Optimize
         return resume_training(path, model, optimizer)
     except CheckpointError as error:
         raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _agreed(job: TrainJob, kept: Notes) -> TrainingSettings:
