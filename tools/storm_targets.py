@@ -29,7 +29,6 @@ _POLITE = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 class Kill:
     """A kill, and how the command ended: whether it hit, and the journal of just before."""
 
-    place: int
     who: str
     number: int
     hit: bool
