@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +13,9 @@ from typing import Any
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.outputs import form_of, save_made
-from lmn_bench.cli.profile_folder import LINES_FILE, PAGE_FILE, TRACE_FILE, profile_folder
 from lmn_bench.cli.results_place import tell_place
 from lmn_bench.environment import read_environment
 from lmn_bench.errors import DeviceError, StoreError, UnknownNameError, UsageError
-from lmn_bench.places import PROFILE_FILE
 from lmn_bench.profiles import Profile, profile_json, profile_of
 from lmn_bench.report.facts import warning_lines
 from lmn_bench.report.profiled.document import told_sentences
@@ -25,10 +24,13 @@ from lmn_bench.report.profiled.tree import render_profile
 from lmn_bench.report.profiled.words import case_title
 from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import Case, Environment
-from lmn_bench.store import save
+from lmn_bench.store import new_run_id, save
 from lmn_bench.subjects.names import BUILTIN, LACKING, is_user_subject
 from lmn_bench.subjects.sizes import feedforward_width
 
+JSON_FILE, PAGE_FILE, TRACE_FILE, LINES_FILE = (
+    "profile.json", "report.html", "trace.json.gz", "lines.txt",
+)  # fmt: skip
 FORMS = ("html", "md", "json", "text")
 # Any other seed gives other weights, and the same times.
 SEED = 0
@@ -51,10 +53,12 @@ def run_profile(
     request: Request, results: Path, output: Path | None, *, quiet: bool, as_json: bool
 ) -> None:
     """Profile one case, save everything, and tell it."""
-    case = request.case
+    case, console = request.case, stderr_console()
     _check_output(output)
     environment = read_environment()
     _check(request, environment)
+    depth = (request.depth or 1) if is_user_subject(case.subject) else None
+    moment = datetime.now(UTC)
     with ForkServer() as server:
         if case.device == "cuda" and not server.has_cuda():
             raise DeviceError(
@@ -63,34 +67,7 @@ def run_profile(
             )
         if not quiet:
             tell_place(results)
-        kept = _measure(request, environment, results, server, quiet=quiet)
-    # What was measured is told even where it cannot be kept.
-    _tell(kept.profile, kept.files, output, as_json=as_json)
-    if kept.failure is not None:
-        raise kept.failure
-    if not quiet:
-        _tell_files(kept.files)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """A profile and its files by kind, or why it has none."""
-
-    profile: Profile
-    files: Mapping[str, str]
-    failure: StoreError | None = None
-
-
-def _measure(
-    request: Request, environment: Environment, results: Path, server: ForkServer, *, quiet: bool
-) -> _Kept:
-    """Measure, and keep what was found in a folder of its own."""
-    case, console, moment = request.case, stderr_console(), datetime.now(UTC)
-    depth = (request.depth or 1) if is_user_subject(case.subject) else None
-    name = f"{case.subject.replace(':', '-').replace('/', '-')}-{case.mode}"
-    profile: Profile | None = None
-    try:
-        with profile_folder(name, results, moment) as folder:
+        with _new_folder(case, results, moment) as folder:
             for line in () if quiet else warning_lines(environment):
                 console.print(line, style="yellow", markup=False)
             if not quiet:
@@ -99,14 +76,13 @@ def _measure(
             job = {"case": asdict(case), "seed": SEED, "depth": depth, "lines": request.lines,
                    "trace": str((folder / TRACE_FILE).resolve())}  # fmt: skip
             seen = server.profile(job, request.timeout_s)
-            created = moment.isoformat(timespec="seconds")
-            command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
-            profile = profile_of(case, seen, environment, created, command, depth=depth)
-            return _Kept(profile, _save(profile, folder))
-    except StoreError as error:
-        if profile is None:
-            raise
-        return _Kept(profile, {}, error)
+    created = moment.isoformat(timespec="seconds")
+    command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
+    profile = profile_of(case, seen, environment, created, command, depth=depth)
+    files = _save(profile, folder)
+    _tell(profile, files, output, as_json=as_json)
+    if not quiet:
+        _tell_files(files)
 
 
 def _check(request: Request, environment: Environment) -> None:
@@ -149,17 +125,39 @@ def _check_output(output: Path | None) -> None:
         raise UsageError(f"-o {output}: there is no folder {output.parent}", "make it first")
 
 
+@contextmanager
+def _new_folder(case: Case, results: Path, moment: datetime) -> Iterator[Path]:
+    """A folder of its own, gone again if nothing was measured."""
+    subject = case.subject.replace(":", "-").replace("/", "-")
+    folder = results / new_run_id(f"profile-{subject}-{case.mode}", results, moment)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot create the folder {folder}: {error.strerror}",
+            "choose another place with --results FOLDER",
+        ) from error
+    try:
+        yield folder
+    except BaseException:
+        for left in folder.glob("trace.json*"):
+            left.unlink()
+        with suppress(OSError):
+            folder.rmdir()
+        raise
+
+
 def _save(profile: Profile, folder: Path) -> dict[str, str]:
     """Write numbers first, then the page; if that fails, say so and go on. The files by kind."""
-    files = {"folder": str(folder), "json": str(folder / PROFILE_FILE),
+    files = {"folder": str(folder), "json": str(folder / JSON_FILE),
              "trace": str(folder / TRACE_FILE)}  # fmt: skip
     if profile.lines is not None:
         files["lines"] = str(folder / LINES_FILE)
         save(folder / LINES_FILE, "\n".join(map(_lines_text, profile.lines)))
     planned = {**files, "report": str(folder / PAGE_FILE)}
-    save(folder / PROFILE_FILE, profile_text(profile, planned))
+    save(folder / JSON_FILE, profile_text(profile, planned))
     if not save_made(folder / PAGE_FILE, lambda: profile_page(profile, planned)):
-        save(folder / PROFILE_FILE, profile_text(profile, files))
+        save(folder / JSON_FILE, profile_text(profile, files))
         return files
     return planned
 
