@@ -20,10 +20,12 @@ class Target:
 
     Attributes:
         name: of its row.
+        full_codes: how it may end on a full disk.
         next_codes: how the command may end that goes on once there is room.
     """
 
     name: ClassVar[str]
+    full_codes: ClassVar[Sequence[int]] = (2,)
     next_codes: ClassVar[Sequence[int]] = (0,)
 
     def __init__(self, folder: Path) -> None:
@@ -108,12 +110,15 @@ class Learn(Run):
     name = "run (learn)"
     suite = "lessons.toml"
     records = TRAININGS
+    # "1 some cases or a training failed unexpectedly"
+    full_codes = (1, 2)
 
 
 class Train(Target):
     """`train`, then `train --resume` if anything was saved."""
 
     name = "train"
+    full_codes = (1, 2)
 
     @property
     def checkpoint(self) -> Path:

@@ -21,9 +21,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from storm_file_targets import Replace, Report, ReportMarkdown, Save
 from storm_material import make_runs
 from storm_shared import (
     EVIDENCE,
@@ -37,9 +38,14 @@ from storm_shared import (
     strike,
     write_section,
 )
-from storm_targets import TARGETS, Kill, Target
+from storm_targets import Gate, Kill, Profile, Run, Size, Target
 
 HEADING = "Kills"
+TARGETS: Sequence[type[Target]] = (
+    Run, Gate, Save, Replace, Report, ReportMarkdown, Profile, Size,
+)  # fmt: skip
+# A kill that comes after the end comes earlier the next time.
+_ATTEMPTS = 3
 
 
 @dataclass
@@ -89,21 +95,29 @@ def follow(chain: Chain, template: Path) -> dict[str, Row]:
     target = prepared(chain.target, template, chain.folder)
     rows: dict[str, Row] = {}
     for place, moment in zip(chain.places, chain.moments, strict=True):
-        who = target.who[place % len(target.who)]
-        number = target.numbers[place % len(target.numbers)]
-        mark = f"{chain.mark}-{place}"
-        command = Command(target.words(place), chain.folder, mark, target.watched)
-        hit, journal = strike(command, who, moment, number, target.journal)
-        ended = command.ended()
-        kill = Kill(place, who, number, hit, journal, ended, mark)
         row = rows.setdefault(label(target, place), Row())
-        row.tried, row.hit = row.tried + 1, row.hit + hit
-        found = Findings(left=strays(mark))
-        found.add(target.after(kill))
-        row.found.add(told(found, f"kill {place} at {moment}"))
+        row.tried += 1
+        for attempt in range(_ATTEMPTS):
+            seconds = moment.seconds / 2**attempt
+            kill = struck(target, place, replace(moment, seconds=seconds), f"{chain.mark}-{place}")
+            found = Findings(left=strays(kill.mark))
+            found.add(target.after(kill))
+            row.found.add(told(found, f"kill {place}, {seconds:.4f} s since the {moment.since}"))
+            if kill.hit:
+                row.hit += 1
+                break
     last = rows.setdefault(label(target, chain.places[0]), Row())
     last.found.add(told(target.finish(f"{chain.mark}-last-{chain.places[0]}"), "after the last"))
     return rows
+
+
+def struck(target: Target, place: int, moment: Moment, mark: str) -> Kill:
+    """Start a target's command, kill what is its turn, and wait for the end."""
+    who = target.who[place % len(target.who)]
+    number = target.numbers[place % len(target.numbers)]
+    command = Command(target.words(place), target.folder, mark, target.watched)
+    hit, journal = strike(command, who, moment, number, target.journal)
+    return Kill(who, number, hit, journal, command.ended(), mark)
 
 
 def told(found: Findings, when: str) -> Findings:
@@ -201,7 +215,7 @@ def main() -> int:
         intro = [
             f"By `python tools/storm_kills.py --kills {given.kills} --seed {given.seed}`: half of "
             "the kills over the whole life of a command, half after its first write. A kill that "
-            "hit nobody came after the end.", "",
+            "hit nobody came after the end, three times.", "",
         ]  # fmt: skip
         write_section(given.output, HEADING, [*intro, *lines])
     return int(any(row.found.all for row in rows.values()))

@@ -125,10 +125,11 @@ class Command:
         if who == "parent":
             return pid if self.lives else None
         assert pid is not None
-        server = next((one for one in _children(pid) if _WORKER in _command_line(one)), None)
+        server = next((one for one in _descendants(pid) if _is_server(one)), None)
         if who == "server" or server is None:
             return server
-        return next(iter(_children(server)), None)
+        # Whatever watches over the process of a case stands between: that process is the last.
+        return next(reversed(list(_descendants(server))), None)
 
     def ended(self, patience_s: float = PATIENCE_S) -> Ended:
         """Wait for its end; one that hangs is killed and has the exit code -9."""
@@ -184,9 +185,9 @@ def life_of(command: Command, who: Sequence[str]) -> tuple[Life, Ended]:
 
 @dataclass(frozen=True)
 class Moment:
-    """When to strike: seconds after the begin, or after the first write."""
+    """When to strike: so many seconds since the "begin", the first "write", or the "victim"."""
 
-    after_write: bool
+    since: str
     seconds: float
 
 
@@ -197,16 +198,19 @@ def moments(
 
     Every second one lies in its own slice of the victim's whole life, from the first millisecond
     on. The others follow the first write, at distances drawn over all orders of magnitude: that is
-    where files are half written, for a time that is short beside a life. Each variant gets both.
+    where files are half written, for a time that is short beside a life. Each variant gets both;
+    a victim that is gone by then, only the first.
     """
     found = []
     for place in range(count):
-        begin, end = life.windows.get(who[place % len(who)], (0.0, life.wall_s))
-        if place // variants % 2:
+        victim = who[place % len(who)]
+        begin, end = life.windows.get(victim, (0.0, life.wall_s))
+        if place // variants % 2 and end > life.written_s:
             span = max(life.wall_s - life.written_s, 10 * _SHORTEST_S)
-            found.append(Moment(True, _SHORTEST_S * (span / _SHORTEST_S) ** rng.random()))
+            found.append(Moment("write", _SHORTEST_S * (span / _SHORTEST_S) ** rng.random()))
         else:
-            found.append(Moment(False, begin + (place + rng.random()) / count * (end - begin)))
+            since = "begin" if victim == "parent" else "victim"
+            found.append(Moment(since, (place + rng.random()) / count * (end - begin)))
     return found
 
 
@@ -217,9 +221,14 @@ def strike(
 
     Interrupt and hang-up go to the whole group, as a terminal sends them.
     """
-    while moment.after_write and command.lives and not command.has_written:
+    reached = {
+        "begin": lambda: True,
+        "write": lambda: command.has_written,
+        "victim": lambda: command.victim(who) is not None,
+    }[moment.since]
+    while command.lives and not reached():
         time.sleep(_POLL_S)
-    begin = time.monotonic() if moment.after_write else command.began
+    begin = command.began if moment.since == "begin" else time.monotonic()
     time.sleep(max(0.0, begin + moment.seconds - time.monotonic()))
     before: object = None
     while command.lives:
@@ -274,6 +283,20 @@ def _children(pid: int) -> list[int]:
     except OSError:
         pass
     return found
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Children, then theirs, and so on."""
+    found = _children(pid)
+    while found:
+        yield from found
+        found = [grandchild for child in found for grandchild in _children(child)]
+
+
+def _is_server(pid: int) -> bool:
+    """Whether a process is one of `lmn_bench.worker`: one that starts it names it further back."""
+    words = _command_line(pid).split(b"\0")
+    return words[2:3] == [b"-m"] and words[3].startswith(_WORKER)
 
 
 def _command_line(pid: int) -> bytes:

@@ -67,13 +67,18 @@ def test_what_no_command_keeps_is_left_behind(shared: ModuleType, tmp_path: Path
 
 
 def test_kills_cover_the_whole_life_and_what_follows_the_first_write(shared: ModuleType) -> None:
-    life = shared.Life(10.0, 8.0, {"parent": (0.0, 10.0), "child": (5.0, 6.0)})
+    life = shared.Life(10.0, 8.0, {"parent": (0.0, 10.0), "child": (5.0, 9.0)})
     found = shared.moments(40, life, ("parent", "child"), 2, random.Random(0))
-    lives = [one.seconds for one in found[::2] if not one.after_write]
+    lives = [one.seconds for one in found[::2] if one.since == "begin"]
     assert len(lives) == 10
     assert max(lives) > 9 > 1 > min(lives)
-    assert all(5 <= one.seconds <= 6 for one in found[1::2] if not one.after_write)
-    assert all(one.seconds <= 2 for one in found if one.after_write)
+    assert all(one.seconds <= 2 for one in found if one.since == "write")
+
+
+def test_a_victim_that_is_gone_is_not_waited_for(shared: ModuleType) -> None:
+    life = shared.Life(10.0, 8.0, {"child": (5.0, 6.0)})
+    found = shared.moments(40, life, ("child",), 1, random.Random(0))
+    assert all(one.since == "victim" and one.seconds <= 1 for one in found)
 
 
 def test_a_section_takes_the_place_of_its_last_one(shared: ModuleType, tmp_path: Path) -> None:
