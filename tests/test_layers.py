@@ -17,6 +17,7 @@ MODULES = {
 GROUND = {
     "errors",
     "escapes",
+    "safe",
     "numerals",
     "texts",
     "typed",
@@ -32,7 +33,8 @@ ALLOWED = {
     "escapes": set(),
     "numerals": {"errors"},
     "units": {"errors", "numerals"},
-    "typed": set(),
+    "typed": {"escapes"},
+    "safe": {"escapes"},
     "texts": {"errors", "typed"},
     "outcomes": {"errors", "units"},
     "lessons": set(),
