@@ -37,7 +37,7 @@ class RemoteFile:
 
 
 def open_address(address: str) -> AbstractContextManager[IO[bytes]]:
-    """The bytes at an address; gives up after 30 s without any."""
+    """The bytes at an address; gives up after 30 s without any (`fetch` has one for the whole)."""
     response: AbstractContextManager[IO[bytes]] = urllib.request.urlopen(
         address, timeout=_TIMEOUT_S
     )
