@@ -15,12 +15,12 @@ def typed(*words: str | PurePath, program: str = "lmn-bench") -> str:
     A path that begins with a hyphen would be read as an option: it gets "./" before it. A word with
     characters that can't be shown is written as `$'\x1b'`, which bash, zsh and ksh read.
     """
-    return " ".join(_quoted(word) for word in (program, *map(_word, words)))
+    return " ".join(shell_word(word) for word in (program, *map(_word, words)))
 
 
 def quoted(path: str | PurePath) -> str:
     """A path alone as a word of a command line."""
-    return _quoted(_word(PurePath(path)))
+    return shell_word(_word(PurePath(path)))
 
 
 def _word(word: str | PurePath) -> str:
@@ -29,7 +29,8 @@ def _word(word: str | PurePath) -> str:
     return str(word)
 
 
-def _quoted(word: str) -> str:
+def shell_word(word: str) -> str:
+    """One word of a command line, quoted where a shell needs it."""
     if printable(word) == word and not {"\n", "\t"} & {*word}:
         return shlex.quote(word)
     return f"$'{''.join(map(_escaped, word))}'"

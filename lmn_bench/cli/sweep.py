@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,7 +48,7 @@ from lmn_bench.store import (
 )
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
-from lmn_bench.typed import typed
+from lmn_bench.typed import shell_word, typed
 
 REPORT_FILE = "report.md"
 _NO_CUDA = "torch cannot use the GPU of this machine (a build without CUDA?)"
@@ -102,7 +101,7 @@ def new_sweep(
             suite=suite,
             seed=seed,
             environment=environment,
-            command=("lmn-bench", *map(shlex.quote, sys.argv[1:])),
+            command=("lmn-bench", *map(shell_word, sys.argv[1:])),
             ceilings=ceilings,
             no_cuda=_unusable(environment, planned),
         )
