@@ -26,8 +26,11 @@ _BREAK = "&#8203;"
 _MARKUP = re.compile(
     # Where a line begins: bullets, rules, lines below a title, quotes, numbers of a list.
     r"(?P<begin>^(?:[-+=](?=[-+=\s]|$)|>))|(?P<number>^[0-9]{1,9}(?=[.)](?:\s|$)))"
-    r"|(?P<issue>\#(?=[0-9]))|(?P<mark>[\\|<*_`\[\]~$#])|(?P<and>&)"
-    r"|(?P<call>@|\b[Gg][Hh]-(?=[0-9])|\b[Ww]{3}(?=\.)|:(?=//|[+-]1:|[0-9_]*[A-Za-z][\w+-]*:))"
+    # A tilde that can only begin what is struck out, and never end it, stays: "~79 µs".
+    r"|(?P<issue>\#(?=[0-9]))|(?P<mark>[\\|<*_`\[$#]|(?<=\S)~|~(?=~))|(?P<and>&)"
+    # Names behind an @, unless in the middle of a word; addresses of mail, which have a point.
+    r"|(?P<call>(?<![A-Za-z0-9_])@|@(?=[A-Za-z0-9_-]*\.)|(?<![A-Za-z0-9_])[Gg][Hh]-(?=[0-9])"
+    r"|(?<![A-Za-z0-9_])[Ww]{3}(?=\.)|:(?=//|[+-]1:|[0-9_]*[A-Za-z][\w+-]*:))"
 )
 _MARKUP_OR_OTHER = re.compile(f"{_MARKUP.pattern}|(?P<other>.)")
 
@@ -66,6 +69,11 @@ def markdown(text: str, most: int | None = None) -> str:
     if most is None or len(whole) <= most:
         return whole
     return "".join(_bounded(line, most - 1)) + "…"
+
+
+def markdown_label(text: str) -> str:
+    """As `markdown`, between the brackets of a link or a picture."""
+    return markdown(text).replace("]", "\\]")
 
 
 def markdown_code(text: str, most: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lmn_bench.report.document import Document, Table
-from lmn_bench.safe import markdown, markdown_address
+from lmn_bench.safe import markdown, markdown_address, markdown_label
 
 
 def render_markdown(document: Document, pictures: Mapping[str, str] | None = None) -> str:
@@ -44,7 +44,7 @@ def _lines(document: Document, pictures: Mapping[str, str]) -> Iterator[str]:
             yield ""
         for chart in section.charts:
             if chart.key in pictures:
-                yield f"![{markdown(chart.title)}]({markdown_address(pictures[chart.key])})"
+                yield f"![{markdown_label(chart.title)}]({markdown_address(pictures[chart.key])})"
                 yield ""
                 yield f"*{markdown(chart.reading)}*"
                 yield ""
