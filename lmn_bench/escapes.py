@@ -17,17 +17,25 @@ ESCAPED = "lmn_bench.escaped"
 
 # Python reads bytes that are no UTF-8 as these (PEP 383).
 _SURROGATES = re.compile("[\ud800-\udfff]")
-# Beside them, what isn't shown but obeyed: control characters but for a tab and the end of a line,
-# other ends of lines, marks that turn the direction of text, and what XML has no word for.
+# Beside them, what isn't shown but obeyed, or neither: control characters but for a tab and the end
+# of a line, other ends of lines, marks that turn the direction of text, characters without a width
+# (two names that look the same, a text that hides another one), and what XML has no word for.
+# U+FE0F is shown where it makes a picture of the sign before it, and hides nothing there.
 _UNSHOWN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufdd0-\ufdef\ufe00-\ufe0e\ufeff"
+    "\uffa0\ufff0-\ufffb\ufffe\uffff\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    + "".join(f"{chr(end - 2)}{chr(end - 1)}" for end in range(0x20000, 0x120000, 0x10000))
+    + "]|(?<![\xa9\xae\u2190-\u21ff\u2300-\u23ff\u2460-\u24ff\u25a0-\u27bf\u2900-\u297f"
+    "\u2b00-\u2bff\U0001f000-\U0001faff])\ufe0f"
 )
 # What colours a terminal or moves its cursor.
 _ESCAPE_SEQUENCE = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
 )
-# In JSON of ASCII alone, all of these are written as one of these escapes.
-_ESCAPES_IN_JSON = re.compile(r"\\[ubfr]")
+# In JSON all of these are one of these escapes, or no ASCII, or written as they are.
+_UNSHOWN_IN_JSON = re.compile(r"\\[ubfr]|[^\n -~]")
 # For encodings that lack a sign of ours; what it says must stay what it says.
 _EQUIVALENTS = {
     "…": "...", "·": "*", "─": "-", "–": "-", "—": "-", "−": "-", "×": "x", "µ": "u", "μ": "u",
@@ -63,11 +71,16 @@ def printable_data(data: Any) -> Any:
     return _mapped(data, printable)
 
 
+def printable_json(text: str) -> str:
+    """JSON with JSON's own escape for all that a terminal or a page can't show: the same data."""
+    return _UNSHOWN.sub(lambda found: _json_escape(found.group()), text)
+
+
 def loads_printable(text: str | bytes) -> Any:
     """What JSON holds, every text in it `plain`.
 
     Args:
-        text: JSON as `json.dumps` writes it: ASCII alone.
+        text: JSON of anybody, not only as `json.dumps` writes it.
 
     Raises:
         ValueError: it is no JSON, or nested deeper than Python goes.
@@ -75,7 +88,7 @@ def loads_printable(text: str | bytes) -> Any:
     raw = text.decode() if isinstance(text, bytes) else text
     try:
         data = json.loads(raw)
-        return _mapped(data, plain) if _ESCAPES_IN_JSON.search(raw) else data
+        return _mapped(data, plain) if _UNSHOWN_IN_JSON.search(raw) else data
     except RecursionError:
         raise ValueError("nested too deep") from None
 
@@ -95,7 +108,14 @@ def _escape(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _json_escape(character: str) -> str:
+    code = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{code[at : at + 4]}" for at in range(0, len(code), 4))
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
@@ -106,10 +126,7 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 
 
 def _equivalent(character: str) -> str:
-    if character in _EQUIVALENTS:
-        return _EQUIVALENTS[character]
-    code = ord(character)
-    return f"\\U{code:08x}" if code > 0xFFFF else _escape(character)
+    return _EQUIVALENTS[character] if character in _EQUIVALENTS else _escape(character)
 
 
 codecs.register_error(ESCAPED, _replace)

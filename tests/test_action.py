@@ -147,6 +147,21 @@ def test_an_input_is_never_a_command(gate, checkout, name):
     assert (NASTY in " ".join(seen)) == (name != "BASE")
 
 
+@pytest.mark.parametrize("python", ["no-such-python", "", "cd", "./python3", "/", NASTY])
+def test_a_python_that_is_none_is_told_and_nothing_of_the_checkout_is_run(gate, checkout, python):
+    executable(checkout / "lmn-bench", "#!/bin/sh\ntouch pwned\n")
+    code, outputs, summary, out, seen = gate(PYTHON=python)
+    assert (code, outputs, seen) == (2, {"verdict": "error"}, [])
+    assert "No comparison" in summary
+    assert "::error title=lmn-bench::The input python names no command" in out
+    assert {path.name for path in checkout.iterdir()} == {".git", "lmn-bench"}
+
+
+def test_a_python_may_be_named_from_the_working_directory(gate, checkout):
+    (checkout / "mine").symlink_to(checkout.parent / "tools")
+    assert gate(PYTHON="mine/python")[0] == 0
+
+
 @pytest.mark.parametrize("base", ["0" * 40, "no-such-branch", "--help", ""])
 def test_a_base_that_is_not_in_the_clone_is_told_with_what_to_do(gate, base):
     code, outputs, summary, out, seen = gate(BASE=base)
@@ -192,7 +207,7 @@ def test_what_is_installed_is_what_was_asked_for(tmp_path, install, index, asked
     subprocess.run(
         ["bash", ACTION / "install.sh"], cwd=tmp_path, check=True,
         env={**os.environ, "PYTHON": str(python), "INSTALL": install, "TORCH_INDEX": index,
-             "GITHUB_ACTION_PATH": str(ACTION)},
+             "INSTALL_MINUTES": "20", "GITHUB_ACTION_PATH": str(ACTION)},
     )  # fmt: skip
     given = seen.read_text().splitlines() if seen.exists() else None
     assert (given and given[5:]) == asked
@@ -203,7 +218,63 @@ def test_the_action_installs_the_repository_that_it_is_in():
     assert (ACTION / "../../.." / "pyproject.toml").resolve() == ROOT / "pyproject.toml"
 
 
+@pytest.fixture
+def install(tmp_path):
+    """Run install.sh with this as its pip, in a folder of tools: (exit code, stdout)."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    # Waits for nothing, so that the deadline is there at once.
+    executable(tools / "sleep", "#!/bin/sh\n")
+
+    def run(pip, **inputs):
+        executable(tools / "python", f"#!/bin/sh\n{pip}\n")
+        given = {"INSTALL": "", "TORCH_INDEX": "", "INSTALL_MINUTES": "20",
+                 "PYTHON": str(tools / "python"), "PATH": f"{tools}:{os.environ['PATH']}",
+                 "TMPDIR": str(tmp_path), "GITHUB_ACTION_PATH": str(ACTION)}  # fmt: skip
+        done = subprocess.run(
+            ["bash", ACTION / "install.sh"], cwd=tmp_path, capture_output=True, text=True,
+            env={**os.environ, **given, **inputs}, check=False, timeout=60,
+        )  # fmt: skip
+        return done.returncode, done.stdout
+
+    return run
+
+
+def test_installing_has_a_deadline_as_a_whole(install, tmp_path):
+    code, out = install("tail -f /dev/null & wait")
+    assert code == 137
+    assert out == "::error title=lmn-bench::Installing was ended: not done within 20 min\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["tools"]
+
+
+@pytest.mark.parametrize("minutes", ["", "0", "08", "x[$(touch pwned)]", "1000000"])
+def test_minutes_that_are_none_are_refused(install, tmp_path, minutes):
+    code, out = install("touch pwned", INSTALL_MINUTES=minutes)
+    assert code == 2
+    assert out.startswith("::error title=lmn-bench::The input install-minutes")
+    assert [path.name for path in tmp_path.iterdir()] == ["tools"]
+
+
+def test_nothing_is_installed_with_a_python_that_is_none(install):
+    code, out = install("", PYTHON="no-such-python")
+    assert code == 1
+    assert "The input python names no command" in out
+
+
 # ------------------------------------------------------------------------------- the YAML
+
+
+@pytest.mark.parametrize(
+    "path", [ACTION / "action.yml", *WORKFLOWS, ROOT / "README.md"], ids=lambda path: path.name
+)
+def test_actions_of_others_are_named_by_a_commit_that_nobody_can_move(path):
+    lines = re.findall(r"^ *(?:- )? *uses: *(\S+)(.*)$", path.read_text(), flags=re.MULTILINE)
+    used = [(name, behind) for name, behind in lines if not name.startswith("./")]
+    for name, behind in used:
+        if not name.startswith("OWNER/lmn-bench/"):
+            assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", name), name
+            assert re.fullmatch(r" # v\d+\.\d+\.\d+", behind), name
+    assert used
 
 
 @pytest.mark.parametrize("path", [ACTION / "action.yml", *WORKFLOWS], ids=lambda path: path.name)

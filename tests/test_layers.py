@@ -17,6 +17,7 @@ MODULES = {
 GROUND = {
     "errors",
     "escapes",
+    "safe",
     "numerals",
     "texts",
     "typed",
@@ -38,7 +39,8 @@ ALLOWED = {
     "escapes": set(),
     "numerals": {"errors"},
     "units": {"errors", "numerals"},
-    "typed": set(),
+    "typed": {"escapes"},
+    "safe": {"escapes"},
     "reading": {"errors", "units", "numerals"},
     "texts": {"errors", "reading", "typed"},
     "outcomes": {"errors", "units", "keeping"},

@@ -77,7 +77,7 @@ class CaseResult:
     @property
     def salt(self) -> int:
         """A stable number of this case, for its own bootstrap stream."""
-        return zlib.crc32(self.case.id.encode())
+        return zlib.crc32(self.case.id.encode(errors="surrogatepass"))
 
 
 Series = dict[int, CaseResult]

@@ -112,11 +112,12 @@ def _exit_code(arguments: Sequence[str]) -> int:
         code = lmn_bench.main([*arguments], prog_name="lmn-bench", standalone_mode=False)
         return int(code or ExitCode.OK)
     except FileError as error:
-        console.print(f"error: {error.message}", style="bold red", markup=False, soft_wrap=True)
+        console.print(_told("error", error.message), style="bold red", markup=False, soft_wrap=True)
         for problem in error.problems[:_MOST_PROBLEMS]:
-            console.print(f"  {problem.place}: {problem.message}", markup=False, soft_wrap=True)
+            place = f"  {problem.place}"
+            console.print(_told(place, problem.message), markup=False, soft_wrap=True)
             if problem.hint:
-                console.print(f"    hint: {problem.hint}", markup=False, soft_wrap=True)
+                console.print(_told("    hint", problem.hint), markup=False, soft_wrap=True)
         if (more := len(error.problems) - _MOST_PROBLEMS) > 0:
             console.print(f"  and {more:,} more", markup=False, soft_wrap=True)
         return error.exit_code
@@ -150,9 +151,14 @@ def _comma_hint(message: str) -> str | None:
     return f"write {slip[1].replace(',', '.' if slip[2] == 'float' else '')}"
 
 
+def _told(what: str, message: str) -> str:
+    """A message whose further lines, which others may have written, begin nothing of their own."""
+    return f"{what}: {message}".replace("\n", "\n  ")
+
+
 def _fail(message: str, hint: str | None, code: ExitCode) -> ExitCode:
     console = stderr_console()
-    console.print(f"error: {message}", style="bold red", markup=False, soft_wrap=True)
+    console.print(_told("error", message), style="bold red", markup=False, soft_wrap=True)
     if hint:
-        console.print(f"hint: {hint}", markup=False, soft_wrap=True)
+        console.print(_told("hint", hint), markup=False, soft_wrap=True)
     return code

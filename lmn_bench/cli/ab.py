@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from lmn_bench.cli import complete
 from lmn_bench.cli.gate_options import judging_options, options_of, output_options
 from lmn_bench.cli.options import SecondsRange, results_option, selection_options
 from lmn_bench.errors import UsageError
+from lmn_bench.typed import shell_word
 
 if TYPE_CHECKING:
     from lmn_bench.suite import Override
@@ -94,7 +94,7 @@ def _more(rest: tuple[str, ...]) -> list[Override]:
     if not rest:
         return []
     if not rest[0].startswith("-"):
-        revision = shlex.quote(rest[0])
+        revision = shell_word(rest[0])
         raise UsageError(
             f"what is {rest[0]!r}?", f"a revision is given so: `lmn-bench ab --base {revision}`"
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -37,10 +35,12 @@ from lmn_bench.report.left_out import left_out_sentences
 from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run_lock import new_folder
+from lmn_bench.safe import json_text
 from lmn_bench.schema import Case, Environment, RunInfo, Suite
 from lmn_bench.store import finish_run
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
+from lmn_bench.typed import shell_word, typed
 from lmn_bench.units import format_duration, format_share
 
 _PLANT = "LMN_BENCH_PLANT_SLOWDOWN"
@@ -108,7 +108,7 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
             except KeyboardInterrupt:
                 console.print(
                     f"interrupted; everything measured is safe in {folder}\n"
-                    f"next: {shlex.join(['lmn-bench', 'compare', str(folder)])}",
+                    f"next: {typed('compare', folder)}",
                     markup=False, soft_wrap=True,
                 )  # fmt: skip
                 return ExitCode.INTERRUPTED
@@ -171,7 +171,7 @@ def _infos(
     versions: Mapping[str, Version],
 ) -> dict[str, RunInfo]:  # fmt: skip
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
+    command = ("lmn-bench", *map(shell_word, sys.argv[1:]))
     infos = {}
     for arm in ARMS:
         commit = versions.get(arm, versions["base"]).commit
@@ -193,16 +193,16 @@ def _notes(request: Request, recorder: Recorder, seconds: float) -> list[str]:
 
 def _report(comparison: Comparison, outputs: Outputs, folder: Path) -> ExitCode:
     """Beside what was asked for, the folder gets every report."""
-    command = shlex.join(["lmn-bench", *sys.argv[1:]])
+    command = " ".join(map(shell_word, ("lmn-bench", *sys.argv[1:])))
     code = exit_code(comparison.verdict, fail_on_inconclusive=outputs.fail_on_inconclusive)
     texts = {
-        "report.json": lambda: json.dumps(comparison_json(comparison, code), indent=2) + "\n",
+        "report.json": lambda: json_text(comparison_json(comparison, code)) + "\n",
         "report.md": lambda: comparison_markdown(comparison, command=command),
         "report.html": lambda: comparison_page(comparison, code),
     }
     for name, make in texts.items():
         save_made(folder / name, make, own=True)
-    again = shlex.join(["lmn-bench", "compare", str(folder), "--all"])
+    again = typed("compare", folder, "--all")
     stderr_console().print(
         f"report: {folder / 'report.html'}\nnext: {again}", markup=False, soft_wrap=True
     )

@@ -10,6 +10,7 @@ from lmn_bench.cli import complete
 from lmn_bench.cli.gate_options import judging_options, options_of, output_options
 from lmn_bench.cli.options import results_option
 from lmn_bench.errors import ExitCode, UsageError
+from lmn_bench.typed import quoted
 
 
 @click.command(name="compare", short_help="Compare stored runs; a gate.")
@@ -40,8 +41,6 @@ def command(
       lmn-bench compare run1,run2,run3 run4,run5,run6    several of each
       lmn-bench compare ci results/ci-... --across-machines
     """  # noqa: D301  click wants the backspace itself
-    import shlex
-
     from lmn_bench.analysis.compare import compare
     from lmn_bench.analysis.gate import incomparable
     from lmn_bench.cli.learning_runs import refuse_learned
@@ -64,7 +63,7 @@ def command(
         if is_gate(Path(text)):
             raise UsageError(
                 f"{text} was made by ab, and stands alone",
-                f"`lmn-bench compare {shlex.quote(text)}`; its runs are in it: {text}/new",
+                f"`lmn-bench compare {quoted(text)}`; its runs are in it: {text}/new",
             )
     try:
         sides = read_side(base, results), read_side(new, results)

@@ -6,6 +6,7 @@ Every function here is a `shell_complete` of click: it answers at once, and neve
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,9 @@ from lmn_bench.cli.results_place import default_results
 Names: TypeAlias = Mapping[str, str | None]
 Completer: TypeAlias = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
+# bash puts what is completed into the line as it is, where `$(…)` would be a command and a blank
+# the end of a word; a hyphen in front would make an option of a name.
+_TYPEABLE = re.compile(r"[\w@%+=:,./][\w@%+=:,./-]*")
 _DEVICE_FILE = Path(places.__file__).with_name("devices.toml")
 
 
@@ -52,7 +56,7 @@ def _items(names: Names, begin: str, before: str = "") -> list[CompletionItem]:
     return [
         CompletionItem(f"{before}{name}", help=word)
         for name, word in names.items()
-        if name.startswith(begin)
+        if name.startswith(begin) and _TYPEABLE.fullmatch(name)
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from lmn_bench import safe
 from lmn_bench.cli.console import print_json, stderr_console
 from lmn_bench.cli.streams import is_unread
 from lmn_bench.errors import UsageError
@@ -19,11 +20,6 @@ from lmn_bench.units import format_bytes, format_count, format_seconds
 
 # Of a prompt: at ten thousand tokens a second, two hours of reading.
 MOST_PROMPT_BYTES = 64 * 2**20
-# A model of bytes may write anything: on a terminal, control characters are shown as signs
-# (U+2400 and on) in place of being obeyed.
-_SIGNS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
-# The second row of control characters, which some terminals obey too.
-_SIGNS |= dict.fromkeys(range(128, 160), 0xFFFD)
 
 
 def read_prompt(prompt: str | None, file: IO[bytes] | None) -> str:
@@ -84,7 +80,8 @@ def _check(job: Mapping[str, Any]) -> None:
 
 
 def _show(text: str) -> None:
-    shown = text.translate(_SIGNS) if sys.stdout.isatty() else text
+    # A model of bytes may write anything; to a file or a pipe it goes as it is.
+    shown = safe.terminal(text) if sys.stdout.isatty() else text
     # As it is: a rich console would widen tabs.
     sys.stdout.write(shown)
     sys.stdout.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from lmn_bench.schema import Case, Environment
 from lmn_bench.store import save
 from lmn_bench.subjects.names import BUILTIN, LACKING, is_user_subject
 from lmn_bench.subjects.sizes import feedforward_width
+from lmn_bench.typed import shell_word
 
 PAGE_FILE = "report.html"
 FORMS = ("html", "md", "json", "text")
@@ -78,7 +78,7 @@ def run_profile(
                    "trace": str((folder / TRACE_FILE).resolve())}  # fmt: skip
             seen = server.profile(job, request.timeout_s)
             created = moment.isoformat(timespec="seconds")
-            command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
+            command = ("lmn-bench", *map(shell_word, sys.argv[1:]))
             profile = profile_of(case, seen, environment, created, command, depth=depth)
             try:
                 files = _save(profile, folder)

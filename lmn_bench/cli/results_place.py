@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from lmn_bench.cli.console import stderr_console
 from lmn_bench.errors import RevisionError
 from lmn_bench.places import RESULTS, holds_others, results_folder, work_tree
+from lmn_bench.typed import shell_word
 
 
 def default_results() -> Path:
@@ -72,7 +72,7 @@ def _ignore_command(results: Path, here: Path) -> str | None:
     file = os.path.relpath(top / ".gitignore", here)
     # Without a line end before it, it would become a part of the last line.
     word = "echo" if _ends_in_a_line(top / ".gitignore") else "printf '\\n%s\\n'"
-    return f"{word} {shlex.quote(f'{inside}/')} >> {shlex.quote(file)}"
+    return f"{word} {shell_word(f'{inside}/')} >> {shell_word(file)}"
 
 
 def _ends_in_a_line(file: Path) -> bool:

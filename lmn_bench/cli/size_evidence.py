@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from lmn_bench.schema import ModelSpec, RunInfo
 from lmn_bench.sizing.evidence import Evidence, evidence_of, is_exact
 from lmn_bench.sizing.question import REACH, Question
 from lmn_bench.store import find_run, list_runs, read_info, read_run
+from lmn_bench.typed import shell_word
 
 # Reading more than the latest few would keep a person waiting.
 _MOST_RUNS = 8
@@ -106,7 +106,7 @@ def making_command(question: Question, *, whole: bool = False) -> str:
     octaves = max(_LONGEST, (max(1, -(-case.length // reach)) - 1).bit_length())
     parts = [
         f"lmn-bench run --suite {_SUITE_OF.get(case.mode, 'sizing')}",
-        f"--models {shlex.quote(','.join(question.subjects))}",
+        f"--models {shell_word(','.join(question.subjects))}",
         f"--modes {case.mode}",
         f'--lengths "2^{_SHORTEST}..2^{octaves}"',
         f"--set width={case.model.width}",

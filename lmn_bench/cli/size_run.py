@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from lmn_bench.sizing.memory import parameter_bytes
 from lmn_bench.sizing.question import Answer, Doubt, Limits, Question
 from lmn_bench.subjects.names import BUILTIN, is_user_subject
 from lmn_bench.subjects.sizes import feedforward_width, require_mode
+from lmn_bench.typed import shell_word
 from lmn_bench.units import format_bytes, parse_bytes, parse_length, parse_seconds
 
 # How memory is counted, in words.
@@ -237,7 +237,7 @@ def _warn(question: Question, told: Answer, *, tried: bool) -> None:
     if uncertain or question.profile is not None:
         return
     if Doubt.NEAR in first.doubts and not tried and question.limits.memory_bytes is not None:
-        again = shlex.join(("lmn-bench", *sys.argv[1:], "--verify"))
+        again = " ".join(map(shell_word, ("lmn-bench", *sys.argv[1:], "--verify")))
         _hint(f"try it out, under the limit as a cap: {again}")
     if {Doubt.WIDE, Doubt.NO_INTERVAL, Doubt.NOT_MEASURED} & {*first.doubts}:
         _hint(f"measure this length itself: {making_command(question, whole=True)}")

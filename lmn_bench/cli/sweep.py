@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +107,7 @@ def new_sweep(
                 suite=suite,
                 seed=seed,
                 environment=environment,
-                command=("lmn-bench", *map(shlex.quote, sys.argv[1:])),
+                command=("lmn-bench", *map(shell_word, sys.argv[1:])),
                 ceilings=ceilings,
                 no_cuda=_unusable(environment, planned),
             )

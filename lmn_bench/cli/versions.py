@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from lmn_bench.errors import ComparisonError, RevisionError, UsageError
 from lmn_bench.run.git import find_commit, repository_root
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.worktree import checkout
+from lmn_bench.typed import shell_word
 
 _FIND_PACKAGES = "import lmn_bench, pathlib; print(pathlib.Path(lmn_bench.__file__).parents[1])"
 
@@ -136,7 +136,7 @@ def _packages_of(python: str) -> Path:
         last = said.strip().splitlines()[-1:] or ["no message"]
         raise UsageError(
             f"--base-python {python} has no lmn-bench: {last[0]}",
-            f"install it there, in a checkout: `{shlex.quote(python)} -m pip install .`",
+            f"install it there, in a checkout: `{shell_word(python)} -m pip install .`",
         )
     packages = Path(os.fsdecode(found.stdout.strip()))
     if not (packages / "lmn_bench").is_dir():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import queue
+import threading
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -17,6 +19,9 @@ from lmn_bench.errors import UsageError
 
 # Without an answer for this long the machine is as good as offline.
 _TIMEOUT_S = 30.0
+# A server that sends a byte now and then never lets that pass: the whole has a limit too. Our
+# largest file takes it at 4 kB/s.
+DEADLINE_S = 300.0
 
 Opener = Callable[[str], AbstractContextManager[IO[bytes]]]
 
@@ -32,7 +37,7 @@ class RemoteFile:
 
 
 def open_address(address: str) -> AbstractContextManager[IO[bytes]]:
-    """The bytes at an address; gives up after 30 s without any."""
+    """The bytes at an address; gives up after 30 s without any (`fetch` has one for the whole)."""
     response: AbstractContextManager[IO[bytes]] = urllib.request.urlopen(
         address, timeout=_TIMEOUT_S
     )
@@ -48,17 +53,23 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return (given if given.is_absolute() else Path.home() / ".cache") / "lmn-bench"
 
 
-def fetch(remote: RemoteFile, folder: Path, opener: Opener = open_address) -> bytes:
-    """The content of `remote`: out of `folder`, or downloaded into it.
+def fetch(
+    remote: RemoteFile,
+    folder: Path,
+    opener: Opener = open_address,
+    deadline_s: float = DEADLINE_S,
+) -> bytes:
+    """The content of `remote`: out of `folder`, or downloaded into it within `deadline_s` seconds.
 
     Raises:
-        UsageError: it is neither there nor to be had, has another hash, or cannot be kept.
+        UsageError: it is neither there nor to be had (in time), has another hash, or cannot be
+            kept.
     """
     kept = folder / remote.name
     try:
         content = kept.read_bytes()
     except FileNotFoundError:
-        content = _download(remote, kept, opener)
+        content = _download(remote, kept, opener, deadline_s)
         _keep(content, kept, remote)
         return content
     except OSError as error:
@@ -71,11 +82,9 @@ def fetch(remote: RemoteFile, folder: Path, opener: Opener = open_address) -> by
     return content
 
 
-def _download(remote: RemoteFile, kept: Path, opener: Opener) -> bytes:
+def _download(remote: RemoteFile, kept: Path, opener: Opener, deadline_s: float) -> bytes:
     try:
-        with opener(remote.address) as response:
-            # One byte more than expected shows a longer file; there may be no end to it.
-            content = response.read(remote.size_bytes + 1)
+        content = _within(deadline_s, lambda: _read(remote, opener))
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise UsageError(
@@ -86,6 +95,36 @@ def _download(remote: RemoteFile, kept: Path, opener: Opener) -> bytes:
             f"{remote.address} sent something else: {_expected(remote, content)}", _by_hand(kept)
         )
     return content
+
+
+def _read(remote: RemoteFile, opener: Opener) -> bytes:
+    with opener(remote.address) as response:
+        # One byte more than expected shows a longer file; there may be no end to it.
+        return response.read(remote.size_bytes + 1)
+
+
+def _within(seconds: float, work: Callable[[], bytes]) -> bytes:
+    """What `work` returns or raises; a TimeoutError where it takes longer.
+
+    No limit of a socket ends what is asked before there is one (a name), or what comes in drops.
+    Work that is late is left to itself in a thread that ends with the process.
+    """
+    outcome: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put(work())
+        except BaseException as error:
+            outcome.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        found = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"not done within {seconds:g} s") from None
+    if isinstance(found, BaseException):
+        raise found
+    return found
 
 
 def _keep(content: bytes, kept: Path, remote: RemoteFile) -> None:

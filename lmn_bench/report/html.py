@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from lmn_bench import __version__
+from lmn_bench import __version__, safe
 from lmn_bench.report.chart import Chart
 from lmn_bench.report.document import Document, Section, Table
 from lmn_bench.report.vega import bundle, missing_package
@@ -71,6 +70,7 @@ def render_html(document: Document, downloads: Sequence[Download], warnings: Seq
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lmn_bench.report", "templates"),
         autoescape=True,
+        finalize=safe.html,
         undefined=jinja2.StrictUndefined,
     )
     folder = files("lmn_bench.report") / "templates"
@@ -88,7 +88,7 @@ def render_html(document: Document, downloads: Sequence[Download], warnings: Seq
         warnings=warnings,
         has_laws=any(panel.laws for chart in document.charts for panel in chart.panels),
         downloads=downloads,
-        charts=embedded_json(data),
+        charts=safe.script_json(data),
         colours=_colour_rules(theme.PART_COLOURS, theme.SERIES_COLOURS),
         vega=vega,
         version=__version__,
@@ -96,14 +96,6 @@ def render_html(document: Document, downloads: Sequence[Download], warnings: Seq
         sort_value=lambda cell: _attribute("data-v", _sort_value(cell)),
         cell_class=lambda table, place, cell: _attribute("class", _classes(table, place, cell)),
     )
-
-
-def embedded_json(data: Any) -> str:
-    """JSON that can stand in a script element: nothing in it ends the element or opens another."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for mark in "<>&\u2028\u2029":
-        text = text.replace(mark, f"\\u{ord(mark):04x}")
-    return text
 
 
 def _shared(specs: Sequence[dict[str, Any]]) -> dict[str, Any]:

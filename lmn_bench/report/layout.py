@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from lmn_bench.escapes import printable
+from lmn_bench.safe import terminal, terminal_line
 
 # What holds spaces and is one word all the same: growth laws, numbers with their ± or their units.
 _WHOLE = re.compile(
@@ -17,24 +17,19 @@ _WHOLE = re.compile(
     r"|[+−-]?\d[\d.,]* ± \d[\d.,]*"
     r"|[±+−-]?\d[\d.,]* (?:%|[nµm]?s\b|min\b|h\b|[KMGT]i?B\b|kB\b|B\b|[kMGT]?FLOP|[kMGT]?tokens?\b)"
 )
-# Stands for a space that stays; `printable` text holds none.
+# Stands for a space that stays; text for a `terminal` holds none.
 _KEPT = "\0"
 
 
 def words_of(text: str) -> list[str]:
     """The words of a text, in which laws and values are one."""
-    kept = _WHOLE.sub(lambda found: found.group().replace(" ", _KEPT), printable(text))
+    kept = _WHOLE.sub(lambda found: found.group().replace(" ", _KEPT), terminal(text))
     return [word.replace(_KEPT, " ") for word in kept.split()]
-
-
-def one_line(text: str) -> str:
-    """The text without ends of lines and tabs."""
-    return printable(text).replace("\n", " ").replace("\t", " ")
 
 
 def wrapped(text: str, width: int) -> list[str]:
     """Lines of at most `width` columns; a longer word has one of its own, uncut."""
-    if cell_len(whole := one_line(text)) <= width:
+    if cell_len(whole := terminal_line(text)) <= width:
         return [whole]
     lines: list[str] = []
     for word in words_of(text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lmn_bench.report.document import Document, Table
+from lmn_bench.safe import markdown, markdown_address, markdown_label
 
 
 def render_markdown(document: Document, pictures: Mapping[str, str] | None = None) -> str:
@@ -23,29 +24,29 @@ def render_table(table: Table) -> str:
 
 
 def _lines(document: Document, pictures: Mapping[str, str]) -> Iterator[str]:
-    yield f"# {escaped(document.title)}"
+    yield f"# {markdown(document.title)}"
     yield ""
-    yield escaped(document.subtitle)
+    yield markdown(document.subtitle)
     yield ""
     for answer in document.answers:
-        yield f"* {escaped(answer)}"
+        yield f"* {markdown(answer)}"
     if document.answers:
         yield ""
     for section in document.sections:
         drawn = any(chart.key in pictures for chart in section.charts)
         if not (section.sentences or section.tables or drawn):
             continue
-        yield f"## {escaped(section.title)}"
+        yield f"## {markdown(section.title)}"
         yield ""
         for sentence in section.sentences:
-            yield f"* {escaped(sentence)}"
+            yield f"* {markdown(sentence)}"
         if section.sentences:
             yield ""
         for chart in section.charts:
             if chart.key in pictures:
-                yield f"![{escaped(chart.title)}](<{pictures[chart.key]}>)"
+                yield f"![{markdown_label(chart.title)}]({markdown_address(pictures[chart.key])})"
                 yield ""
-                yield f"*{escaped(chart.reading)}*"
+                yield f"*{markdown(chart.reading)}*"
                 yield ""
         for table in section.tables:
             yield from _table(table)
@@ -54,24 +55,17 @@ def _lines(document: Document, pictures: Mapping[str, str]) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     if table.caption:
-        yield f"**{escaped(table.caption)}**"
+        yield f"**{markdown(table.caption)}**"
         yield ""
     left = [table.wraps or place in {0, *table.words} for place in range(len(table.columns))]
-    yield _row([escaped(title) for title in table.columns])
+    yield _row([markdown(title) for title in table.columns])
     yield _row([":--" if one else "--:" for one in left])
     for row in table.rows:
-        yield _row([escaped(cell) for cell in row])
+        yield _row([markdown(cell) for cell in row])
     if table.note:
         yield ""
-        yield f"*{escaped(table.note)}*"
+        yield f"*{markdown(table.note)}*"
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
-
-
-def escaped(text: str) -> str:
-    """Text that stays text: names, reasons and paths are anybody's, and none may be markup."""
-    for mark in ("\\", "|", "<", "*", "_", "`", "["):
-        text = text.replace(mark, "\\" + mark)
-    return text.replace("\n", " ")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lmn_bench import safe
 from lmn_bench.analysis.claims import judge
 from lmn_bench.analysis.crossover import LEVEL_MARGIN
 from lmn_bench.analysis.learned import LearnedSetting, learned_settings, seed_of
@@ -47,7 +47,7 @@ def tidy(results: ResultSet, records: Sequence[Record] = (), first_seed: int = 0
 
 def render_csv(results: ResultSet, records: Sequence[Record] = (), first_seed: int = 0) -> str:
     """The tidy table as CSV."""
-    return str(tidy(results, records, first_seed).to_csv(index=False))
+    return _csv(tidy(results, records, first_seed))
 
 
 def render_csv_of_runs(runs: Sequence[tuple[RunInfo, ResultSet, Sequence[Record]]]) -> str:
@@ -60,7 +60,7 @@ def render_csv_of_runs(runs: Sequence[tuple[RunInfo, ResultSet, Sequence[Record]
         frame.insert(0, "machine", info.environment.hostname)
         frame.insert(0, "run", info.run_id)
         frames.append(frame)
-    return str(pd.concat(frames, ignore_index=True).to_csv(index=False))
+    return _csv(pd.concat(frames, ignore_index=True))
 
 
 def render_json(info: RunInfo, results: ResultSet, records: Sequence[Record] = ()) -> str:
@@ -80,8 +80,17 @@ def render_json_of_runs(
     return _dump({**data, "learned": learned.learned_data(together)} if together else data)
 
 
+def _csv(frame: pd.DataFrame) -> str:
+    """The table with its text as `safe.csv_cell` has it; its numbers as they are."""
+    for name in frame.columns:
+        if frame[name].dtype.kind == "O":
+            cells = [safe.csv_cell(cell) for cell in frame[name]]
+            frame[name] = pd.Series(cells, dtype=object, index=frame.index)
+    return str(frame.to_csv(index=False))
+
+
 def _dump(data: dict[str, Any]) -> str:
-    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+    return safe.json_text(data) + "\n"
 
 
 def _run_data(info: RunInfo, results: ResultSet, records: Sequence[Record]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from lmn_bench.report.document import Document, Section, Table
-from lmn_bench.report.layout import longest_word, one_line, shared_out, wrapped
+from lmn_bench.report.layout import longest_word, shared_out, wrapped
 from lmn_bench.report.words import BAD_WORDS, GOOD_WORDS
+from lmn_bench.safe import terminal_line
 
 # Between two columns: a space of padding on either side and the (invisible) line.
 _GAP = 3
@@ -71,7 +72,7 @@ def render_document(document: Document, console: Console) -> Group:
 def _heading(title: str, width: int) -> list[RenderableType]:
     """A title with a rule behind it; one without room for that is wrapped, never cut."""
     if cell_len(title) + _GAP <= width:
-        return [Rule(Text(one_line(title), style="bold"), align="left", style="dim")]
+        return [Rule(Text(terminal_line(title), style="bold"), align="left", style="dim")]
     return [Paragraph(title, "bold"), Rule(style="dim")]
 
 
@@ -152,7 +153,7 @@ def _column_groups(table: Table, width: int) -> list[tuple[list[int], list[int]]
 def _needs(table: Table, place: int) -> tuple[int, int, int]:
     """What a column would take; what it needs; and what it needs if its values may be broken."""
     title, cells = table.columns[place], [row[place] for row in table.rows]
-    whole = max((cell_len(one_line(cell)) for cell in cells), default=0)
+    whole = max((cell_len(terminal_line(cell)) for cell in cells), default=0)
     broken = max(map(longest_word, [title, *cells]))
     holds_words = table.wraps or place in table.words or (table.whole and place == 0)
     least = broken if holds_words else max(whole, longest_word(title))

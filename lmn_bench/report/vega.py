@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lmn.atomic import replacing
+from lmn_bench import safe
 from lmn_bench.errors import ReportError
 from lmn_bench.report.chart import Chart
 
@@ -61,7 +62,7 @@ def picture(chart: Chart, form: str) -> bytes:
         from lmn_bench.report.charts.draw import picture_spec
     except ImportError as error:
         raise missing_package(error) from error
-    spec = picture_spec(chart)
+    spec = safe.chart(picture_spec(chart))
     try:
         if form == "png":
             return bytes(vl_convert.vegalite_to_png(spec, scale=_PNG_SCALE))

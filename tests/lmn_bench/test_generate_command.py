@@ -190,7 +190,7 @@ def test_control_characters_do_not_reach_a_terminal(monkeypatch):
     shown = Terminal()
     monkeypatch.setattr(sys, "stdout", shown)
     generate_run._show("a\x1b[2Jb\tc\n")
-    assert shown.getvalue() == "a␛[2Jb\tc\n"
+    assert shown.getvalue() == "a\\x1b[2Jb\tc\n"
 
 
 def test_it_stops_writing_where_nobody_reads(checkpoint):

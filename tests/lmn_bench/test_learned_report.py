@@ -28,13 +28,13 @@ from lmn_bench.lessons import Budget
 from lmn_bench.plan import plan
 from lmn_bench.report.build import build_overlay, build_report
 from lmn_bench.report.charts.draw import panel_specs, picture_spec
-from lmn_bench.report.html import embedded_json
 from lmn_bench.report.inspect import inspect_cases, inspect_run
 from lmn_bench.report.learned.published import published_setting
 from lmn_bench.report.markdown import render_markdown
 from lmn_bench.report.page import csv_of, document_of, json_of, page_of
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_document
+from lmn_bench.safe import script_json
 from lmn_bench.schema import ModelSpec, Outcome, Record
 
 OTHER = replace(LEARNING, corpus_name="plays", corpus_sha256=OTHER_SHA)
@@ -330,8 +330,8 @@ def test_what_was_validated_once_is_drawn_by_its_training_loss():
 @pytest.mark.parametrize("records", [TEXTS, TASKS], ids=["text", "tasks"])
 def test_charts_become_plain_json_for_pages_and_pictures(records):
     for chart in document(records).charts:
-        embedded_json(panel_specs(chart))
-        embedded_json(picture_spec(chart))
+        script_json(panel_specs(chart))
+        script_json(picture_spec(chart))
 
 
 def test_no_two_names_beside_curves_overlap():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from dataclasses import replace
 from http.client import IncompleteRead
 from pathlib import Path
@@ -78,6 +79,21 @@ def test_no_more_is_read_than_the_file_has(tmp_path):
             return b"x" * size
 
     assert "something else" in refused(tmp_path, lambda address: Endless()).message
+
+
+def test_a_download_has_a_deadline_as_a_whole(tmp_path):
+    ended = threading.Event()
+
+    class Slow(io.RawIOBase):
+        def read(self, size=-1):
+            ended.wait(60)
+            return CONTENT
+
+    with pytest.raises(UsageError, match=r"not done within 0\.01 s") as caught:
+        fetch(REMOTE, tmp_path, lambda address: Slow(), deadline_s=0.01)
+    ended.set()
+    assert "by its path" in caught.value.hint
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_content_in_the_cache_is_refused_and_left_alone(tmp_path):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import click
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmn_bench.cli import lmn_bench
+from lmn_bench.safe import terminal_line
 from lmn_bench.typed import quoted, typed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,9 +102,25 @@ def test_a_command_that_is_told_can_be_typed(tmp_path, monkeypatch, where, comma
     parse(command)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
+@given(st.lists(st.text(st.characters(codec="utf-8")).map(terminal_line)))
 def test_a_shell_reads_the_words_that_were_meant(words):
     assert shlex.split(typed(*words)) == ["lmn-bench", *words]
+
+
+def test_words_that_cannot_be_shown_are_told_in_plain_signs_and_read_back_by_bash():
+    words = [
+        *map(chr, range(1, 0x300)),
+        *"\u202e\u200b\ufeff\udcff\U000e0041",
+        "it's\n\\x\x1b41\t!",
+    ]
+    command = typed(*words, program="printf")
+    assert terminal_line(command) == command
+    said = subprocess.run(
+        ["bash", "-c", command.replace("printf", r"printf '%s\0'", 1)],
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert said.split(b"\0")[:-1] == [os.fsencode(word) for word in words]
 
 
 @pytest.mark.parametrize(

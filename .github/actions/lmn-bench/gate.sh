@@ -7,13 +7,19 @@ set -uo pipefail
 # GitHub refuses a summary of more than 1 MiB.
 readonly SUMMARY_LIMIT=1000000
 
+# shellcheck source=python.sh
+if ! . "${BASH_SOURCE[0]%/*}/python.sh"; then
+  echo "verdict=error" >>"$GITHUB_OUTPUT"
+  echo "**No comparison**: there is no such Python; the log says more." >>"$GITHUB_STEP_SUMMARY"
+  exit 2
+fi
 # Beside the Python that lmn-bench was installed with, before any other of that name.
-PATH="$(dirname "$(command -v "$PYTHON")"):$PATH"
+PATH="${python%/*}:$PATH"
 # Outside the checkout, which must stay as it was committed.
 folder=$(mktemp -d "$RUNNER_TEMP/lmn-bench.XXXXXX") || exit 3
 
 verdict_of() { # the verdict in ab.json, or "error" if there is none
-  "$PYTHON" -I - "$folder/ab.json" <<'PYTHON' 2>/dev/null || echo error
+  "$python" -I - "$folder/ab.json" <<'PYTHON' 2>/dev/null || echo error
 import json, sys
 verdict = json.load(open(sys.argv[1], encoding="utf-8"))["verdict"]
 sys.exit(1) if not verdict.isalpha() else print(verdict)

@@ -3,6 +3,7 @@
 from lmn_bench.analysis.comparison import Comparison, Gate, Verdict
 from lmn_bench.report.compared.names import case_names
 from lmn_bench.report.compared.words import by_change, row_words, verdict_sentence
+from lmn_bench.safe import annotation
 
 # GitHub shows this many errors of a step and drops the others.
 MOST_ERRORS = 10
@@ -17,38 +18,23 @@ def annotations(comparison: Comparison) -> list[str]:
     names = case_names(row.case for row in comparison.rows)
     shown = found if len(found) <= MOST_ERRORS else found[: MOST_ERRORS - 1]
     lines = [
-        _command("error", f"{_TITLE}: {row.verdict}: {names[row.case]}", row_words(row, names))
+        annotation("error", f"{_TITLE}: {row.verdict}: {names[row.case]}", row_words(row, names))
         for row in shown
     ]
     if len(shown) < len(found):
         more = f"{len(found) - len(shown):,} more regressions are not shown here."
-        lines.append(_command("error", f"{_TITLE}: and more", more))
+        lines.append(annotation("error", f"{_TITLE}: and more", more))
     said = "; ".join((verdict_sentence(comparison), *comparison.reasons))
     title = f"{_TITLE}: {comparison.verdict}"
     match comparison.verdict:
         case Gate.INCOMPARABLE:
-            lines.append(_command("error", title, said))
+            lines.append(annotation("error", title, said))
         case Gate.REGRESSION if not found:
-            lines.append(_command("error", title, said))
+            lines.append(annotation("error", title, said))
         case Gate.INCONCLUSIVE:
-            lines.append(_command("warning", title, said))
+            lines.append(annotation("warning", title, said))
         case _:
             unclear = sum(row.verdict is Verdict.CANNOT_TELL for row in comparison.rows)
             told = f"{said}; {unclear:,} cannot be told" if unclear else said
-            lines.append(_command("notice", title, told))
+            lines.append(annotation("notice", title, told))
     return lines
-
-
-def _command(level: str, title: str, message: str) -> str:
-    return f"::{level} title={_property(title)}::{_data(message)}"
-
-
-def _data(text: str) -> str:
-    """A message as GitHub reads it back; see actions/toolkit, packages/core/src/command.ts."""
-    # Half of a character cannot be printed at all.
-    text = text.encode("utf-8", "replace").decode()
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -9,6 +9,7 @@ from typing import Any
 from lmn_bench.analysis.comparison import OUTCOME, Comparison, Row
 from lmn_bench.metrics import METRICS
 from lmn_bench.report.compared.words import finite
+from lmn_bench.safe import csv_cell
 
 # Raised when a field changes its meaning or goes away; a new field needs no new number.
 COMPARISON_SCHEMA = 1
@@ -42,7 +43,8 @@ def comparison_csv(comparison: Comparison) -> str:
     writer.writeheader()
     for part, row in parts:
         unit = "" if row.metric == OUTCOME else METRICS[row.metric].unit
-        writer.writerow({"part": part, **_row(row), "unit": unit})
+        cells = {"part": part, **_row(row), "unit": unit}
+        writer.writerow({name: csv_cell(cell) for name, cell in cells.items()})
     return text.getvalue()
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree as ET
 
 from lmn_bench.analysis.comparison import Comparison, Gate, Row, Verdict
 from lmn_bench.report.compared.names import case_names
 from lmn_bench.report.compared.words import metric_title, row_words, verdict_sentence
+from lmn_bench.safe import xml
 
 SUITE = "lmn-bench"
-# What XML 1.0 has no way to write (https://www.w3.org/TR/xml/#charsets).
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def comparison_junit(comparison: Comparison) -> str:
@@ -36,7 +34,7 @@ def comparison_junit(comparison: Comparison) -> str:
             "base": comparison.base, "new": comparison.new, "margin": f"{comparison.margin:g}",
             **{f"reason {n}": text for n, text in enumerate(comparison.reasons, 1)}}  # fmt: skip
     for name, value in told.items():
-        ET.SubElement(properties, "property", {"name": name, "value": _clean(value)})
+        ET.SubElement(properties, "property", {"name": name, "value": xml(value)})
     suite.extend(tests)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, "unicode") + "\n"
@@ -45,10 +43,10 @@ def comparison_junit(comparison: Comparison) -> str:
 def _test(row: Row, words: str) -> ET.Element:
     case = row.case
     test = ET.Element("testcase", {
-        "classname": _clean(f"{case.subject}.{case.mode}"),
-        "name": _clean(f"{case.id} {metric_title(row.metric)}"),
+        "classname": xml(f"{case.subject}.{case.mode}"),
+        "name": xml(f"{case.id} {metric_title(row.metric)}"),
     })  # fmt: skip
-    message = _clean(words)
+    message = xml(words)
     if row.regression:
         failure = {"message": message, "type": row.verdict.value}
         ET.SubElement(test, "failure", failure).text = message
@@ -61,11 +59,6 @@ def _test(row: Row, words: str) -> ET.Element:
 
 def _error(comparison: Comparison) -> ET.Element:
     test = ET.Element("testcase", {"classname": SUITE, "name": "comparison"})
-    why = _clean(" ".join(comparison.reasons)) or verdict_sentence(comparison)
-    ET.SubElement(test, "error", {"message": _clean(why), "type": comparison.verdict.value})
+    why = xml(" ".join(comparison.reasons)) or verdict_sentence(comparison)
+    ET.SubElement(test, "error", {"message": xml(why), "type": comparison.verdict.value})
     return test
-
-
-def _clean(text: str) -> str:
-    """The text with a mark in place of each character that XML forbids."""
-    return _FORBIDDEN.sub("\ufffd", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from lmn_bench.analysis.comparison import OUTCOME, Comparison, Gate, Row
@@ -23,7 +22,7 @@ from lmn_bench.report.compared.words import (
     value_words,
     verdict_sentence,
 )
-from lmn_bench.report.markdown import escaped
+from lmn_bench.safe import markdown, markdown_code
 
 # GitHub refuses a comment of more than 65,536 characters; a bot may put a line of its own around.
 MOST_CHARACTERS = 60_000
@@ -37,9 +36,6 @@ GATE_SIGNS = {
 # What isn't told before the fold, in the order in which it is told behind it.
 _QUIET = (Kind.CANNOT_TELL, Kind.NOT_WORSE, Kind.SAME)
 _ROW_SIGNS = {**SIGNS, Kind.REGRESSION: "❌", Kind.WORSE: "⚠️", Kind.BETTER: "✅"}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-# @name notifies a person and #12 links an issue wherever they stand, but for a space of no width.
-_ESCAPES = {"@": "@\u200b", "#": "#\u200b", "&": "&amp;", "~": "\\~"}
 _HEAD = (
     "| case | metric | base | new | change | 95 % interval | verdict |\n"
     "| :-- | :-- | --: | --: | --: | --: | :-- |"
@@ -60,9 +56,9 @@ def comparison_markdown(comparison: Comparison, limit: int = 20, command: str = 
 def _lines(comparison: Comparison, limit: int, command: str) -> Iterator[str]:
     names = case_names(row.case for row in comparison.rows)
     sign = GATE_SIGNS[comparison.verdict]
-    yield f"### {sign} {_safe(verdict_sentence(comparison), 2 * _SENTENCE)}"
+    yield f"### {sign} {markdown(verdict_sentence(comparison), 2 * _SENTENCE)}"
     yield ""
-    yield f"{_safe(comparison.new, _SENTENCE)} against {_safe(comparison.base, _SENTENCE)}"
+    yield f"{markdown(comparison.new, _SENTENCE)} against {markdown(comparison.base, _SENTENCE)}"
     yield from _list(comparison.reasons)
     yield ""
     rows = by_change(comparison.rows)
@@ -80,7 +76,7 @@ def _lines(comparison: Comparison, limit: int, command: str) -> Iterator[str]:
         yield f"{len(equal):,} of {counters:,} exact counters are equal."
         yield ""
     if rest:
-        yield f"<details><summary>{_safe(_rest_words(rest), _SENTENCE)}</summary>"
+        yield f"<details><summary>{markdown(_rest_words(rest), _SENTENCE)}</summary>"
         yield ""
         yield from _table(rest, names, budget)
         yield ""
@@ -100,8 +96,8 @@ def _foot(comparison: Comparison, names: CaseNames, command: str) -> Iterator[st
         said.append(f"All cases: {names.shared}.")
     if null:
         said.append(f"Base against base: {len(fired):,} of {len(null):,} came out as a change.")
-    repeat = f" Repeat it: {_code(command)}" if command else ""
-    yield f"{_safe(' '.join(said), 2 * _SENTENCE)}{repeat}"
+    repeat = f" Repeat it: {markdown_code(command, _COMMAND)}" if command else ""
+    yield f"{markdown(' '.join(said), 2 * _SENTENCE)}{repeat}"
 
 
 class _Budget:
@@ -141,9 +137,9 @@ def _row(row: Row, names: CaseNames) -> str:
     else:
         values = [value_words(row.base, row.metric), value_words(row.new, row.metric),
                   change_words(row), interval_words(row)]  # fmt: skip
-    because = f": {_safe(row.reason, _SENTENCE)}" if row.reason else ""
+    because = f": {markdown(row.reason, _SENTENCE)}" if row.reason else ""
     verdict = f"{_ROW_SIGNS[kind(row)]} {row.verdict}{because}"
-    name, metric = _safe(names[row.case], _NAME), _safe(metric_title(row.metric), _NAME)
+    name, metric = markdown(names[row.case], _NAME), markdown(metric_title(row.metric), _NAME)
     return f"| {name} | {metric} | {' | '.join(values)} | {verdict} |"
 
 
@@ -155,29 +151,6 @@ def _list(sentences: Sequence[str]) -> Iterator[str]:
     if sentences:
         yield ""
     for sentence in sentences[:_MOST_SENTENCES]:
-        yield f"* {_safe(sentence, _SENTENCE)}"
+        yield f"* {markdown(sentence, _SENTENCE)}"
     if len(sentences) > _MOST_SENTENCES:
         yield f"* and {len(sentences) - _MOST_SENTENCES:,} more"
-
-
-def _safe(text: str, most: int) -> str:
-    """Text that is no markup and calls nobody, at most so many characters of Markdown."""
-    safe: list[str] = []
-    for mark in _CONTROL.sub(" ", text):
-        piece = _ESCAPES.get(mark) or escaped(mark)
-        most -= len(piece)
-        if most <= 0:
-            return "".join((*safe, "…"))
-        safe.append(piece)
-    return "".join(safe)
-
-
-def _code(command: str) -> str:
-    """Inline code, fenced by more backticks than it has in a row."""
-    plain = _clipped(_CONTROL.sub(" ", command), _COMMAND)
-    fence = "`" * (max(map(len, re.findall("`+", plain)), default=0) + 1)
-    return f"{fence} {plain} {fence}" if len(fence) > 1 else f"`{plain}`"
-
-
-def _clipped(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

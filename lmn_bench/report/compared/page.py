@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from lmn_bench.analysis.comparison import Comparison
 from lmn_bench.report.compared.data import comparison_csv, comparison_json
 from lmn_bench.report.compared.document import comparison_document
 from lmn_bench.report.html import Download, render_html
+from lmn_bench.safe import json_text
 
 
 def comparison_page(comparison: Comparison, exit_code: int | None = None) -> str:
@@ -20,7 +19,7 @@ def comparison_page(comparison: Comparison, exit_code: int | None = None) -> str
     Raises:
         ReportError: a package that draws charts is missing or broken.
     """
-    data = json.dumps(comparison_json(comparison, exit_code), indent=2, allow_nan=False) + "\n"
+    data = json_text(comparison_json(comparison, exit_code)) + "\n"
     downloads = [
         Download("comparison.csv", "text/csv", "CSV", comparison_csv(comparison)),
         Download("comparison.json", "application/json", "JSON", data),

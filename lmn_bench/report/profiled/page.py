@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 
+from lmn_bench import safe
 from lmn_bench.profiles import Profile, profile_json
 from lmn_bench.report.html import Download, render_html
 from lmn_bench.report.markdown import render_markdown
@@ -38,7 +38,7 @@ def profile_markdown(profile: Profile) -> str:
 
 def profile_text(profile: Profile, files: Mapping[str, str]) -> str:
     """The text of `profile.json`."""
-    return json.dumps(profile_json(profile, files), indent=1, allow_nan=False) + "\n"
+    return safe.json_text(profile_json(profile, files), indent=1) + "\n"
 
 
 def operators_csv(profile: Profile) -> str:
@@ -48,5 +48,5 @@ def operators_csv(profile: Profile) -> str:
     fields = ("name", "part", "function", "calls", "self_s", "share", "flops", "flops_per_s")
     writer.writerow(fields)
     for one in profile.operators:
-        writer.writerow(getattr(one, name) for name in fields)
+        writer.writerow(safe.csv_cell(getattr(one, name)) for name in fields)
     return out.getvalue()

@@ -27,6 +27,7 @@ from lmn_bench.report.profiled.words import (
 )
 from lmn_bench.report.text import Paragraph, render_answers
 from lmn_bench.report.words import machine_line, where_short
+from lmn_bench.safe import terminal_line
 from lmn_bench.units import format_seconds, format_share
 
 # Operators below a part; those with the least time are counted.
@@ -96,7 +97,7 @@ def _rows(profile: Profile) -> Iterator[tuple[str, ...]]:
 def _cells(row: Sequence[str], shown: Sequence[int], *, whole: bool) -> list[Text]:
     # The name of an operator gives way, but by its end: it never goes on in a second line. That of
     # a part has its room, or takes a second line where no terminal is wide enough.
-    name = Text(row[0], overflow="fold") if whole else Text(row[0], overflow="ellipsis")
+    name = Text(terminal_line(row[0]), overflow="fold" if whole else "ellipsis")
     name.no_wrap = not whole
     return [name, *(Text(row[place], no_wrap=True) for place in shown[1:])]
 

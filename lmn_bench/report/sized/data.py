@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
+from lmn_bench import safe
 from lmn_bench.report.html import Download, render_html
 from lmn_bench.report.sized.document import Extras, sizing_document
 from lmn_bench.report.sized.words import verdict_words
@@ -72,7 +72,7 @@ def sizing_page(answer: Answer, extras: Extras, machine: str) -> str:
     Raises:
         ReportError: a package that draws charts is missing or broken.
     """
-    text = json.dumps(sizing_json(answer, extras), indent=2, allow_nan=False) + "\n"
+    text = safe.json_text(sizing_json(answer, extras)) + "\n"
     downloads = [Download("sizing.json", "application/json", "JSON", text)]
     return render_html(sizing_document(answer, extras, machine), downloads, ())
 
