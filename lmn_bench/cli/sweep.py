@@ -49,7 +49,7 @@ from lmn_bench.store import (
 )
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
-from lmn_bench.typed import typed
+from lmn_bench.typed import shell_word, typed
 
 REPORT_FILE = "report.md"
 _NO_CUDA = "torch cannot use the GPU of this machine (a build without CUDA?)"
