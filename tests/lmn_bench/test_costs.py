@@ -97,7 +97,8 @@ def test_reading_does_the_work_of_its_segments(name):
 def test_a_long_read_is_the_sum_of_its_segments(length, width, batch):
     spec = ModelSpec(width=width, heads=1, banks=2)
     parts = [(at, min(SEGMENT_TOKENS, length - at)) for at in range(0, length, SEGMENT_TOKENS)]
-    for name in ("lmn", "lmn-expander", "gru"):
+    # At width 2 a recurrent model cannot be as large as an lmn.
+    for name in ("lmn", "lmn-expander", *(("gru",) if width > 2 else ())):
         total = sum(segment_flops(name, spec, *part, batch) for part in parts)
         assert costs.flops(name, spec, "read", length, batch) == total
 
