@@ -44,11 +44,13 @@ class SavedBaseline:
     Attributes:
         folder: where.
         run: what is in it.
+        size_bytes: of its files.
         notes: what makes it less sure, as sentences.
     """
 
     folder: Path
     run: StoredRun
+    size_bytes: int
     notes: tuple[str, ...]
 
 
@@ -99,7 +101,21 @@ def save_baseline(
             # Again: others have had their turn since.
             _refuse_taken(folder)
         _write(stripped)
-    return SavedBaseline(folder, stripped, _notes(runs))
+        # Here: a moment later another save may have its turn.
+        size_bytes = size_of(folder)
+    return SavedBaseline(folder, stripped, size_bytes, _notes(runs))
+
+
+def size_of(folder: Path) -> int:
+    """How much the files of a baseline take (bytes).
+
+    Raises:
+        StoreError: it has just been replaced or removed.
+    """
+    try:
+        return sum(path.stat().st_size for path in folder.iterdir())
+    except OSError as error:
+        raise StoreError(f"cannot read {folder}: {error.strerror}") from error
 
 
 def list_baselines(results: Path) -> list[Path]:
@@ -124,6 +140,9 @@ def find_baseline(name: str, results: Path) -> Path:
         UnknownNameError: there is none of that name; the hint offers the nearest.
     """
     known = {folder.name: folder for folder in list_baselines(results)}
+    if name not in known:
+        # Again: it may have been set aside just then, for a new one.
+        known = {folder.name: folder for folder in list_baselines(results)}
     if name not in known:
         raise UnknownNameError("baseline", name, known, "; see `lmn-bench baseline list`")
     return known[name]

@@ -45,7 +45,7 @@ def rescuing(
             place = _rescue(folder, gone, keep)
             raise StoreError(
                 f"{gone} while it was measured; every record so far is in {place}",
-                f"next: `{next_step(place)}`",
+                f"`{next_step(place)}`",
             )
 
 

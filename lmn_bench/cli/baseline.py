@@ -55,7 +55,7 @@ def save(name: str, runs: tuple[str, ...], force: bool, results: Path) -> None:
     saved = save_baseline(name, [read_run(folder) for folder in folders], results, force=force)
     for note in saved.notes:
         stderr_console().print(f"warning: {note}", markup=False, soft_wrap=True)
-    facts = _facts(saved.run)
+    facts = _facts(saved.run, saved.size_bytes)
     cases = facts["cases"]
     stdout_console().print(
         f"{saved.folder}: {cases} case{'s' * (cases != 1)}, {_processes(facts)} each, "
@@ -69,7 +69,7 @@ def save(name: str, runs: tuple[str, ...], force: bool, results: Path) -> None:
 @json_option
 def list_all(results: Path, as_json: bool) -> None:
     """List all baselines."""
-    from lmn_bench.baselines import list_baselines
+    from lmn_bench.baselines import list_baselines, size_of
     from lmn_bench.errors import StoreError
     from lmn_bench.report.document import Table
     from lmn_bench.report.text import render_table
@@ -78,7 +78,7 @@ def list_all(results: Path, as_json: bool) -> None:
     facts, cells = [], []
     for folder in list_baselines(results):
         try:
-            row = _facts(read_run(folder))
+            row = _facts(read_run(folder), size_of(folder))
         except StoreError as error:
             facts.append({"name": folder.name, "folder": str(folder), "unreadable": error.message})
             cells.append((folder.name, f"unreadable: {error.message}", *"????"))
@@ -104,7 +104,7 @@ def list_all(results: Path, as_json: bool) -> None:
 @json_option
 def show(name: str, results: Path, as_json: bool) -> None:
     """Show a baseline's suite, machine, cases and how they ended."""
-    from lmn_bench.baselines import find_baseline
+    from lmn_bench.baselines import find_baseline, size_of
     from lmn_bench.cli.outputs import warn_of_bad_lines
     from lmn_bench.report.document import Table
     from lmn_bench.report.facts import environment_rows, warning_lines
@@ -112,7 +112,7 @@ def show(name: str, results: Path, as_json: bool) -> None:
     from lmn_bench.store import read_run
 
     run = read_run(find_baseline(name, results))
-    facts = _facts(run)
+    facts = _facts(run, size_of(run.folder))
     if as_json:
         print_json(facts)
         return
@@ -147,7 +147,7 @@ def remove(name: str, results: Path) -> None:
     stdout_console().print(f"removed {folder}", markup=False, soft_wrap=True)
 
 
-def _facts(run: StoredRun) -> dict[str, Any]:
+def _facts(run: StoredRun, size_bytes: int) -> dict[str, Any]:
     """What a baseline is, as plain data."""
     from dataclasses import asdict
 
@@ -162,7 +162,7 @@ def _facts(run: StoredRun) -> dict[str, Any]:
         "cases": len(counts),
         "processes": {"least": min(counts, default=0), "most": max(counts, default=0)},
         "outcomes": dict(Counter(record.outcome.value for record in run.records)),
-        "size_bytes": sum(path.lstat().st_size for path in run.folder.iterdir()),
+        "size_bytes": size_bytes,
         "machine": asdict(run.info.environment),
     }
 

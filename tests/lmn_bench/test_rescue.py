@@ -67,7 +67,7 @@ def test_the_next_record_notices_and_all_are_kept_and_told(folder, words):
     assert caught.value.message.endswith(
         f"while it was measured; every record so far is in {place}"
     )
-    assert caught.value.hint == f"next: `see {place.name}`"
+    assert caught.value.hint == f"`see {place.name}`"
     run = read_run(place)
     assert run.records == (*RECORDS[:2],)
     assert run.info.run_id == place.name
