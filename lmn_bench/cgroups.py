@@ -175,6 +175,10 @@ def sweep_here(proc: Path = PROC) -> None:
 
 def remove(folder: Path) -> None:
     """End what is left in a group and take it away; what stays is for the next `sweep`."""
+    kill = folder / "cgroup.kill"
+    if kill.exists():  # version 2, since Linux 5.14: all at once, however they fork
+        with suppress(OSError):
+            kill.write_text("1")
     for _ in range(_REMOVE_TRIES):
         for pid in members(folder):
             with suppress(ProcessLookupError, PermissionError):

@@ -18,7 +18,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 # A killed process is gone at once, unless the kernel is busy taking down what it held. A case must
 # be over 2 s after its limit, and the server has to say so yet.
-_ENDING_S = 1.0
+_ENDING_S = 0.7
 _PAUSE_S = 0.002
 # Of /proc/PID/stat, behind the name: state, parent, …, start.
 _STATE, _PARENT, _STARTED = 0, 1, 19

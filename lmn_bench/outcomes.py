@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
+from lmn_bench.keeping import shortened
 from lmn_bench.units import format_bytes
 
 _OUT_OF_MEMORY_SIGNS = (
@@ -19,6 +20,8 @@ _OUT_OF_MEMORY_SIGNS = (
 # Nobody outside sends these: the process did something that it must not. Under a cap that may be a
 # library that takes a failed allocation for granted, but it says nothing about how much fits.
 CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})
+# Of a message of megabytes, signs are looked for in its first and last part.
+_MOST_CHARACTERS = 20_000
 _TOOK_LONGER = re.compile(r"took longer than (.+)")
 _TRIED = re.compile(r"tried to allocate ([\d.]+ ?[A-Za-z]+)", re.IGNORECASE)
 
@@ -36,7 +39,7 @@ def allocation_that_failed(text: str) -> str:
 
 def says_out_of_memory(text: str) -> bool:
     """Whether an error or the last words of a process tell of a failed allocation."""
-    lowered = text.lower()
+    lowered = shortened(text, _MOST_CHARACTERS).lower()
     return any(sign in lowered for sign in _OUT_OF_MEMORY_SIGNS)
 
 

@@ -37,7 +37,7 @@ ALLOWED = {
     "units": {"errors", "numerals"},
     "typed": set(),
     "texts": {"errors", "typed"},
-    "outcomes": {"errors", "units"},
+    "outcomes": {"errors", "units", "keeping"},
     "lessons": set(),
     "places": set(),
     "plain": {"escapes"},

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lmn_bench.cgroups import read_field
-
 _VMSTAT = Path("/proc/vmstat")
+_FIELD = "oom_kill"
 
 
-def oom_kills(vmstat: Path = _VMSTAT) -> int:
-    """Processes that it has ended on this machine since it was started; 0 where it does not tell.
+class OomKills:
+    """Counts them on the whole machine from here on, those of groups at their own limit included.
 
-    Those of a group at its own limit are among them.
+    Args:
+        vmstat: the kernel's file (a made-up one in tests).
     """
-    return read_field(vmstat, "oom_kill")
+
+    def __init__(self, vmstat: Path = _VMSTAT) -> None:
+        self._vmstat = vmstat
+        self._begin = self._read()
+
+    def since(self) -> int | None:
+        """How many; None where the kernel does not tell."""
+        now = self._read()
+        return None if now is None or self._begin is None else now - self._begin
+
+    def _read(self) -> int | None:
+        try:
+            pairs = (line.split() for line in self._vmstat.read_text().splitlines())
+            return next((int(value) for name, value in pairs if name == _FIELD), None)
+        except (OSError, ValueError):
+            return None

@@ -25,7 +25,7 @@ from lmn_bench.run.caps import launcher
 from lmn_bench.run.guard import GuardedProcess
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.jobs import Known, measuring_case, measuring_job, model_spec, unknown_field
-from lmn_bench.run.oom import oom_kills
+from lmn_bench.run.oom import OomKills
 from lmn_bench.run.reply import Reply, end_words, notes_of, printed_words, profile_of
 from lmn_bench.schema import DEFAULT_CAP_MECHANISM, Ceiling
 
@@ -38,7 +38,7 @@ _CEILINGS_TIMEOUT_S = 120.0
 _SOFTWARE = ("python", "torch", "lmn_bench")
 # After a child was killed: how long the server may take to say so, while nothing keeps it; and how
 # long the kernel may take to free what the child held (some 0.1 s per GiB).
-_ANSWER_TIMEOUT_S = 1.6
+_ANSWER_TIMEOUT_S = 1.3
 _TEARDOWN_TIMEOUT_S = 60.0
 # One that is killed while it starts may have met a bad moment of the machine.
 _STARTS = 2
@@ -197,7 +197,7 @@ class ForkServer:
     def _run(self, job: Mapping[str, Any], timeout_s: float) -> Reply:
         server = self._running_server()
         assert server.stdin is not None
-        kills, timed_out = oom_kills(), False
+        kills, timed_out = OomKills(), False
         answer = None
         with suppress(_GoneError, BrokenPipeError):
             server.stdin.write(json.dumps(job).encode() + b"\n")
@@ -213,7 +213,7 @@ class ForkServer:
             if code == 0:
                 raise WorkerError("the measuring process ended without an answer")
             # With the child went the server, or it does not answer any more: it is started anew.
-            return Reply(None, code, timed_out, "", oom_kills=oom_kills() - kills)
+            return Reply(None, code, timed_out, "", oom_kills=kills.since())
         result = answer["result"]
         if result is not None and "refused" in result:
             raise SubjectError(**result["refused"])
@@ -232,7 +232,7 @@ class ForkServer:
             cap=answer.get("cap"),
             left=answer.get("left", 0),
             printed=answer.get("printed", {}),
-            oom_kills=oom_kills() - kills,
+            oom_kills=kills.since(),
         )
 
     def _killed(self, pid: int) -> dict[str, Any] | None:

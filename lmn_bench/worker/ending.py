@@ -18,7 +18,9 @@ def wait_for(pid: int, kept: Kept) -> int:
     try:
         handle = os.pidfd_open(pid)
     except OSError:  # no such call in this kernel
-        return os.waitpid(pid, 0)[1]
+        status = os.waitpid(pid, 0)[1]
+        kept.close()
+        return status
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     if kept.changes is not None:

@@ -7,11 +7,15 @@ A new model is tried on 5 tokens and checked on up to 21 before it is measured, 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
+import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -192,6 +196,123 @@ class Forgets(Mean):
     def read(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         output, state = self.prefill(x.split(4096, dim=1)[-1])
         return output[:, -1], state
+
+
+def _daemon():
+    if (pid := os.fork()) == 0:
+        os.setsid()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if os.fork() == 0:
+            time.sleep(1000)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def forks_twice(spec, *, dtype, device):
+    return OnlyParallel(spec.width, _daemon)
+
+
+class Always(OnlyParallel):
+    """Does it in trials too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.act()
+        return self.map(x)
+
+
+def forks_twice_in_trials(spec, *, dtype, device):
+    return Always(spec.width, _daemon)
+
+
+def forks_twice_and_hangs(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: (_daemon(), time.sleep(1000)))
+
+
+def closes_all_descriptors(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: os.closerange(0, 4096))
+
+
+def writes_into_descriptors(spec, *, dtype, device):
+    def write():
+        found = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+        for number in found:
+            if number > 2:
+                with suppress(OSError):
+                    os.write(number, b'{"result": 5}\n{"half of')
+
+    return OnlyParallel(spec.width, write)
+
+
+def eats_descriptors(spec, *, dtype, device):
+    held = []
+
+    def eat():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+
+    return OnlyParallel(spec.width, eat)
+
+
+def prints_16_mib(spec, *, dtype, device):
+    return OnlyParallel(spec.width, lambda: os.write(2, b"." * 2**24))
+
+
+def raises_much(spec, *, dtype, device):
+    def boom():
+        raise ValueError("x" * 10**7)
+
+    return OnlyParallel(spec.width, boom)
+
+
+def _holding(make):
+    def factory(spec, *, dtype, device):
+        held = []
+
+        def hold():
+            if not held:
+                held.append(make())
+
+        return OnlyParallel(spec.width, hold)
+
+    return factory
+
+
+def _memory_file():
+    file = os.memfd_create("weights")
+    for _ in range(48):
+        os.write(file, bytes(2**20))
+    return file
+
+
+def _shared_memory():
+    room = mmap.mmap(-1, 48 * 2**20)
+    for begin in range(0, len(room), 4096):
+        room[begin] = 1
+    return room
+
+
+def _another_process():
+    ready, told = os.pipe()
+    if os.fork() == 0:
+        held = b"x" * (24 * 2**20)
+        os.write(told, b".")
+        time.sleep(1000)
+        os._exit(len(held))
+    os.read(ready, 1)
+
+
+holds_a_memory_file = _holding(_memory_file)
+holds_shared_memory = _holding(_shared_memory)
+holds_by_others = _holding(lambda: [_another_process() for _ in range(2)])
+
+
+def starts_threads(spec, *, dtype, device):
+    def start():
+        for _ in range(100):
+            threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+
+    return OnlyParallel(spec.width, start)
 
 
 def forgets(spec, *, dtype, device):

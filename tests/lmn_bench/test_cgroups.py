@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from cgroup_helpers import NO_LIMIT_V1, V1_MOUNT, V2_MOUNT, fake_proc, fill, v2_session
@@ -243,3 +245,30 @@ def test_a_group_that_is_gone_already_is_no_mistake(tmp_path):
 def test_processes_of_other_containers_are_no_members(tmp_path):
     """They read as 0, which would mean ourselves to `kill`."""
     assert members(fill(tmp_path / "group", cgroup__procs="0\n17\n0")) == {17}
+
+
+@pytest.fixture
+def group_of_version_2():
+    """A real group, that needs no controller."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for _, mount, kind, *_ in mounts:
+        folder = Path(mount, f"lmn-bench-test-{os.getpid()}")
+        made = False
+        if kind == "cgroup2":
+            with suppress(OSError):
+                folder.mkdir()
+                made = True
+        if made:
+            yield folder
+            remove(folder)
+            return
+    pytest.skip("no group of version 2 can be made here")
+
+
+def test_one_that_lives_on_in_its_children_is_ended_with_its_group(group_of_version_2):
+    # Bounded, should nothing end it.
+    script = "import os\nfor _ in range(20000):\n    if os.fork():\n        os._exit(0)"
+    join = f"echo $$ > {group_of_version_2}/cgroup.procs; exec {sys.executable} -S -c '{script}'"
+    subprocess.run(["sh", "-c", join], check=True)
+    remove(group_of_version_2)
+    assert not group_of_version_2.exists()

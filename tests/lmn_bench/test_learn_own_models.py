@@ -224,8 +224,8 @@ def test_what_a_training_model_does_to_its_process_is_undone_and_told(records):
     assert "set torch's threads to 2: set back to the case's 1" in told
     assert "changed the working folder to /: set back" in told
     assert "helpers ran beside the timing: 2 processes" in told
-    assert "wrote among the answers of its process" in told
-    assert len(record.warnings) == 4
+    # What it writes into descriptors that it has not opened reaches none of ours.
+    assert len(record.warnings) == 3
 
 
 def test_no_helper_outlives_a_training(records):
