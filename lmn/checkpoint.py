@@ -23,9 +23,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from lmn.atomic import PathLike
 from lmn.checkpoint_file import (
     CheckpointError,
-    PathLike,
     config_of,
     read_file,
     read_metadata,

@@ -8,7 +8,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from lmn.checkpoint_file import CheckpointError, PathLike
+from lmn.atomic import PathLike
+from lmn.checkpoint_file import CheckpointError
 
 TRAINING: Final = "training."
 OPTIMIZER: Final = TRAINING + "optimizer."

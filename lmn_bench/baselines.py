@@ -8,27 +8,33 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lmn.atomic import sync_folder
 from lmn_bench.differences import renamed_hosts
+from lmn_bench.disk import disk_words
 from lmn_bench.errors import StoreError, UnknownNameError, UsageError
-from lmn_bench.places import BASELINES, RUN_FILE
+from lmn_bench.places import BASELINES, RECORDS_FILE, RUN_FILE
 from lmn_bench.pooling import pool
+from lmn_bench.run_lock import locked
 from lmn_bench.samples import with_low_latency
 from lmn_bench.schema import Outcome, Record
 from lmn_bench.store import (
-    RECORDS_FILE,
     StoredRun,
     dump_info,
     dump_record,
     list_runs,
-    write_atomically,
+    write_own,
 )
 from lmn_bench.typed import typed
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,59}")
+_SET_ASIDE = re.compile(rf"\.(?P<name>{_NAME.pattern})\.(?P<end>new|old|gone)")
+# A save takes far less than a second; longer than this, something is wrong with the other one.
+_WAIT_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,8 @@ def save_baseline(
     folder = results / BASELINES / name
     if any(run.name == name for run in list_runs(results)):
         raise StoreError(f"there is a run {name!r}: the name would fit both", "take another name")
-    if folder.exists() and not force:
-        raise StoreError(
-            f"there is a baseline {name!r} already", "take another name, or replace it with --force"
-        )
+    if not force:
+        _refuse_taken(folder)
     for run in runs:
         if run.info.suite.learning is not None:
             raise StoreError(
@@ -90,12 +94,17 @@ def save_baseline(
     info = replace(pooled.info, run_id=name, sources=pooled.info.origins)
     records = tuple(_stripped(record, window) for record in pooled.records)
     stripped = StoredRun(folder, info, records)
-    _write(stripped)
+    with _in_turn(results):
+        if not force:
+            # Again: others have had their turn since.
+            _refuse_taken(folder)
+        _write(stripped)
     return SavedBaseline(folder, stripped, _notes(runs))
 
 
 def list_baselines(results: Path) -> list[Path]:
     """The folders of all baselines, by name."""
+    _recover(results)
     folders = (path.parent for path in (results / BASELINES).glob(f"*/{RUN_FILE}"))
     return sorted(folder for folder in folders if _NAME.fullmatch(folder.name))
 
@@ -120,10 +129,13 @@ def remove_baseline(name: str, results: Path) -> Path:
         StoreError: it cannot be deleted.
     """
     folder = find_baseline(name, results)
-    try:
-        shutil.rmtree(folder)
-    except OSError as error:
-        raise StoreError(f"cannot remove {folder}: {error.strerror}") from error
+    with _in_turn(results):
+        try:
+            # At once: a crash halfway leaves no half of it.
+            folder.rename(_beside(folder, "gone"))
+            _recovered(folder.parent)
+        except OSError as error:
+            raise StoreError(f"cannot remove {folder}: {error.strerror}") from error
     return folder
 
 
@@ -212,23 +224,79 @@ def _notes(runs: Sequence[StoredRun]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _refuse_taken(folder: Path) -> None:
+    if folder.exists():
+        raise StoreError(
+            f"there is a baseline {folder.name!r} already",
+            "take another name, or replace it with --force",
+        )
+
+
 def _write(run: StoredRun) -> None:
-    """Write beside, then rename, so that there is never half a baseline."""
+    """Write beside, then rename, so that there is never half a baseline.
+
+    A crash between the renames leaves the old one set aside: `_recovered` puts it back.
+    """
     folder = run.folder
-    beside, replaced = (folder.with_name(f".{folder.name}.{end}") for end in ("new", "old"))
+    beside, replaced = _beside(folder, "new"), _beside(folder, "old")
     try:
-        for left_over in (beside, replaced):
-            if left_over.exists():
-                shutil.rmtree(left_over)
-        beside.mkdir(parents=True)
-        write_atomically(beside / RUN_FILE, dump_info(run.info))
-        write_atomically(beside / RECORDS_FILE, "".join(map(dump_record, run.records)))
+        beside.mkdir()
+        write_own(beside / RUN_FILE, dump_info(run.info))
+        write_own(beside / RECORDS_FILE, "".join(map(dump_record, run.records)))
+        sync_folder(beside)
         if folder.exists():
             folder.rename(replaced)
         beside.rename(folder)
-        if replaced.exists():
-            shutil.rmtree(replaced)
+        sync_folder(folder.parent)
     except OSError as error:
-        raise StoreError(f"cannot write {folder}: {error.strerror}") from error
+        raise StoreError(f"cannot write {folder}: {disk_words(error)}") from error
     except ValueError as error:
         raise StoreError(f"cannot write {folder}: a metric is no finite number") from error
+    finally:
+        with suppress(OSError):
+            _recovered(folder.parent)
+
+
+def _beside(folder: Path, end: str) -> Path:
+    return folder.with_name(f".{folder.name}.{end}")
+
+
+@contextmanager
+def _in_turn(results: Path) -> Iterator[None]:
+    """Whoever changes baselines waits for who does; what a killed one left is put right first."""
+    place = results / BASELINES
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write {place}: {disk_words(error)}") from error
+    with locked(place, _WAIT_S, "saving"):
+        _recovered(place)
+        yield
+
+
+def _recovered(place: Path) -> None:
+    """Put back what a crash left set aside, and remove what it left half written or replaced.
+
+    Nobody else may be at it: the folder is locked.
+    """
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        found = _SET_ASIDE.fullmatch(path.name)
+        if found is None or path.is_symlink():
+            continue
+        folder = path.with_name(found["name"])
+        if found["end"] == "old" and not folder.exists():
+            path.rename(folder)
+        else:
+            shutil.rmtree(path)
+
+
+def _recover(results: Path) -> None:
+    """For readers: put back what a crash left set aside, once nobody saves, where we may."""
+    place = results / BASELINES
+    try:
+        if any(_SET_ASIDE.fullmatch(path.name) for path in place.iterdir()):
+            with locked(place, _WAIT_S, "saving"):
+                _recovered(place)
+    except (OSError, StoreError):
+        # There are none yet, or they are not ours to write: then what is there is what there is.
+        return

@@ -52,7 +52,7 @@ def save_gate(folder: Path, info: GateInfo) -> None:
         raise StoreError(
             f"cannot create {folder}: {error.strerror}", "choose another place with --results"
         ) from error
-    save(folder / GATE_FILE, json.dumps(asdict(info), indent=2) + "\n")
+    save(folder / GATE_FILE, json.dumps(asdict(info), indent=2) + "\n", own=True)
 
 
 def read_gate(folder: Path) -> GateInfo:

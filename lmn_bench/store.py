@@ -7,12 +7,10 @@ kept apart, never guessed at.
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -21,18 +19,16 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from lmn.atomic import replacing, sweep
+from lmn_bench.disk import RESERVE_KIB, Reserve, disk_words, is_full
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
 from lmn_bench.escapes import ESCAPED, loads_printable
-from lmn_bench.places import RUN_FILE
+from lmn_bench.places import RECORDS_FILE, RUN_FILE
 from lmn_bench.schema import SCHEMA, Outcome, Record, RunInfo, SeriesLimit
 from lmn_bench.typed import typed
 
-RECORDS_FILE = "records.jsonl"
 REJECTED_FILE = "records.rejected.jsonl"
 
-_PARTIAL = ".partial"
-# Bytes of a file's name on every file system that Linux has in common use.
-_LONGEST_NAME = 255
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 # What lmn-bench wrote of the end of a series before `Record.limit`.
 _OLD_LIMIT = re.compile(r"(out_of_memory|timeout|killed) at length ([\d,]+)")
@@ -59,47 +55,114 @@ class StoredRun:
 
 
 class RecordWriter:
-    """Appends records to a run folder, each flushed to disk. Use it as a context manager."""
+    """Appends records to a run folder, each flushed to disk. Use it as a context manager.
+
+    Beside them it keeps a little room (`lmn_bench.disk.RESERVE_KIB`), so that the record during
+    which the disk becomes full can still be written.
+
+    Raises:
+        StoreError: the records cannot be opened, or there is no room.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / RECORDS_FILE
-        try:
-            self._file = self._path.open("a", encoding="utf-8")
-        except OSError as error:
-            raise StoreError(f"cannot write to {self._path}: {error.strerror}") from error
+        self._reserve = Reserve(folder)
+        self._file = open_own(self._path)
+        self._size = os.fstat(self._file).st_size
         self.written = 0
 
     def __enter__(self) -> Self:
+        try:
+            self._reserve.take()
+        except OSError as error:
+            os.close(self._file)
+            raise StoreError(
+                f"cannot write to {self._path.parent}: {disk_words(error)}, with less than "
+                f"{RESERVE_KIB} KiB left",
+                f"make room, then `{typed('run', '--resume', self._path.parent)}`",
+            ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._reserve.release()
         # A close that fails flushes what an append has already reported.
         with suppress(OSError):
-            self._file.close()
+            os.close(self._file)
 
     def append(self, record: Record) -> None:
-        """Write one record and force it to disk.
+        """Write one record whole and force it to disk, or leave the file as it was.
 
         Raises:
-            StoreError: the disk is full or the folder has gone.
+            StoreError: the disk is full, or what was written before is gone (see `gone`).
         """
-        line = dump_record(record)
+        line = dump_record(record).encode()
+        safe = self.written
         try:
-            self._file.write(line)
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._write(line)
+            self.written += 1
         except OSError as error:
-            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
+            self._reserve.release()
+            last = "before this one"
+            if is_full(error):
+                with suppress(OSError):
+                    self._write(line)
+                    self.written, safe, last = self.written + 1, safe + 1, "up to this one"
             raise StoreError(
-                f"cannot write to {self._path}: {why}; "
-                f"the {self.written} records before this one are safe",
+                f"cannot write to {self._path}: {disk_words(error)}; "
+                f"the {safe} records {last} are safe",
                 f"make room, then `{typed('run', '--resume', self._path.parent)}`",
             ) from error
-        self.written += 1
+        gone = self.gone()
+        if gone is not None:
+            raise StoreError(f"{gone} while it was measured")
+
+    def gone(self) -> str | None:
+        """What became of the records on disk, as a clause; None while all of them are there."""
+        held = os.fstat(self._file)
+        try:
+            there = self._path.lstat()
+        except OSError:
+            lacking = self._path if self._path.parent.is_dir() else self._path.parent
+            return f"{lacking} was removed or renamed"
+        if not os.path.samestat(held, there):
+            return f"{self._path} was replaced"
+        return f"{self._path} was cut short" if held.st_size < self._size else None
+
+    def _write(self, line: bytes) -> None:
+        before = os.fstat(self._file).st_size
+        try:
+            left = line
+            while left:
+                left = left[os.write(self._file, left) :]
+            os.fsync(self._file)
+        except OSError:
+            # Half a line would keep a full disk full.
+            with suppress(OSError):
+                os.ftruncate(self._file, before)
+            raise
+        self._size += len(line)
+
+
+def open_own(path: Path) -> int:
+    """A file of ours open for appending, in a folder that may have come from elsewhere.
+
+    Raises:
+        StoreError: it cannot be opened, or is a link, which might lead out of the folder.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        if path.is_symlink():
+            raise StoreError(
+                f"{path} is a symbolic link: nothing is written through links in a run folder",
+                "put the file itself there",
+            ) from None
+        raise StoreError(f"cannot write to {path}: {disk_words(error)}") from error
 
 
 def create_run(results: Path, info: RunInfo) -> Path:
-    """Make the folder of a new run and write its `run.json`.
+    """Make the folder `results/<run_id>` of a new run and write its `run.json`.
 
     Raises:
         StoreError: the results folder cannot be written, found before anything is measured.
@@ -107,29 +170,37 @@ def create_run(results: Path, info: RunInfo) -> Path:
     folder = results / info.run_id
     try:
         folder.mkdir(parents=True)
-        write_atomically(folder / RUN_FILE, dump_info(info))
-        (folder / RECORDS_FILE).touch()
     except OSError as error:
-        raise StoreError(
-            f"cannot create the run folder {folder}: {error.strerror}",
-            "choose another place with --results FOLDER",
-        ) from error
+        raise _not_created(folder, error) from error
+    write_run(folder, info)
     return folder
 
 
-def new_run_id(suite_name: str, results: Path, moment: datetime) -> str:
-    """A folder name that sorts by time: scaling-20261123-141500."""
-    base = f"{suite_name}-{moment:%Y%m%d-%H%M%S}"
-    candidate, suffix = base, 2
-    while (results / candidate).exists():
-        candidate, suffix = f"{base}-{suffix}", suffix + 1
-    return candidate
+def write_run(folder: Path, info: RunInfo, records: Iterable[Record] = ()) -> None:
+    """Write a run into an empty folder.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        # In this order: a folder with a `run.json` is a run, and has all that it should.
+        write_own(folder / RECORDS_FILE, "".join(map(dump_record, records)))
+        write_own(folder / RUN_FILE, dump_info(info))
+    except OSError as error:
+        raise _not_created(folder, error) from error
+
+
+def _not_created(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot create the run folder {folder}: {disk_words(error)}",
+        "choose another place with --results FOLDER",
+    )
 
 
 def finish_run(folder: Path, info: RunInfo) -> RunInfo:
     """Write down that every case has a record now."""
     finished = replace(info, finished_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    save(folder / RUN_FILE, dump_info(finished))
+    save(folder / RUN_FILE, dump_info(finished), own=True)
     return finished
 
 
@@ -180,12 +251,13 @@ def repair(run: StoredRun) -> StoredRun:
         return run
     try:
         if run.bad_lines:
-            with (run.folder / REJECTED_FILE).open("a", encoding="utf-8") as rejected:
-                rejected.writelines(bad.text + "\n" for bad in run.bad_lines)
+            rejected = open_own(run.folder / REJECTED_FILE)
+            with os.fdopen(rejected, "a", encoding="utf-8") as file:
+                file.writelines(bad.text + "\n" for bad in run.bad_lines)
         lines = (json.dumps(r.to_dict(), separators=(",", ":")) + "\n" for r in run.records)
-        write_atomically(path, "".join(lines))
+        write_own(path, "".join(lines))
     except OSError as error:
-        raise StoreError(f"cannot repair {path}: {error.strerror}") from error
+        raise StoreError(f"cannot repair {path}: {disk_words(error)}") from error
     return replace(run, bad_lines=())
 
 
@@ -223,45 +295,51 @@ def list_runs(results: Path) -> list[Path]:
     return sorted(folders, key=lambda folder: (_created_at(folder), folder.name))
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, follow: bool = True) -> None:
     """Replace a file as a whole: a reader or a crash sees the old text or the new one.
 
     What is there and no file (`/dev/stdout`, `/dev/null`, a named pipe) is written to as it is, and
     a link stays one. Characters that no encoding has, of a name that is no UTF-8, are escaped.
+
+    Args:
+        path: of the file.
+        text: what it is to hold.
+        follow: see `lmn.atomic.replacing`.
+
+    Raises:
+        OSError: it cannot be written.
     """
-    # Asked before links are followed: that of /dev/stdout leads to no path where it is a pipe.
-    if path.exists() and not path.is_file():
-        # A reader that leaves is no error.
-        with suppress(BrokenPipeError), path.open("w", encoding="utf-8", errors=ESCAPED) as device:
-            device.write(text)
-        return
-    path = path.resolve() if path.is_symlink() else path
-    temporary = _beside(path)
-    with temporary.open("w", encoding="utf-8", errors=ESCAPED) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    # A reader that leaves is no error.
+    with suppress(BrokenPipeError), replacing(path, follow=follow) as file:
+        file.write(text.encode("utf-8", ESCAPED))
 
 
-def _beside(path: Path) -> Path:
-    """Where a file is before it is whole: beside it, by its name or what there is room for."""
-    name = os.fsencode(path.name)
-    if len(name) + len(_PARTIAL) > _LONGEST_NAME:
-        name = hashlib.blake2b(name, digest_size=16).hexdigest().encode()
-    return path.with_name(os.fsdecode(name) + _PARTIAL)
+def write_own(path: Path, text: str) -> None:
+    """As `write_atomically`, in a folder of ours that may have come from elsewhere: no link that
+    lies there is followed.
+    """
+    write_atomically(path, text, follow=False)
 
 
-def save(path: Path, text: str) -> None:
-    """As `write_atomically`, for what a user is told about.
+def save(path: Path, text: str, *, own: bool = False) -> None:
+    """As `write_atomically`, or `write_own`, for what a user is told about.
 
     Raises:
         StoreError: it cannot be written.
     """
     try:
-        write_atomically(path, text)
+        write_atomically(path, text, follow=not own)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+        raise StoreError(f"cannot write {path}: {disk_words(error)}") from error
+
+
+def clear_left_over(folder: Path) -> None:
+    """Remove what a run that was killed left half written in its folder, which is ours now."""
+    sweep(folder)
+    for name in (RUN_FILE, RECORDS_FILE):
+        # The names of before `lmn.atomic`.
+        with suppress(OSError):
+            (folder / f"{name}.partial").unlink()
 
 
 def _created_at(folder: Path) -> str:

@@ -36,8 +36,9 @@ from lmn_bench.report.facts import warning_lines
 from lmn_bench.report.left_out import left_out_sentences
 from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.process import ForkServer
+from lmn_bench.run_lock import new_folder
 from lmn_bench.schema import Case, Environment, RunInfo, Suite
-from lmn_bench.store import finish_run, new_run_id
+from lmn_bench.store import finish_run
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
 from lmn_bench.units import format_duration, format_share
@@ -83,7 +84,9 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
         seed = secrets.randbelow(2**32) if request.seed is None else request.seed
         tell_place(results)
         results = results.resolve()
-        folder = results / new_run_id(f"ab-{suite.name}", results, datetime.now(UTC))
+        folder = stack.enter_context(
+            new_folder(results, f"ab-{suite.name}", datetime.now(UTC))
+        )  # fmt: skip
         gate = GateInfo(base.name, new.name, ("it was ended before it had measured everything",))
         save_gate(folder, gate)
         console = stderr_console()
@@ -94,7 +97,7 @@ def run_ab(request: Request, outputs: Outputs, results: Path, *, quiet: bool) ->
         infos = _infos(folder, suite, seed, environment, versions)
         begin = time.monotonic()
         progress = GateProgress(console, enabled=not quiet)
-        with Recorder(folder, infos, versions) as recorder:
+        with Recorder(folder, infos, versions, gate) as recorder:
             try:
                 with progress:
                     if request.counters_only:
@@ -198,7 +201,7 @@ def _report(comparison: Comparison, outputs: Outputs, folder: Path) -> ExitCode:
         "report.html": lambda: comparison_page(comparison, code),
     }
     for name, make in texts.items():
-        save_made(folder / name, make)
+        save_made(folder / name, make, own=True)
     again = shlex.join(["lmn-bench", "compare", str(folder), "--all"])
     stderr_console().print(
         f"report: {folder / 'report.html'}\nnext: {again}", markup=False, soft_wrap=True

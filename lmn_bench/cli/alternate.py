@@ -22,11 +22,13 @@ from lmn_bench.analysis.side import StoredSide
 from lmn_bench.cli.gate_progress import GateProgress
 from lmn_bench.cli.versions import Version
 from lmn_bench.errors import ComparisonError, WorkerError
-from lmn_bench.gates import ARMS
+from lmn_bench.gates import ARMS, GateInfo, save_gate
+from lmn_bench.rescue import rescuing
 from lmn_bench.run.blocks import Blocks, Ended, Step
 from lmn_bench.run.process import ForkServer
 from lmn_bench.schema import DEFAULT_CAP_MECHANISM, Case, Measuring, Record, RunInfo
-from lmn_bench.store import RecordWriter, create_run
+from lmn_bench.store import RecordWriter, create_run, write_run
+from lmn_bench.typed import typed
 
 # Processes forked from one server share its layout in memory, and with it an arm's luck: what
 # decides comes from other servers in every block (`analysis.paired`). Starting three takes about
@@ -55,30 +57,51 @@ class Plan:
 
 
 class Recorder:
-    """Writes every record to its arm's run folder at once, and keeps all of them."""
+    """Writes every record to its arm's run folder at once, and keeps all of them.
 
-    def __init__(self, folder: Path, infos: Mapping[str, RunInfo], versions: Mapping[str, Version]):
-        self._infos = infos
+    Raises:
+        StoreError: at its end, if the files were removed meanwhile; all is written elsewhere then.
+    """
+
+    def __init__(
+        self, folder: Path, infos: Mapping[str, RunInfo], versions: Mapping[str, Version],
+        gate: GateInfo,
+    ) -> None:  # fmt: skip
+        self._folder, self._infos, self._gate = folder, infos, gate
         base, new = versions["base"].name, versions["new"].name
         self._names = {"base": base, "null": base, "new": new}
         self._records: dict[str, list[Record]] = {arm: [] for arm in ARMS}
         self._folders = {arm: create_run(folder, infos[arm]) for arm in ARMS}
-        self._stack = ExitStack()
 
     def __enter__(self) -> Recorder:
-        self._writers = {
-            arm: self._stack.enter_context(RecordWriter(folder))
-            for arm, folder in self._folders.items()
-        }
+        with ExitStack() as opened:
+            self._writers = {
+                arm: opened.enter_context(RecordWriter(folder))
+                for arm, folder in self._folders.items()
+            }
+            opened.enter_context(
+                rescuing(
+                    self._folder, [*self._writers.values()], self._keep,
+                    lambda place: typed("compare", place),
+                )
+            )  # fmt: skip
+            self._stack = opened.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    def _keep(self, place: Path) -> None:
+        save_gate(place, self._gate)
+        for arm, info in self._infos.items():
+            (place / arm).mkdir()
+            write_run(place / arm, info, self._records[arm])
+
     def take(self, event: Ended) -> None:
         """Keep one record."""
-        self._writers[event.arm].append(event.record)
+        # Kept first: were its file gone, it would be written elsewhere.
         self._records[event.arm].append(event.record)
+        self._writers[event.arm].append(event.record)
 
     @property
     def arms(self) -> Arms:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+from lmn.atomic import destination
 from lmn_bench.cli.console import stderr_console
+from lmn_bench.disk import disk_words
 from lmn_bench.errors import LmnBenchError, UsageError
-from lmn_bench.store import RECORDS_FILE, StoredRun, save
+from lmn_bench.places import RECORDS_FILE
+from lmn_bench.store import StoredRun, save
 
 # What the names of each form end in. A name that ends in nothing (or in no form at all, as
 # /dev/fd/3) promises nothing, and may hold any form.
@@ -79,14 +83,45 @@ def warn_of_bad_lines(run: StoredRun, made: str = "left out") -> None:
         stderr_console().print(line, markup=False, soft_wrap=True)
 
 
-def save_made(path: Path, make: Callable[[], str]) -> bool:
+def require_writable(option: str, path: Path) -> None:
+    """See before anything is measured that a file can be written, where its links lead to.
+
+    What is there and no file, a device or a pipe, will be written through.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    try:
+        if path.is_dir():
+            raise UsageError(f"{option} {path}: it is a folder", "name a file in it")
+        needed = [path]
+        if path.is_file() or not path.exists():
+            place = destination(path)
+            if not place.parent.is_dir():
+                raise UsageError(
+                    f"{option} {path}: there is no folder {place.parent}", "make it first"
+                )
+            # It is replaced by what is written beside it.
+            needed = [place.parent, *([place] if place.exists() else [])]
+    except OSError as error:
+        raise UsageError(f"{option} {path}: it cannot be written: {disk_words(error)}") from None
+    if not all(os.access(one, os.W_OK) for one in needed):
+        raise UsageError(f"{option} {path}: no permission to write there")
+
+
+def save_made(path: Path, make: Callable[[], str], *, own: bool = False) -> bool:
     """Write what `make` returns; if that fails, say so and go on. Whether it is written.
 
     For what a command writes once it knows its answer: neither a full disk nor a broken package
     that draws charts, whose errors may derive from anything, may take the answer with it.
+
+    Args:
+        path: of the file.
+        make: its text.
+        own: whether it lies in a folder of ours, where no link is followed.
     """
     try:
-        save(path, make())
+        save(path, make(), own=own)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
-from lmn_bench.cli.outputs import form_of, save_made
+from lmn_bench.cli.outputs import form_of, require_writable, save_made
 from lmn_bench.cli.results_place import tell_place
 from lmn_bench.environment import read_environment
 from lmn_bench.errors import DeviceError, StoreError, UnknownNameError, UsageError
+from lmn_bench.places import LINES_FILE, TRACE_FILE
+from lmn_bench.places import PROFILE_FILE as JSON_FILE
 from lmn_bench.profiles import Profile, profile_json, profile_of
 from lmn_bench.report.facts import warning_lines
 from lmn_bench.report.profiled.document import told_sentences
@@ -23,14 +24,13 @@ from lmn_bench.report.profiled.page import profile_markdown, profile_page, profi
 from lmn_bench.report.profiled.tree import render_profile
 from lmn_bench.report.profiled.words import case_title
 from lmn_bench.run.process import ForkServer
+from lmn_bench.run_lock import new_folder
 from lmn_bench.schema import Case, Environment
-from lmn_bench.store import new_run_id, save
+from lmn_bench.store import save
 from lmn_bench.subjects.names import BUILTIN, LACKING, is_user_subject
 from lmn_bench.subjects.sizes import feedforward_width
 
-JSON_FILE, PAGE_FILE, TRACE_FILE, LINES_FILE = (
-    "profile.json", "report.html", "trace.json.gz", "lines.txt",
-)  # fmt: skip
+PAGE_FILE = "report.html"
 FORMS = ("html", "md", "json", "text")
 # Any other seed gives other weights, and the same times.
 SEED = 0
@@ -67,7 +67,8 @@ def run_profile(
             )
         if not quiet:
             tell_place(results)
-        with _new_folder(case, results, moment) as folder:
+        subject = case.subject.replace(":", "-").replace("/", "-")
+        with new_folder(results, f"profile-{subject}-{case.mode}", moment) as folder:
             for line in () if quiet else warning_lines(environment):
                 console.print(line, style="yellow", markup=False)
             if not quiet:
@@ -76,10 +77,15 @@ def run_profile(
             job = {"case": asdict(case), "seed": SEED, "depth": depth, "lines": request.lines,
                    "trace": str((folder / TRACE_FILE).resolve())}  # fmt: skip
             seen = server.profile(job, request.timeout_s)
-    created = moment.isoformat(timespec="seconds")
-    command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
-    profile = profile_of(case, seen, environment, created, command, depth=depth)
-    files = _save(profile, folder)
+            created = moment.isoformat(timespec="seconds")
+            command = ("lmn-bench", *map(shlex.quote, sys.argv[1:]))
+            profile = profile_of(case, seen, environment, created, command, depth=depth)
+            try:
+                files = _save(profile, folder)
+            except StoreError:
+                # What was found stands, whatever becomes of the disk.
+                _tell(profile, {}, None, as_json=as_json)
+                raise
     _tell(profile, files, output, as_json=as_json)
     if not quiet:
         _tell_files(files)
@@ -121,30 +127,7 @@ def _check_output(output: Path | None) -> None:
     if output is None:
         return
     form_of("-o", output, FORMS, "text")
-    if not output.parent.is_dir():
-        raise UsageError(f"-o {output}: there is no folder {output.parent}", "make it first")
-
-
-@contextmanager
-def _new_folder(case: Case, results: Path, moment: datetime) -> Iterator[Path]:
-    """A folder of its own, gone again if nothing was measured."""
-    subject = case.subject.replace(":", "-").replace("/", "-")
-    folder = results / new_run_id(f"profile-{subject}-{case.mode}", results, moment)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot create the folder {folder}: {error.strerror}",
-            "choose another place with --results FOLDER",
-        ) from error
-    try:
-        yield folder
-    except BaseException:
-        for left in folder.glob("trace.json*"):
-            left.unlink()
-        with suppress(OSError):
-            folder.rmdir()
-        raise
+    require_writable("-o", output)
 
 
 def _save(profile: Profile, folder: Path) -> dict[str, str]:
@@ -153,11 +136,11 @@ def _save(profile: Profile, folder: Path) -> dict[str, str]:
              "trace": str(folder / TRACE_FILE)}  # fmt: skip
     if profile.lines is not None:
         files["lines"] = str(folder / LINES_FILE)
-        save(folder / LINES_FILE, "\n".join(map(_lines_text, profile.lines)))
+        save(folder / LINES_FILE, "\n".join(map(_lines_text, profile.lines)), own=True)
     planned = {**files, "report": str(folder / PAGE_FILE)}
-    save(folder / JSON_FILE, profile_text(profile, planned))
+    save(folder / JSON_FILE, profile_text(profile, planned), own=True)
     if not save_made(folder / PAGE_FILE, lambda: profile_page(profile, planned)):
-        save(folder / JSON_FILE, profile_text(profile, files))
+        save(folder / JSON_FILE, profile_text(profile, files), own=True)
         return files
     return planned
 

@@ -37,6 +37,7 @@ def command(
     Several runs are laid over each other, each as a series of its own: machines are never pooled.
     Trainings of one lesson are put together, each model with its seeds of all runs.
     """
+    from lmn_bench.cli.outputs import require_writable
     from lmn_bench.cli.reports import read_runs, save_pictures
     from lmn_bench.errors import UsageError
     from lmn_bench.report.markdown import render_markdown
@@ -50,6 +51,8 @@ def command(
         raise UsageError(
             "--charts writes pictures beside a Markdown file", "give --format md and -o FILE too"
         )
+    if output is not None:
+        require_writable("-o", output)
     found = read_runs(runs or (None,), results, claims, reference)
     console = stdout_console()
     if form == "text" and output is None:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lmn.atomic import replacing
 from lmn_bench.analysis.results import result_set
 from lmn_bench.cli.console import stderr_console
 from lmn_bench.cli.outputs import save_made, warn_of_bad_lines
+from lmn_bench.disk import disk_words
 from lmn_bench.errors import StoreError, UsageError
 from lmn_bench.plan import PlannedCase, plan
 from lmn_bench.report.build import RunResults
@@ -95,7 +97,7 @@ def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:
 def save_page(folder: Path, run: RunResults, document: Document) -> Path | None:
     """Write the page of a run beside its records; if that fails, say so and go on."""
     path = folder / HTML_FILE
-    if save_made(path, lambda: page_of([run], document)):
+    if save_made(path, lambda: page_of([run], document), own=True):
         return path
     stderr_console().print(
         f"everything measured is safe; try again with `{typed('report', folder, '-o', path)}`",
@@ -112,7 +114,8 @@ def save_pictures(document: Document, output: Path, form: str) -> dict[str, str]
     try:
         folder.mkdir(exist_ok=True)
         for chart in document.charts:
-            (folder / f"{chart.key}.{form}").write_bytes(picture(chart, form))
+            with replacing(folder / f"{chart.key}.{form}", follow=False) as file:
+                file.write(picture(chart, form))
     except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror}") from error
+        raise StoreError(f"cannot write to {folder}: {disk_words(error)}") from error
     return {chart.key: f"{folder.name}/{chart.key}.{form}" for chart in document.charts}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
-from lmn_bench.cli.outputs import require_form, save_made
+from lmn_bench.cli.outputs import require_form, require_writable, save_made
 from lmn_bench.cli.size_evidence import find_evidence, making_command
 from lmn_bench.devices import DeviceProfile, device, load_devices
 from lmn_bench.errors import ExitCode, SubjectError, UnknownNameError, UsageError
@@ -162,8 +162,8 @@ def _check(question: Question, wanted: Wanted) -> None:
     files = (("--html", wanted.html, "html"), ("--markdown", wanted.markdown, "md"))
     for option, path, form in files:
         require_form(option, path, form)
-        if path is not None and not path.parent.is_dir():
-            raise UsageError(f"{option} {path}: there is no folder {path.parent}", "make it first")
+        if path is not None:
+            require_writable(option, path)
 
 
 def _require_possible(question: Question, *, typed: bool) -> None:

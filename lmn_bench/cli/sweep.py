@@ -30,22 +30,23 @@ from lmn_bench.report.markdown import render_markdown
 from lmn_bench.report.page import document_of
 from lmn_bench.report.planned import plan_document
 from lmn_bench.report.text import render_answers, render_document
+from lmn_bench.rescue import keep_run, rescuing
 from lmn_bench.run.backstop import Task, skipped
 from lmn_bench.run.caps import mechanism_for
 from lmn_bench.run.lessons import Progressed, run_lessons
 from lmn_bench.run.process import ForkServer
 from lmn_bench.run.schedule import Finished, Started, order_tasks, run_tasks
-from lmn_bench.run_lock import locked
+from lmn_bench.run_lock import locked, new_folder
 from lmn_bench.schema import Case, Environment, ModelSpec, Outcome, RunInfo, Suite
 from lmn_bench.store import (
     RecordWriter,
     StoredRun,
-    create_run,
+    clear_left_over,
     find_run,
     finish_run,
-    new_run_id,
     read_run,
     repair,
+    write_run,
 )
 from lmn_bench.subjects.names import is_user_subject
 from lmn_bench.suite import Override, find_suite, load_suite
@@ -95,23 +96,23 @@ def new_sweep(
         # Rates need times: without them a ceiling has nothing to stand beside.
         wanted = suite.measuring.ceilings and suite.measuring.timing and not suite.learning
         ceilings = ceilings_of(server, runnable(planned)) if wanted else ()
-        moment = datetime.now(UTC)
-        info = RunInfo(
-            run_id=new_run_id(suite.name, results, moment),
-            created_at=moment.isoformat(timespec="seconds"),
-            suite=suite,
-            seed=seed,
-            environment=environment,
-            command=("lmn-bench", *map(shlex.quote, sys.argv[1:])),
-            ceilings=ceilings,
-            no_cuda=_unusable(environment, planned),
-        )
         # What it refuses, memory caps for one, it refuses before there is a folder.
         if suite.learning is None:
             _ = server.software
         tell_place(results)
-        folder = create_run(results, info)
-        with locked(folder):
+        moment = datetime.now(UTC)
+        with new_folder(results, suite.name, moment) as folder:
+            info = RunInfo(
+                run_id=folder.name,
+                created_at=moment.isoformat(timespec="seconds"),
+                suite=suite,
+                seed=seed,
+                environment=environment,
+                command=("lmn-bench", *map(shlex.quote, sys.argv[1:])),
+                ceilings=ceilings,
+                no_cuda=_unusable(environment, planned),
+            )
+            write_run(folder, info)
             run = StoredRun(folder, info, ())
             return _measure(run, planned, server, quiet=quiet, as_json=as_json)
 
@@ -137,6 +138,7 @@ def resume_sweep(name: str | None, results: Path, *, quiet: bool, as_json: bool)
         stderr_console().print(f"note: {renamed}", markup=False, soft_wrap=True)
     check_material(run.info.suite)
     with locked(run.folder), server_for(run.info.suite) as server:
+        clear_left_over(run.folder)
         # Read again: who had the lock before may have measured more.
         run = _repaired(read_run(run.folder))
         planned = plan_here(run.info.suite, environment, server)
@@ -183,13 +185,22 @@ def _measure(
     else:
         progress = Progress(console, planned, kept, suite.measuring, enabled=not quiet)
     try:
-        with RecordWriter(run.folder) as writer, progress:
+        with (
+            RecordWriter(run.folder) as writer,
+            rescuing(
+                run.folder,
+                [writer],
+                keep_run(run.info, records.values()),
+                lambda place: typed("run", "--resume", place),
+            ),
+            progress,
+        ):
             for item in planned:
                 for replicate in range(suite.replicates if item.skip else 0):
                     if (item.case.id, replicate) not in present:
                         record = skipped(item.case, replicate, item.skip or "")
-                        writer.append(record)
                         records[item.case.id, replicate] = record
+                        writer.append(record)
             for event in _events(run, tasks, server, progress):
                 if isinstance(event, Progressed):
                     assert isinstance(progress, LessonProgress)
@@ -197,9 +208,10 @@ def _measure(
                 elif isinstance(event, Started):
                     progress.started(event, event.remaining)
                 elif isinstance(event, Finished):
-                    writer.append(event.record)
-                    # One that was killed gives way to how it went on.
+                    # Kept first: were its file gone, it would be written elsewhere. One that was
+                    # killed gives way to how it went on.
                     records[event.record.case_id, event.record.replicate] = event.record
+                    writer.append(event.record)
                     progress.finished(event)
     except KeyboardInterrupt:
         under_way = " and the training that was under way" if suite.learning else ""
@@ -210,7 +222,10 @@ def _measure(
         )  # fmt: skip
         # Whoever closed the terminal finds there what was measured until then.
         so_far = StoredRun(run.folder, run.info, tuple(records.values()))
-        save_made(run.folder / REPORT_FILE, lambda: render_markdown(run_document(so_far, planned)))
+        save_made(
+            run.folder / REPORT_FILE, lambda: render_markdown(run_document(so_far, planned)),
+            own=True,
+        )  # fmt: skip
         return ExitCode.INTERRUPTED
     run = StoredRun(run.folder, run.info, tuple(records.values()))
     if not any(record.can_go_on for record in run.records):
@@ -238,7 +253,7 @@ def _conclude(
     found = summed_up(run, planned)
     document = document_of([found])
     report = run.folder / REPORT_FILE
-    written = save_made(report, lambda: render_markdown(document))
+    written = save_made(report, lambda: render_markdown(document), own=True)
     page = save_page(run.folder, found, document)
     outcomes = Counter(record.outcome for record in run.records)
     failed = sum(record.is_failure for record in run.records)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 import tomllib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lmn.atomic import sweep
+from lmn.atomic import destination, sweep, try_out
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.outputs import require_form
 from lmn_bench.cli.train_progress import TrainProgress
+from lmn_bench.disk import disk_words
 from lmn_bench.errors import ExitCode, KilledError, UnitError, UnknownNameError, UsageError
 from lmn_bench.learning.corpora import announced_download
 from lmn_bench.learning.names import CORPORA
@@ -21,6 +21,7 @@ from lmn_bench.learning.settings import DEFAULT_PRESET, PRESETS, TrainingSetting
 from lmn_bench.learning.settings_file import KEYS, check_settings, key_kind, read_settings_file
 from lmn_bench.numerals import decimal_comma
 from lmn_bench.run.learning import InterruptsAs, LearningProcess
+from lmn_bench.run_lock import claimed_file
 from lmn_bench.typed import typed
 from lmn_bench.units import format_count, format_duration, format_number
 
@@ -49,7 +50,7 @@ def run_training(request: Request, *, quiet: bool, as_json: bool) -> int:
     if download := announced_download(settings.corpus):
         console.print(download, markup=False, soft_wrap=True)
     told: dict[str, Any] = {"saved": None}
-    with LearningProcess({"train": job}) as process:
+    with _claimed(request.output), LearningProcess({"train": job}) as process:
 
         def stop() -> None:
             process.stop()
@@ -134,17 +135,13 @@ def _check_output(request: Request) -> None:
         raise UsageError("--resume and --force are both given", "go on with it, or replace it")
     if not output.parent.is_dir():
         raise UsageError(f"-o {output}: there is no folder {output.parent}", "make it first")
-    try:
-        # tried, not asked for: some folders only look as if they could be written to
-        with tempfile.TemporaryFile(dir=output.parent):
-            pass
-        # a name may be too long
-        with suppress(FileNotFoundError):
-            output.lstat()
-    except OSError as error:
-        raise UsageError(f"-o {output}: it cannot be written: {error.strerror}") from None
     if output.exists() and not output.is_file():
         raise UsageError(f"-o {output}: it is no file", "take another -o")
+    try:
+        # tried, not asked for: some folders only look as if they could be written to
+        try_out(output)
+    except OSError as error:
+        raise UsageError(f"-o {output}: it cannot be written: {disk_words(error)}") from None
     if request.resume and not output.exists():
         raise UsageError(
             f"--resume: there is no checkpoint {output}", "leave --resume out, or name it with -o"
@@ -154,6 +151,17 @@ def _check_output(request: Request) -> None:
             f"{output} is there already",
             "go on with it by --resume, replace it by --force, or take another -o",
         )
+
+
+@contextmanager
+def _claimed(output: Path) -> Iterator[None]:
+    """Keep other trainings from saving to the same checkpoint meanwhile."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(claimed_file(destination(output), "training into"))
+        except OSError as error:
+            raise UsageError(f"-o {output}: it cannot be written: {disk_words(error)}") from None
+        yield
 
 
 def _summary(told: Mapping[str, Any], output: Path) -> dict[str, Any]:

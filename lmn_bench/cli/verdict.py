@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lmn_bench.analysis.comparison import Comparison, Gate
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
-from lmn_bench.cli.outputs import require_form, save_made
+from lmn_bench.cli.outputs import require_form, require_writable, save_made
 from lmn_bench.errors import ExitCode, UsageError
 from lmn_bench.report.compared.annotations import annotations as github_annotations
 from lmn_bench.report.compared.data import comparison_json
@@ -54,12 +54,10 @@ class Outputs:
         """
         for option, path in self.files.items():
             require_form(option, path, _FORMS[option])
-            folder = path.parent
-            if not folder.is_dir():
-                raise UsageError(f"{option} {path}: there is no folder {folder}", "make it first")
-            if not os.access(path if path.exists() else folder, os.W_OK):
-                raise UsageError(f"{option} {path}: no permission to write there")
-        if len({path.resolve() for path in self.files.values()}) < len(self.files):
+            require_writable(option, path)
+        # What is no file takes several, one behind the other.
+        named = [path for path in self.files.values() if path.is_file() or not path.exists()]
+        if len({path.resolve() for path in named}) < len(named):
             raise UsageError("two reports cannot be written to the same file")
 
 

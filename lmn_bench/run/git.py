@@ -73,6 +73,8 @@ def git(
             capture_output=True,
             check=False,
             pass_fds=kept_open,
+            # What ends us (Ctrl-C, a terminal that is closed) is ours to hear, and to clean up.
+            start_new_session=True,
         )
     except FileNotFoundError as error:
         raise RevisionError("there is no git on this machine", "install git") from error

@@ -5,7 +5,7 @@ configuration are left alone, and no hook runs. Submodules stay empty.
 
 Beside every folder lies a lock file that its owner holds; the kernel lets it go when the owner
 dies, however it dies. What such an owner left behind is removed at the next checkout of the same
-repository.
+repository, or of any if that repository is gone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from lmn_bench.run.git import common_folder, find_commit, git
 _LOCK = ".lock"
 # Held while locks are made and strays looked for: a lock that isn't held yet is no stray.
 _GUARD = "guard"
+_INTERRUPTING = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,25 @@ def checkout(
             )
         yield Worktree(path, commit, subject)
     finally:
-        _remove(path, common, environ)
-        os.close(lock)
+        with _uninterrupted():
+            _remove(path, common, environ)
+            os.close(lock)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals that would break it off wait until it is done; several count as one then.
+
+    A terminal that is closed sends more than one, and the second would break off what the first
+    has others clean up.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
+    try:
+        yield
+    finally:
+        for waiting in sorted(signal.sigpending() & {*_INTERRUPTING})[1:]:
+            signal.sigwait({waiting})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cache(environ: Mapping[str, str]) -> Path:
@@ -129,7 +148,8 @@ def _remove_if_stray(name: Path, common: Path, environ: Mapping[str, str]) -> No
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         owner = json.loads(name.read_text())["repository"]
-        if owner == str(common):
+        # Nobody else will come for those of a repository that is gone.
+        if owner == str(common) or not Path(owner).exists():
             _remove(name.with_name(name.name.removesuffix(_LOCK)), common, environ)
     except BlockingIOError:
         return
@@ -148,7 +168,9 @@ def _remove(path: Path, common: Path, environ: Mapping[str, str]) -> None:
     """
     # Twice: git locks a worktree while it makes it, and its maker may have been killed.
     force = ("--force", "--force")
-    git(f"--git-dir={common}", "worktree", "remove", *force, str(path), at=common, environ=environ)
+    if common.is_dir():
+        to = f"--git-dir={common}"
+        git(to, "worktree", "remove", *force, str(path), at=common, environ=environ)
     shutil.rmtree(path, ignore_errors=True)
     notes = common / "worktrees"
     for note in notes.glob("*/gitdir"):

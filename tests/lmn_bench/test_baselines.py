@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,6 +23,7 @@ from lmn_bench.baselines import (
 from lmn_bench.cli import run_command_line
 from lmn_bench.errors import StoreError, UnknownNameError, UsageError
 from lmn_bench.places import RUN_FILE
+from lmn_bench.run_lock import locked
 from lmn_bench.schema import Outcome, Record
 from lmn_bench.store import RECORDS_FILE, RecordWriter, create_run, list_runs, read_run
 
@@ -309,6 +315,101 @@ def test_a_path_with_a_comma_is_taken_as_it_is(sides):
 def test_a_side_that_cannot_be_told_is_an_error(sides, text, error, words):
     with pytest.raises(error, match=words):
         find_runs(text, sides)
+
+
+# ------------------------------------------------------------------------------- crashes and turns
+
+
+def sources(results, name="main"):
+    return read_run(find_baseline(name, results)).info.sources
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_crash_at_any_moment_of_a_save_keeps_the_old_baseline_or_the_new_one(
+    results, monkeypatch, at
+):
+    """A child is killed before its `at`-th rename, or removal of a folder."""
+    save_baseline("main", [stored(results, "smoke-1")], results)
+    other = stored(results, "smoke-2")
+    pid = os.fork()
+    if pid == 0:
+        calls = count()
+
+        def dying(call):
+            return lambda *given, **named: (
+                os._exit(9) if next(calls) == at else call(*given, **named)
+            )
+
+        for owner, call in ((os, "rename"), (os, "replace"), (shutil, "rmtree")):
+            monkeypatch.setattr(owner, call, dying(getattr(owner, call)))
+        save_baseline("main", [other], results, force=True)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == (9 if at < 5 else 0)
+    assert sources(results) == (("smoke-1",) if at < 4 else ("smoke-2",))
+    assert [path.name for path in (results / "baselines").iterdir()] == ["main"]
+    save_baseline("main", [other], results, force=True)
+    assert sources(results) == ("smoke-2",)
+
+
+def test_a_crash_halfway_through_a_removal_leaves_no_half_baseline(results, monkeypatch):
+    save_baseline("main", [stored(results)], results)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", raising(OSError(5, "Input/output error")))
+        with pytest.raises(StoreError, match="cannot remove"):
+            remove_baseline("main", results)
+    assert list_baselines(results) == []
+    assert list((results / "baselines").iterdir()) == []
+
+
+def raising(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+def test_a_full_disk_keeps_the_old_baseline_and_is_left_no_fuller(results, monkeypatch):
+    save_baseline("main", [stored(results, "smoke-1")], results)
+    other = stored(results, "smoke-2")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", raising(OSError(errno.ENOSPC, "No space")))
+        with pytest.raises(StoreError, match="the disk is full"):
+            save_baseline("main", [other], results, force=True)
+    assert sources(results) == ("smoke-1",)
+    assert [path.name for path in (results / "baselines").iterdir()] == ["main"]
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_saves_of_one_name_at_once_take_turns(results, force):
+    run = stored(results)
+    with ThreadPoolExecutor(5) as pool:
+        saves = [pool.submit(save_baseline, "main", [run], results, force=force) for _ in range(5)]
+    refused = [save.exception() for save in saves if save.exception()]
+    assert len(refused) == (0 if force else 4)
+    assert all("already" in str(error) for error in refused)
+    assert [path.name for path in (results / "baselines").iterdir()] == ["main"]
+
+
+def test_a_save_that_takes_for_ever_is_not_waited_for(results, monkeypatch):
+    monkeypatch.setattr("lmn_bench.baselines._WAIT_S", 0.0)
+    run = stored(results)
+    (results / "baselines").mkdir()
+    with (
+        locked(results / "baselines"),
+        pytest.raises(StoreError, match="another lmn-bench is saving into"),
+    ):
+        save_baseline("main", [run], results)
+
+
+def test_folders_that_only_look_like_what_a_crash_left_stay(results):
+    strange = results / "baselines" / ".Main.new"
+    strange.mkdir(parents=True)
+    linked = results / "baselines" / ".next.old"
+    linked.symlink_to(results)
+    save_baseline("main", [stored(results)], results)
+    assert strange.is_dir()
+    assert linked.is_symlink()
 
 
 # ------------------------------------------------------------------------------- the command

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
+from profile_helpers import seen
 
 pytest.importorskip("torch")
 
 from lmn_bench.cli import run_command_line
 from lmn_bench.errors import ExitCode, ProfileError
+from lmn_bench.run.process import ForkServer
 from lmn_bench.run.reply import Reply, printed_words, profile_of
 
 ROGUES = "rogue_subjects"
@@ -173,6 +177,21 @@ def test_a_page_that_fails_loses_nothing(folder, capsys, monkeypatch):
     assert "no charts today" in err
     assert "report" not in json.loads(out)["files"]
     assert (the_folder(folder) / "profile.json").exists()
+
+
+def test_a_disk_that_is_full_at_the_end_takes_no_answer_with_it(folder, capsys, monkeypatch):
+    monkeypatch.setattr(ForkServer, "profile", lambda *_: seen())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    words = ["lmn", "--mode", "prefill", "--length", "64", "--json", "-q"]
+    assert profile(*words) == ExitCode.USAGE
+    out, err = capsys.readouterr()
+    assert json.loads(out)["latency_s"] == seen()["latency_s"]
+    assert "profile.json: the disk is full" in err
+    assert not list(folder.iterdir())
 
 
 def test_help_loads_nothing_heavy(capsys):

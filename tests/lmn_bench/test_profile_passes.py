@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +14,11 @@ torch = pytest.importorskip("torch")
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from lmn_bench.errors import StoreError  # noqa: E402
 from lmn_bench.worker.profiling.energy import watch_packages  # noqa: E402
 from lmn_bench.worker.profiling.held import held_by_site  # noqa: E402
 from lmn_bench.worker.profiling.lines import functions_of, memory_by_line  # noqa: E402
-from lmn_bench.worker.profiling.operators import Allocation  # noqa: E402
+from lmn_bench.worker.profiling.operators import Allocation, save_gzipped  # noqa: E402
 
 
 def test_memory_is_charged_to_who_allocated_it_until_it_is_given_back():
@@ -144,3 +148,25 @@ def test_the_functions_of_a_users_model_are_its_own():
 
     names = {function.__qualname__.rpartition(".")[2] for function in functions_of(Mine())}
     assert names == {"__init__", "forward"}
+
+
+class _Exported:
+    """A profile of torch whose export writes this much of a trace."""
+
+    def __init__(self, text):
+        self._text = text
+
+    def export_chrome_trace(self, path):
+        Path(path).write_text(self._text)
+
+
+def test_a_trace_is_kept_packed_and_alone(tmp_path):
+    save_gzipped(_Exported('{"traceEvents": []}\n'), tmp_path / "trace.json.gz")
+    assert [path.name for path in tmp_path.iterdir()] == ["trace.json.gz"]
+    assert json.loads(gzip.decompress((tmp_path / "trace.json.gz").read_bytes()))
+
+
+def test_a_trace_that_finds_no_room_names_the_disk_and_is_left_nowhere(tmp_path):
+    with pytest.raises(StoreError, match="the disk is full"):
+        save_gzipped(_Exported('{"traceEve'), tmp_path / "trace.json.gz")
+    assert list(tmp_path.iterdir()) == []

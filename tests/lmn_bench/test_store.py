@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_plan import cases
 
+from lmn_bench.disk import RESERVE_FILE, RESERVE_KIB
 from lmn_bench.errors import NewerSchemaError, StoreError, UnknownNameError
 from lmn_bench.escapes import printable
 from lmn_bench.metrics import METRICS
@@ -22,12 +24,13 @@ from lmn_bench.store import (
     RECORDS_FILE,
     REJECTED_FILE,
     RecordWriter,
+    clear_left_over,
     create_run,
+    dump_record,
     find_run,
     finish_run,
     list_runs,
     missing,
-    new_run_id,
     read_run,
     repair,
     save,
@@ -331,25 +334,105 @@ def test_a_folder_without_a_run_file_is_no_run(tmp_path):
 # ------------------------------------------------------------------------------- the disk
 
 
-def test_a_full_disk_says_what_is_safe_and_how_to_go_on(folder):
-    (folder / RECORDS_FILE).unlink()
-    (folder / RECORDS_FILE).symlink_to("/dev/full")
-    with RecordWriter(folder) as writer, pytest.raises(StoreError) as caught:
+class Disk:
+    """Stands in for `os.write` on a disk with so many bytes left; a reserve gives its room back."""
+
+    def __init__(self, monkeypatch, folder, room, number=errno.ENOSPC, reserved=RESERVE_KIB * 1024):
+        self.room, self.number = room, number
+        self._folder, self._reserved, self._write = folder, reserved, os.write
+        monkeypatch.setattr(os, "write", self.write)
+
+    def write(self, descriptor, data):
+        if self._reserved and not (self._folder / RESERVE_FILE).exists():
+            self.room, self._reserved = self.room + self._reserved, 0
+        if not self.room:
+            raise OSError(self.number, os.strerror(self.number))
+        written = self._write(descriptor, data[: self.room])
+        self.room -= written
+        return written
+
+
+@pytest.mark.parametrize("room", [0, 10])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_the_record_during_which_the_disk_becomes_full_is_written_into_the_reserve(
+    folder, monkeypatch, room, number
+):
+    with RecordWriter(folder) as writer:
         writer.append(FIRST)
-    assert "the disk is full; the 0 records before this one are safe" in caught.value.message
+        Disk(monkeypatch, folder, room, number)
+        with pytest.raises(StoreError) as caught:
+            writer.append(SECOND)
+    assert "; the 2 records up to this one are safe" in caught.value.message
     assert f"lmn-bench run --resume {folder}" in caught.value.hint
+    run = read_run(folder)
+    assert run.records == (FIRST, SECOND)
+    assert not run.bad_lines
+    assert sorted(path.name for path in folder.iterdir()) == [RECORDS_FILE, RUN_FILE]
 
 
-def test_a_disk_that_fills_up_keeps_the_records_before(folder):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_record_that_has_no_room_at_all_leaves_no_half_line(folder, monkeypatch, number):
+    with RecordWriter(folder) as writer:
+        writer.append(FIRST)
+        Disk(monkeypatch, folder, 10, number, reserved=0)
+        with pytest.raises(StoreError, match="the 1 records before this one are safe"):
+            writer.append(SECOND)
+    assert (folder / RECORDS_FILE).read_text() == dump_record(FIRST)
+
+
+def test_a_disk_without_room_for_the_reserve_is_told_before_anything_is_measured(
+    folder, monkeypatch
+):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", fail)
+    with pytest.raises(StoreError, match=f"the disk is full, with less than {RESERVE_KIB} KiB"):
+        RecordWriter(folder).__enter__()
+    assert sorted(path.name for path in folder.iterdir()) == [RECORDS_FILE, RUN_FILE]
+
+
+def test_a_file_system_that_holds_no_room_back_measures_without(folder, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "posix_fallocate", fail)
     write(folder, FIRST)
-    whole = (folder / RECORDS_FILE).read_bytes()
-    (folder / RECORDS_FILE).unlink()
-    (folder / RECORDS_FILE).symlink_to("/dev/full")
-    with RecordWriter(folder) as writer, pytest.raises(StoreError):
-        writer.append(SECOND)
-    (folder / RECORDS_FILE).unlink()
-    (folder / RECORDS_FILE).write_bytes(whole)
     assert read_run(folder).records == (FIRST,)
+
+
+@pytest.mark.parametrize("name", [RECORDS_FILE, REJECTED_FILE, RUN_FILE])
+def test_a_link_in_a_foreign_run_folder_is_not_written_through(folder, tmp_path, name):
+    """Resume what came from elsewhere, with a line that is set aside and a run that is finished."""
+    (tmp_path / "mine").write_text("mine")
+    append_text(folder, "not a record\n")
+    run = read_run(folder)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(tmp_path / "mine")
+    with suppress(StoreError):
+        repair(run)
+    with suppress(StoreError):
+        write(folder, FIRST)
+    finish_run(folder, run.info)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_records_that_are_a_link_are_told(folder, tmp_path):
+    (folder / RECORDS_FILE).unlink()
+    (folder / RECORDS_FILE).symlink_to(tmp_path / "mine")
+    with pytest.raises(StoreError, match=r"records\.jsonl is a symbolic link"):
+        RecordWriter(folder)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_and_nothing_else(folder):
+    write(folder, FIRST)
+    ours = f".{RUN_FILE}.0123abcd.part", f"{RUN_FILE}.partial", f".{RECORDS_FILE}.0123abcd.part"
+    for name in (*ours, "notes.partial"):
+        (folder / name).write_text("half")
+    clear_left_over(folder)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["notes.partial", RECORDS_FILE, RUN_FILE]
 
 
 def test_a_results_folder_that_cannot_be_made_is_told_with_another_way(tmp_path):
@@ -370,15 +453,10 @@ def test_records_that_cannot_be_opened_are_told(folder):
 
 
 def test_a_run_file_that_cannot_be_finished_is_told(folder):
-    (folder / (RUN_FILE + ".partial")).mkdir()
+    (folder / RUN_FILE).unlink()
+    (folder / RUN_FILE).mkdir()
     with pytest.raises(StoreError, match=RUN_FILE):
         finish_run(folder, run_info())
-
-
-@pytest.mark.parametrize("name", ["x" * 247, "x" * 248, "x" * 255, "é" * 127])
-def test_a_file_may_have_the_longest_name_there_is(tmp_path, name):
-    write_atomically(tmp_path / name, "all of it")
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "all of it")]
 
 
 def test_two_files_of_long_names_are_not_written_over_each_other(tmp_path):
@@ -441,14 +519,6 @@ def test_no_runs_at_all_are_told_with_how_to_make_one(tmp_path):
 def test_a_folder_that_is_no_run_is_told_as_such(results):
     with pytest.raises(StoreError, match="is no run folder"):
         find_run(str(results / "notes"), results)
-
-
-def test_two_runs_of_a_second_get_different_names(tmp_path):
-    moment = datetime(2026, 11, 23, 14, 15, tzinfo=UTC)
-    first = new_run_id("scaling", tmp_path, moment)
-    create_run(tmp_path, run_info(run_id=first))
-    assert first == "scaling-20261123-141500"
-    assert new_run_id("scaling", tmp_path, moment) == "scaling-20261123-141500-2"
 
 
 def test_what_is_missing_is_what_has_no_record():

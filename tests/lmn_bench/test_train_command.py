@@ -21,6 +21,7 @@ from lmn.checkpoint import load_model, read_notes, save_model
 from lmn_bench.cli import run_command_line
 from lmn_bench.errors import ExitCode, TrainingError, UsageError
 from lmn_bench.learning.settings import QUICK
+from lmn_bench.run_lock import claimed_file
 from lmn_bench.worker.learning.train import TrainJob, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -405,3 +406,12 @@ def test_force_replaces_what_is_there(folder):
     first = read_notes("a.safetensors")["curve"]["training"]
     train_here("a.safetensors", seed=1)
     assert read_notes("a.safetensors")["curve"]["training"] != first
+
+
+def test_two_trainings_never_save_to_one_checkpoint(cli, folder):
+    (folder / "link.safetensors").symlink_to("one.safetensors")
+    with claimed_file(folder / "one.safetensors", "training into"):
+        code, _, err = cli(*command("-o", "link.safetensors"))
+    assert code == 2
+    assert "another lmn-bench is training into" in err
+    assert sorted(path.name for path in folder.glob("*one*")) == []

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lmn_bench.errors import ExitCode, RevisionError
+from lmn_bench.run import worktree
 from lmn_bench.run.git import repository_root
 from lmn_bench.run.worktree import checkout
 
@@ -238,6 +239,41 @@ def test_a_worktree_of_the_user_on_a_disk_that_is_away_is_not_forgotten(
         pass
     (tmp_path / "away").rename(tmp_path / "usb")
     assert listed(run) == [str(repository), str(tmp_path / "usb")]
+
+
+def test_signals_that_come_while_it_is_taken_away_are_heard_when_it_is_gone(
+    repository, environ, run, monkeypatch
+):
+    real = worktree.git
+
+    def hanging_up(*arguments, **named):
+        if "remove" in arguments:
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(worktree, "git", hanging_up)
+    before = signal.signal(signal.SIGHUP, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), checkout(repository, "v1", environ):
+            pass
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert left_in(environ) == []
+    assert listed(run) == [str(repository)]
+
+
+def test_strays_of_a_repository_that_is_gone_are_removed_by_any(
+    repository, environ, run, tmp_path, holder
+):
+    process, path = holder
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run("clone", "--quiet", str(repository), str(tmp_path / "clone"))
+    shutil.rmtree(repository)
+    with checkout(tmp_path / "clone", "HEAD", environ):
+        assert not path.exists()
+    assert left_in(environ) == []
 
 
 def test_strays_of_other_repositories_are_left_to_theirs(

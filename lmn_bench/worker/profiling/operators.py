@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +17,9 @@ import torch
 from torch._C._profiler import _EventType, _RecordFunctionFast
 from torch.autograd.profiler import profile
 
+from lmn.atomic import replacing
+from lmn_bench.disk import disk_words
+from lmn_bench.errors import StoreError
 from lmn_bench.worker.profiling.graph import Trail, numbered_nodes
 from lmn_bench.worker.profiling.parts import Site
 
@@ -22,6 +27,8 @@ _PREFIX: Final = "part "
 _ENGINE: Final = "autograd::engine::evaluate_function"
 # How the engine's own time is called, whatever node it runs.
 ENGINE: Final = "autograd engine"
+# A trace ends in a brace, and perhaps in an end of line.
+_TRACE_END_BYTES: Final = 16
 
 
 class PartRanges:
@@ -144,7 +151,7 @@ def trace_call(
     if use_device:
         _use_device_times(results, ranges, trace)
     if save_to is not None:
-        _save_gzipped(profiled, save_to)
+        save_gzipped(profiled, save_to)
     return trace
 
 
@@ -225,9 +232,39 @@ def _use_device_times(results: Any, ranges: PartRanges, trace: Trace) -> None:
             trace.uses[key].self_ns += kernel.duration_ns()
 
 
-def _save_gzipped(profiled: profile, path: Path) -> None:
+def save_gzipped(profiled: profile, path: Path) -> None:
+    """Write the trace; that the disk fails is nothing of the model's.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
     plain = path.with_suffix("")
-    profiled.export_chrome_trace(str(plain))
-    with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=6) as target:
-        shutil.copyfileobj(source, target)
-    plain.unlink()
+    try:
+        try:
+            profiled.export_chrome_trace(str(plain))
+        except RuntimeError as error:
+            raise StoreError(f"cannot write {plain}: {error}") from error
+        if not _is_whole(plain):
+            # torch tells nobody that there was no room.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with (
+            plain.open("rb") as source,
+            replacing(path) as file,
+            gzip.open(file, "wb", compresslevel=6) as target,
+        ):
+            shutil.copyfileobj(source, target)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write the trace into {path.parent}: {disk_words(error)}",
+            "make room, or choose another place with --results FOLDER",
+        ) from error
+    finally:
+        with suppress(OSError):
+            plain.unlink()
+
+
+def _is_whole(trace: Path) -> bool:
+    """Whether a trace, which is one JSON object, has its end."""
+    with trace.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TRACE_END_BYTES))
+        return file.read().rstrip().endswith(b"}")
