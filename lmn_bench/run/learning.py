@@ -26,7 +26,7 @@ from lmn_bench.plain import one_line
 from lmn_bench.run.guard import GuardedProcess
 from lmn_bench.run.installation import Installation
 from lmn_bench.run.oom import OomKills
-from lmn_bench.run.reply import BY_THE_KERNEL, cut_words
+from lmn_bench.run.reply import cut_words, signal_9_words
 
 _TAIL_BYTES = 4000
 # All that it tells, whatever its job.
@@ -148,9 +148,8 @@ class LearningProcess:
         """What is known of its end by a signal."""
         if number != signal.SIGKILL:
             return KilledError(f"ended from outside, by signal {number}")
-        if self._oom_kills.since() == 0:
-            return KilledError("killed by signal 9, not by the kernel for want of memory")
-        return KilledError(BY_THE_KERNEL, _LESS_MEMORY)
+        kills = self._oom_kills.since()
+        return KilledError(signal_9_words(kills), None if kills == 0 else _LESS_MEMORY)
 
     def ended_without(self) -> str:
         """How a process ended that told nothing at its end, and did not fail."""

@@ -13,7 +13,6 @@ from lmn_bench.outcomes import allocation_that_failed, says_out_of_memory
 from lmn_bench.plain import one_line
 from lmn_bench.units import format_bytes, format_duration
 
-BY_THE_KERNEL = "killed by signal 9: most likely the kernel, short of memory"
 _SHORTER = "take a shorter --length or a smaller --batch"
 
 
@@ -71,10 +70,15 @@ def profile_of(reply: Reply, timeout_s: float) -> dict[str, Any]:
 
 
 def kill_words(reply: Reply) -> str:
-    """Who has killed a process by signal 9, as far as that can be told."""
-    if reply.oom_kills == 0:
+    """Who has killed a child by signal 9, as far as that can be told."""
+    return signal_9_words(reply.oom_kills)
+
+
+def signal_9_words(oom_kills: int | None) -> str:
+    """Who has killed a process by signal 9, given how many the kernel has killed meanwhile."""
+    if oom_kills == 0:
         return "killed by signal 9, not by the kernel for want of memory: by its own code or a user"
-    return BY_THE_KERNEL
+    return "killed by signal 9: most likely the kernel, short of memory"
 
 
 def end_words(reply: Reply) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import textwrap
 from dataclasses import replace
@@ -77,6 +78,9 @@ MODELS = """
 
     def leaves(spec):
         return Plain(lambda x: os._exit(0) if not torch.is_grad_enabled() else x)
+
+    def drops(spec):
+        return Plain(nn.Dropout(0.5))
 
     def dies(spec):
         die = lambda: os.kill(os.getpid(), signal.SIGKILL)
@@ -165,6 +169,14 @@ def test_what_makes_a_training_another_one_is_told_once(folder, factory, words):
     ended = learned_here(folder, factory)
     assert ended["outcome"] == "ok", ended.get("reason")
     assert [words in one for one in ended["warnings"]] == [True]
+
+
+def test_what_a_model_draws_while_it_learns_is_a_function_of_the_seed(folder):
+    curves = []
+    for _ in range(2):
+        curves.append(learned_here(folder, "drops")["learned"]["training"])
+        shutil.rmtree(folder / "results")
+    assert curves[0] == curves[1]
 
 
 def test_a_model_that_is_made_but_once_has_not_learned_before_it_begins(folder):

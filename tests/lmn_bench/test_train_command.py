@@ -213,7 +213,8 @@ def test_a_killed_training_says_what_it_keeps_and_goes_on_from_there(folder):
     _, err = process.communicate()
     assert process.returncode == ExitCode.CASES_FAILED
     done = len(read_notes("a.safetensors")["curve"]["training"])
-    assert "not by the kernel for want of memory; a.safetensors keeps step " in err
+    assert "error: killed by signal 9" in err
+    assert "; a.safetensors keeps step " in err
     assert "hint: go on with `lmn-bench train --resume -o a.safetensors`" in err
     rest = train_here("a.safetensors", resume=True, given=["steps"], steps=done + 3)
     whole = train_here("b.safetensors", steps=done + 3)
@@ -226,14 +227,6 @@ def test_a_training_killed_before_its_first_save_says_so(folder):
     _, err = process.communicate()
     assert process.returncode == ExitCode.CASES_FAILED
     assert "nothing had been saved" in err
-
-
-def test_halves_of_its_checkpoint_are_swept_before_it_trains(folder, cli):
-    half = Path(".a.safetensors.01234567.part")
-    half.write_bytes(b"half")
-    code, _, _ = cli("--corpus", "nowhere.txt", "-o", "a.safetensors")
-    assert code == ExitCode.USAGE
-    assert not half.exists()
 
 
 def test_a_checkpoint_that_cannot_be_saved_once_costs_nothing_and_twice_ends_it(folder):
@@ -366,10 +359,14 @@ def test_a_corpus_that_does_not_do_is_refused(folder, text, words):
 
 def test_a_refusal_of_the_learning_process_is_told_as_ours(cli):
     Path("empty.txt").write_text("")
+    # Of a training that was killed while it was saved: whoever trains there next removes it.
+    half = Path(".model.safetensors.01234567.part")
+    half.write_bytes(b"half")
     code, out, err = cli("--corpus", "empty.txt")
     assert (code, out) == (ExitCode.USAGE, "")
     assert err.startswith("error: corpus 'empty.txt' is empty")
     assert "hint: give another file" in err
+    assert not half.exists()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from lmn_bench.worker.learning.interim import Course, Interim
 from lmn_bench.worker.learning.keeping import Keeper
 from lmn_bench.worker.learning.loop import Lessons, Schedule, learn
 from lmn_bench.worker.learning.material import Material, material_of
+from lmn_bench.worker.learning.randomness import seed_random
 from lmn_bench.worker.learning.remarks import Remarks
 from lmn_bench.worker.learning.scoring import Score, score_of
 from lmn_bench.worker.learning.telling import Tell, Ticker
@@ -182,8 +183,12 @@ def _next_time(job: LessonJob, saved: int | None) -> str:
 def _new(
     job: LessonJob, material: Material, device: torch.device, told: Remarks
 ) -> tuple[LMNLearner | WrappedModel, torch.optim.Optimizer]:
-    """The model as its seed draws it, and its optimizer; the process is set as before."""
+    """The model as its seed draws it, and its optimizer; the process is set as before.
+
+    So is what it draws while it learns, for dropout or a choice of its own.
+    """
     case, lesson = job.case, _lesson_of(job.case)
+    seed_random(job.seed)
     model = build_learner(
         case.subject, case.model, vocabulary=material.vocabulary, length=case.length,
         budget=lesson.parameters, tied=lesson.tie_weights, seed=job.seed, device=device,

@@ -8,6 +8,19 @@ from typing import Any
 
 import torch
 
+# What a model draws while it learns shall not be what its weights were drawn from.
+_APART = 2**31
+_SEEDS = 2**32
+
+
+def seed_random(seed: int) -> None:
+    """Let all that is drawn from here on be a function of the seed; torch begins anywhere else."""
+    drawn_from = (seed + _APART) % _SEEDS
+    torch.manual_seed(drawn_from)
+    random.seed(drawn_from)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed(drawn_from)
+
 
 def random_states() -> dict[str, Any]:
     """Where every generator stands, as tensors and plain data."""
