@@ -6,7 +6,8 @@
 
 Every case has a tmpfs of its own, in a mount namespace that goes with the storm (root, or a system
 that lets users make such; `unshare` of util-linux). Sizes go from one page in equal steps of a
-logarithm to twice what the command is seen to take; then room is made, and the command goes on.
+logarithm to twice what the command is seen to take (128 KiB at least); then room is made, and the
+command goes on.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ _BLAMES = re.compile(
 )
 # A peak may be shorter than the time between two looks: a file that replaces another.
 _SURELY_ENOUGH = 2
+# A baseline is replaced between two looks; it and all that a command holds in reserve fit into this.
+_LEAST_MOST = 1 << 17
 
 
 @dataclass
@@ -154,7 +157,9 @@ def storm(names: Sequence[str], count: int, jobs: int, folder: Path) -> dict[str
             begin = time.monotonic()
             slug = "".join(one if one.isalnum() else "-" for one in target.name)
             most = need(target, template, folder / f"{slug}-need")
-            row = rows.setdefault(target.name, Row(sizes_to(_SURELY_ENOUGH * most, count)))
+            row = rows.setdefault(
+                target.name, Row(sizes_to(max(_SURELY_ENOUGH * most, _LEAST_MOST), count))
+            )
             done = pool.map(
                 lambda size: tried(target, size, template, folder / f"{slug}-{size}"),  # noqa: B023
                 row.sizes,
