@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from lmn_bench.grid import too_many_in
@@ -53,7 +54,9 @@ def problem_of_run(info: RunInfo) -> str | None:
 
 
 def _of_record(record: Record) -> Iterator[str]:
-    yield from _of_case(record.case)
+    problem = _problem_of_case(record.case)
+    if problem is not None:
+        yield problem
     if not 0 <= record.replicate <= _MOST_REPLICATES:
         yield f"replicate {_told(record.replicate)} is out of range"
     for key, value in record.metrics.items():
@@ -96,6 +99,12 @@ def _rows(record: Record) -> Iterator[tuple[str, Sequence[float]]]:
         yield "learned", (*plain, learned.resumptions)
         for points in (learned.training, learned.validation, learned.tests):
             yield "learned", [value for point in points for value in point]
+
+
+@lru_cache(maxsize=4096)
+def _problem_of_case(case: Case) -> str | None:
+    """As `problem_of_record`; a case has many records."""
+    return next(_of_case(case), None)
 
 
 def _of_case(case: Case) -> Iterator[str]:
