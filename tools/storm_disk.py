@@ -43,7 +43,7 @@ _BLAMES = re.compile(
 )
 # A peak may be shorter than the time between two looks: a file that replaces another.
 _SURELY_ENOUGH = 2
-# A baseline is replaced between two looks; it and what a command holds in reserve fit into this.
+# A baseline is replaced between two looks; it and what is held in reserve fit into this.
 _LEAST_MOST = 1 << 17
 
 
