@@ -19,7 +19,7 @@ from lmn_bench.cli.alternate import Plan, Recorder, Servers, count_only, measure
 from lmn_bench.cli.console import stderr_console
 from lmn_bench.cli.gate_progress import GateProgress
 from lmn_bench.cli.learning_runs import refuse_learning
-from lmn_bench.cli.outputs import save_made
+from lmn_bench.cli.outputs import Saved, save_made
 from lmn_bench.cli.results_place import tell_place
 from lmn_bench.cli.sweep import checked_environment, plan_here
 from lmn_bench.cli.verdict import Outputs, conclude, exit_code
@@ -200,10 +200,9 @@ def _report(comparison: Comparison, outputs: Outputs, folder: Path) -> ExitCode:
         "report.md": lambda: comparison_markdown(comparison, command=command),
         "report.html": lambda: comparison_page(comparison, code),
     }
-    for name, make in texts.items():
-        save_made(folder / name, make, own=True)
+    saved = {name: save_made(folder / name, make, own=True) for name, make in texts.items()}
+    report = next((folder / name for name in reversed(saved) if saved[name]), folder)
     again = typed("compare", folder, "--all")
-    stderr_console().print(
-        f"report: {folder / 'report.html'}\nnext: {again}", markup=False, soft_wrap=True
-    )
-    return conclude(comparison, outputs, command)
+    stderr_console().print(f"report: {report}\nnext: {again}", markup=False, soft_wrap=True)
+    lost = Saved.NOT_WRITTEN in saved.values()
+    return conclude(comparison, outputs, command, lost=lost)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 
 from lmn.atomic import destination
@@ -11,6 +12,7 @@ from lmn_bench.cli.console import stderr_console
 from lmn_bench.disk import disk_words
 from lmn_bench.errors import LmnBenchError, UsageError
 from lmn_bench.places import RECORDS_FILE
+from lmn_bench.plain import message_of
 from lmn_bench.store import StoredRun, save
 
 # What the names of each form end in. A name that ends in nothing (or in no form at all, as
@@ -109,8 +111,23 @@ def require_writable(option: str, path: Path) -> None:
         raise UsageError(f"{option} {path}: no permission to write there")
 
 
-def save_made(path: Path, make: Callable[[], str], *, own: bool = False) -> bool:
-    """Write what `make` returns; if that fails, say so and go on. Whether it is written.
+class Saved(Enum):
+    """What became of a file; true where it is written.
+
+    Where only the disk was in the way, a command does not end in 0: what it was asked for is not
+    there. Without the packages that draw charts there is no page, which is told and no mistake.
+    """
+
+    WRITTEN = "written"
+    NOT_MADE = "not made"
+    NOT_WRITTEN = "not written"
+
+    def __bool__(self) -> bool:
+        return self is Saved.WRITTEN
+
+
+def save_made(path: Path, make: Callable[[], str], *, own: bool = False) -> Saved:
+    """Write what `make` returns; if that fails, say so and go on.
 
     For what a command writes once it knows its answer: neither a full disk nor a broken package
     that draws charts, whose errors may derive from anything, may take the answer with it.
@@ -120,16 +137,19 @@ def save_made(path: Path, make: Callable[[], str], *, own: bool = False) -> bool
         make: its text.
         own: whether it lies in a folder of ours, where no link is followed.
     """
+    failed = Saved.NOT_MADE
     try:
-        save(path, make(), own=own)
+        text = make()
+        failed = Saved.NOT_WRITTEN
+        save(path, text, own=own)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
-        reason = " ".join(f"{error}".split()) or type(error).__name__
+        reason = " ".join(message_of(error).split()) or type(error).__name__
         hint = error.hint if isinstance(error, LmnBenchError) else None
         lines = [f"warning: {path} is not written: {reason}", *([f"hint: {hint}"] if hint else [])]
         stderr_console().print(
             "\n".join(lines), style="yellow", markup=False, soft_wrap=True
         )  # fmt: skip
-        return False
-    return True
+        return failed
+    return Saved.WRITTEN

@@ -9,7 +9,7 @@ from pathlib import Path
 from lmn.atomic import replacing
 from lmn_bench.analysis.results import result_set
 from lmn_bench.cli.console import stderr_console
-from lmn_bench.cli.outputs import save_made, warn_of_bad_lines
+from lmn_bench.cli.outputs import Saved, save_made, warn_of_bad_lines
 from lmn_bench.disk import disk_words
 from lmn_bench.errors import StoreError, UsageError
 from lmn_bench.plan import PlannedCase, plan
@@ -117,16 +117,16 @@ def summed_up(run: StoredRun, planned: Sequence[PlannedCase]) -> RunResults:
     return RunResults(run.info, results, run.records, count)
 
 
-def save_page(folder: Path, run: RunResults, document: Document) -> Path | None:
+def save_page(folder: Path, run: RunResults, document: Document) -> Saved:
     """Write the page of a run beside its records; if that fails, say so and go on."""
     path = folder / HTML_FILE
-    if save_made(path, lambda: page_of([run], document), own=True):
-        return path
+    if saved := save_made(path, lambda: page_of([run], document), own=True):
+        return saved
     stderr_console().print(
         f"everything measured is safe; try again with `{typed('report', folder, '-o', path)}`",
         markup=False, soft_wrap=True,
     )  # fmt: skip
-    return None
+    return saved
 
 
 def save_pictures(document: Document, output: Path, form: str) -> dict[str, str]:

@@ -14,9 +14,9 @@ from lmn_bench.cli.ceilings import ceilings_of
 from lmn_bench.cli.console import print_json, stderr_console, stdout_console
 from lmn_bench.cli.lesson_progress import LessonProgress
 from lmn_bench.cli.material import check_material, with_material
-from lmn_bench.cli.outputs import save_made, warn_of_bad_lines
+from lmn_bench.cli.outputs import Saved, save_made, warn_of_bad_lines
 from lmn_bench.cli.progress import Progress
-from lmn_bench.cli.reports import save_page, summed_up
+from lmn_bench.cli.reports import HTML_FILE, save_page, summed_up
 from lmn_bench.cli.results_place import tell_place
 from lmn_bench.differences import renamed_hosts
 from lmn_bench.environment import is_supported, read_environment
@@ -253,12 +253,13 @@ def _conclude(
     document = document_of([found])
     report = run.folder / REPORT_FILE
     written = save_made(report, lambda: render_markdown(document), own=True)
-    page = save_page(run.folder, found, document)
+    saved = save_page(run.folder, found, document)
+    page = run.folder / HTML_FILE if saved else None
     outcomes = Counter(record.outcome for record in run.records)
     failed = sum(record.is_failure for record in run.records)
     # That one model diverges is a result; that nothing was learned at all is a failure.
     nothing_learned = run.info.suite.learning is not None and not outcomes[Outcome.OK]
-    code = ExitCode.OK if written else ExitCode.USAGE
+    code = ExitCode.OK if written and saved is not Saved.NOT_WRITTEN else ExitCode.USAGE
     if failed or nothing_learned:
         code = ExitCode.CASES_FAILED
     if as_json:

@@ -61,7 +61,9 @@ class Outputs:
             raise UsageError("two reports cannot be written to the same file")
 
 
-def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> ExitCode:
+def conclude(
+    comparison: Comparison, outputs: Outputs, command: str = "", *, lost: bool = False
+) -> ExitCode:
     """Write everything that was asked for and return the exit code.
 
     A file that cannot be written is told, and makes a 0 a 2; any other verdict stands.
@@ -70,6 +72,7 @@ def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> Exi
         comparison: what was found.
         outputs: where it goes.
         command: how to repeat it.
+        lost: whether a file of the comparison's own could not be written already.
     """
     code = exit_code(comparison.verdict, fail_on_inconclusive=outputs.fail_on_inconclusive)
     texts = {
@@ -77,7 +80,6 @@ def conclude(comparison: Comparison, outputs: Outputs, command: str = "") -> Exi
         "--html": lambda: comparison_page(comparison, code),
         "--junit": lambda: comparison_junit(comparison),
     }
-    lost = False
     for option, path in outputs.files.items():
         if save_made(path, texts[option]):
             stderr_console().print(f"wrote {path}", markup=False, soft_wrap=True)

@@ -19,6 +19,7 @@ from bench_helpers import case, environment, failed, ok, run_info, series
 from test_report import CAPPED, COMPLETE, RUNS, flat, linear
 
 from lmn_bench.analysis.results import result_set
+from lmn_bench.cli.outputs import Saved
 from lmn_bench.cli.reports import read_runs, save_page
 from lmn_bench.errors import ReportError
 from lmn_bench.escapes import printable
@@ -311,7 +312,7 @@ def test_a_run_ends_well_without_its_page(monkeypatch, no_cache, tmp_path, capsy
     fake.javascript_bundle = broken
     monkeypatch.setitem(sys.modules, "vl_convert", fake if kind == "broken" else None)
     run = run_of(CAPPED)
-    assert save_page(tmp_path, run, document_of([run])) is None
+    assert save_page(tmp_path, run, document_of([run])) is Saved.NOT_MADE
     assert not (tmp_path / "report.html").exists()
     told = capsys.readouterr().err
     assert "report.html is not written" in told

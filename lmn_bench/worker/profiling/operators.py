@@ -244,8 +244,8 @@ def save_gzipped(profiled: profile, path: Path) -> None:
             profiled.export_chrome_trace(str(plain))
         except RuntimeError as error:
             raise StoreError(f"cannot write {plain}: {error}") from error
-        if not _is_whole(plain):
-            # torch tells nobody that there was no room.
+        if not plain.exists() or not _is_whole(plain):
+            # torch tells nobody that there was no room: the end is missing, or all of it.
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with (
             plain.open("rb") as source,
@@ -259,8 +259,10 @@ def save_gzipped(profiled: profile, path: Path) -> None:
             "make room, or choose another place with --results FOLDER",
         ) from error
     finally:
-        with suppress(OSError):
-            plain.unlink()
+        # What torch itself leaves where it could not write has a further ending.
+        for left in (plain, plain.with_name(f"{plain.name}.tmp")):
+            with suppress(OSError):
+                left.unlink()
 
 
 def _is_whole(trace: Path) -> bool:
