@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from process_helpers import COMMAND_LINE
+from forked_commands import Command
 
 from lmn_bench.store import read_run
 
@@ -75,14 +75,15 @@ class Project:
         done = subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True)
         return done.stdout
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    @property
+    def environ(self) -> dict[str, str]:
         environ = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(self.cache)}
         environ.pop("GITHUB_ACTIONS", None)
-        return subprocess.Popen(
-            [sys.executable, "-c", COMMAND_LINE, "ab", "--suite", "tiny.toml", *arguments],
-            cwd=self.folder, env=environ, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        return environ
+
+    def start(self, *arguments: str, command: str = "ab") -> Command:
+        words = ["--suite", "tiny.toml"] if command == "ab" else []
+        return Command([command, *words, *arguments], self.folder, environ=self.environ)
 
     def ab(self, *arguments: str) -> tuple[int, dict, str]:
         """Exit code, what --json printed, and what was said on stderr."""
@@ -102,8 +103,14 @@ def project(tmp_path):
 
 def test_a_copy_more_is_caught_by_counters_alone(project):
     project.write("models.py", COPIES)
-    code, found, _ = project.ab("--base", "HEAD", "--counters-only")
-    assert code == 1
+    # The only one here whose processes all start as a user's do.
+    done = subprocess.run(
+        [sys.executable, "-m", "lmn_bench", "ab", "--suite", "tiny.toml", "--base", "HEAD",
+         "--counters-only", "--json"],
+        cwd=project.folder, env=project.environ, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
     assert found["verdict"] == "regression"
     changed = {
         (row["metric"], row["new"] - row["base"]) for row in found["cases"] if row["regression"]
@@ -195,13 +202,10 @@ def test_the_folder_of_a_gate_holds_its_reports(timed):
 def test_a_stored_gate_can_be_judged_again(timed):
     project, *_ = timed
     (folder,) = (project.folder / "results").glob("ab-tiny-*")
-    done = subprocess.run(
-        [sys.executable, "-m", "lmn_bench", "compare", str(folder), "--json", "--margin", "90%"],
-        cwd=project.folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["margin"] == 0.9
+    process = project.start(str(folder), "--json", "--margin", "90%", command="compare")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert json.loads(out)["margin"] == 0.9
 
 
 def test_options_after_two_dashes_choose_models_and_lengths(project):

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import psutil
 import pytest
-from process_helpers import COMMAND_LINE
+from forked_commands import Command
 
 from lmn_bench.store import RECORDS_FILE, REJECTED_FILE, list_runs, read_run
 
-ROOT = Path(__file__).parent.parent.parent
 PROCESSES = 4
 # 16 tasks of about 0.2 s: a test that wakes up late still meets the run halfway.
 SUITE = f"""
@@ -37,7 +33,7 @@ heads = 1
 """
 CASES = 4
 # What a child sets before it starts, so that its disk is full after a few records.
-LITTLE_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000));"
+LITTLE_ROOM = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))"
 
 
 @pytest.fixture
@@ -47,11 +43,7 @@ def start(tmp_path):
     started = []
 
     def start_one(*arguments, before=""):
-        process = subprocess.Popen(
-            [sys.executable, "-c", f"{before}{COMMAND_LINE}", *arguments],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        process = Command(arguments, tmp_path, before=before)
         started.append(process)
         return process
 
@@ -184,13 +176,10 @@ def test_a_terminal_that_is_closed_and_a_polite_end_keep_what_was_measured(begun
 def test_a_terminal_that_dies_ends_no_run(tmp_path):
     (tmp_path / "tiny.toml").write_text(SUITE.replace(f"{PROCESSES}\n", "1\n"))
     leader, follower = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND_LINE, "run", "--suite", "tiny.toml"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
-        stdin=follower, stdout=follower, stderr=follower, start_new_session=True,
-    )  # fmt: skip
-    os.close(follower)
+    terminal = dict.fromkeys(("stdin", "stdout", "stderr"), os.ttyname(follower))
+    process = Command(["run", "--suite", "tiny.toml"], tmp_path, **terminal)
     assert os.read(leader, 1)  # it has begun to talk
+    os.close(follower)
     os.close(leader)
     # Nothing can be said any more: lost output is all that the exit code has left to tell.
     assert process.wait(timeout=120) == 2
