@@ -18,7 +18,7 @@ import torch
 from process_helpers import kill_learning_process_of
 
 from lmn.checkpoint import load_model, read_notes, save_model
-from lmn_bench.cli import run_command_line
+from lmn_bench.cli import run_command_line, train_run
 from lmn_bench.errors import ExitCode, TrainingError, UsageError
 from lmn_bench.learning.settings import QUICK
 from lmn_bench.run_lock import claimed_file
@@ -379,14 +379,14 @@ def test_a_refusal_of_the_learning_process_is_told_as_ours(cli):
         (["--steps", "0", "--seed", "-1"], "the command line has 2 mistakes"),
     ],
 )
-def test_what_can_be_told_at_once_is_told_before_anything_starts(cli, arguments, words):
+def test_what_can_be_told_at_once_is_told_before_anything_starts(
+    cli, monkeypatch, arguments, words
+):
+    monkeypatch.setattr(train_run, "LearningProcess", None)
     Path("there").write_text("something")
-    begin = time.monotonic()
     code, _, err = cli(*arguments)
     assert code == ExitCode.USAGE
     assert words in err
-    # importing torch alone takes longer
-    assert time.monotonic() - begin < 1.5
     assert Path("there").read_text() == "something"
 
 
