@@ -16,7 +16,8 @@ run: $(INSTALLED) ## Run the scaling suite (another with SUITE=smoke) and say wh
 	$(BIN)/lmn-bench run --suite $(SUITE)
 
 test: check $(INSTALLED) ## Lint, check types, run the tests.
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@# Some 300 processes start: with their bytecode kept, none compiles what the last one has.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 check: lint types ## Lint and types only.
 
