@@ -82,6 +82,8 @@ def render_json_of_runs(
 
 def _csv(frame: pd.DataFrame) -> str:
     """The table with its text as `safe.csv_cell` has it; its numbers as they are."""
+    import pandas as pd
+
     for name in frame.columns:
         if frame[name].dtype.kind == "O":
             cells = [safe.csv_cell(cell) for cell in frame[name]]

@@ -93,15 +93,20 @@ def _uninterrupted() -> Iterator[None]:
     """Signals that would break it off wait until it is done; several count as one then.
 
     A terminal that is closed sends more than one, and the second would break off what the first
-    has others clean up.
+    has others clean up. Blocked they would not wait: any other thread would take them in.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTING)
+    heard: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: heard.append(number))
+        for number in _INTERRUPTING
+    }
     try:
         yield
     finally:
-        for waiting in sorted(signal.sigpending() & {*_INTERRUPTING})[1:]:
-            signal.sigwait({waiting})
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if heard:
+            signal.raise_signal(heard[0])
 
 
 def _cache(environ: Mapping[str, str]) -> Path:

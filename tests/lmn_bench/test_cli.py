@@ -258,7 +258,7 @@ def test_a_results_folder_that_cannot_be_written_is_found_before_measuring(cli, 
     (tmp_path / "file").write_text("")
     code, _, err = cli("run", *TINY, "--results", "file/results")
     assert code == 2
-    assert "cannot create the run folder" in err
+    assert "cannot create the folder" in err
     assert "--results" in err
 
 

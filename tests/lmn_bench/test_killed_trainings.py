@@ -340,7 +340,8 @@ def test_a_save_that_fails_once_costs_nothing_and_is_told(tmp_path, whole):
         learn_lesson(lesson_job(tmp_path), tell, lambda: False)
     (said,) = [message["unsaved"] for message in told if "unsaved" in message]
     assert unsaved_words(said) == (
-        "step 2 cannot be saved: File too large; nothing is saved yet; a second failure in a row "
+        "step 2 cannot be saved: files may not grow any further here (ulimit -f); nothing is "
+        "saved yet; a second failure in a row "
         "ends the training"
     )
     learned = told[-1]["ended"]["learned"]
@@ -353,7 +354,9 @@ def test_a_training_that_cannot_be_saved_twice_ends_and_says_how_to_go_on(tmp_pa
     told = []
     with little_room(100), pytest.raises(TrainingError) as caught:
         learn_lesson(lesson_job(tmp_path), told.append, lambda: False)
-    assert caught.value.message == "what was learned by step 4 cannot be kept: File too large"
+    assert caught.value.message == (
+        "what was learned by step 4 cannot be kept: files may not grow any further here (ulimit -f)"
+    )
     assert caught.value.hint == (
         f"make room, then begin it again with `lmn-bench run --resume {tmp_path / 'run'}`"
     )

@@ -303,7 +303,7 @@ def test_a_training_that_diverges_ends_in_1_and_says_where(cli):
     [
         (["--set", "learning_rate=1e38"], "less than or equal to 1000"),
         (["--set", "layers=1000000000"], "less than or equal to 10000"),
-        (["--set", "width=100000000"], "and this machine has"),
+        (["--set", "width=1048576"], "and this machine has"),
         (["--threads", 100_000], "100,000 threads asked for"),
         (["-o", "/dev/null", "--force"], "it is no file"),
         (["-o", "/proc/a.safetensors"], "/proc/a.safetensors: it cannot be written"),
