@@ -17,6 +17,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 CONFIGS = [*ONE_OF_EACH, LMNConfig(width=8, heads=4, norm_eps=1e-3)]
 each_config = pytest.mark.parametrize("config", CONFIGS, ids=name_of)
 PRECISION = {torch.float64: 1e-10, torch.float32: 1e-5}
+# Compiling takes seconds: every config with both batches and both types, not with all pairs of them.
+each_size = pytest.mark.parametrize(
+    ("batch", "dtype"), [(1, torch.float64), (3, torch.float32)], ids=str
+)
 
 
 @pytest.fixture
@@ -67,8 +71,7 @@ def recorded(block):
 
 
 @each_config
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("dtype", PRECISION, ids=str)
+@each_size
 def test_compiled_outputs_are_those_of_eager_decoding(config, batch, dtype, graphs):
     block = make_block(config, dtype)
     eager, compiled = Decoder(block), Decoder(block, execution="compiled", backend=graphs)
@@ -79,8 +82,7 @@ def test_compiled_outputs_are_those_of_eager_decoding(config, batch, dtype, grap
 
 
 @each_config
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("dtype", PRECISION, ids=str)
+@each_size
 def test_recorded_outputs_are_those_of_eager_decoding(config, batch, dtype):
     block = make_block(config, dtype)
     eager, (graph, _) = Decoder(block), recorded(block)
