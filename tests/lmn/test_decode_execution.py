@@ -17,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 CONFIGS = [*ONE_OF_EACH, LMNConfig(width=8, heads=4, norm_eps=1e-3)]
 each_config = pytest.mark.parametrize("config", CONFIGS, ids=name_of)
 PRECISION = {torch.float64: 1e-10, torch.float32: 1e-5}
-# Compiling takes seconds: every config with both batches and both types, not with all pairs of them.
+# Compiling takes seconds: every config meets both batches and both types, not all pairs of them.
 each_size = pytest.mark.parametrize(
     ("batch", "dtype"), [(1, torch.float64), (3, torch.float32)], ids=str
 )
