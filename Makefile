@@ -17,7 +17,7 @@ run: $(INSTALLED) ## Run the scaling suite (another with SUITE=smoke) and say wh
 
 test: check $(INSTALLED) ## Lint, check types, run the tests.
 	@# Some 300 processes start: with their bytecode kept, none compiles what the last one has.
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: lint types ## Lint and types only.
 
